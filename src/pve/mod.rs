@@ -1,0 +1,2 @@
+//! Everything that knows how Proxmox VE speaks.
+pub mod sim;
