@@ -2,4 +2,7 @@
 //!
 //! # Layout
 //! Rooms in the order in which data flows; a room may use what stands above it, never what stands below.
+pub mod api;
+pub mod catalog;
+pub mod core;
 pub mod pve;

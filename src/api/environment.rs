@@ -1,0 +1,142 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::bounds;
+
+/// One Proxmox cluster and how to reach it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "proxmox-agent.io",
+    version = "v1alpha1",
+    kind = "ProxmoxEnvironment",
+    plural = "proxmoxenvironments",
+    namespaced,
+    status = "EnvironmentStatus",
+    shortname = "pxe",
+    category = "proxmox",
+    derive = "PartialEq",
+    cel,
+    doc = "One Proxmox cluster, how to reach it and whom to trust. Plans name an environment of their own namespace.",
+    printcolumn(name = "Tier", type_ = "string", json_path = ".spec.tier"),
+    printcolumn(name = "Site", type_ = "string", json_path = ".spec.site"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
+    printcolumn(name = "Token", type_ = "string", json_path = ".status.tokenId", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    selectable = ".spec.tier",
+    selectable = ".spec.site"
+)]
+#[x_kube(validation = Rule::new("self.tier != 'production' || !has(self.tls) || !has(self.tls.insecureSkipVerify) || !self.tls.insecureSkipVerify").message("tls.insecureSkipVerify is refused where tier is production: give tls.fingerprint or tls.caBundle"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProxmoxEnvironmentSpec {
+    /// Base addresses of the API, such as `https://pve1.lan:8006`.
+    #[schemars(schema_with = "bounds::endpoints")]
+    pub endpoints: Vec<String>,
+    pub credentials: Credentials,
+    #[serde(default)]
+    pub tls: TlsTrust,
+    /// What is at stake; the strictest if absent.
+    #[serde(default)]
+    pub tier: Tier,
+    /// Where it stands.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 63))]
+    pub site: String,
+    /// The ProxmoxPolicy that judges its plans; preset `balanced` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_ref: Option<PolicyRef>,
+    /// How long one request may take.
+    #[serde(default = "default_request_timeout")]
+    #[schemars(range(min = 1, max = 300))]
+    pub request_timeout_seconds: u32,
+}
+
+fn default_request_timeout() -> u32 {
+    30
+}
+
+/// Where the API token is kept.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Credentials {
+    pub secret_ref: SecretKeyRef,
+}
+
+/// A key of a Secret of the same namespace, holding `user@realm!tokenid=secret`.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct SecretKeyRef {
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    #[serde(default = "default_secret_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
+}
+
+fn default_secret_key() -> String {
+    "token".to_owned()
+}
+
+/// How the server proves who it is. Without any of these, the system's certificate authorities decide.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsTrust {
+    /// SHA-256 of the server's certificate, as the Proxmox UI shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 64, max = 95), regex(pattern = r"^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$"))]
+    pub fingerprint: Option<String>,
+    /// Certificate authorities to trust, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 65536))]
+    pub ca_bundle: Option<String>,
+    /// Trust anybody. Refused for production.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure_skip_verify: bool,
+}
+
+/// What is at stake in an environment.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    #[default]
+    Production,
+    Staging,
+    Lab,
+}
+
+/// A ProxmoxPolicy of the same namespace.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyRef {
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// What the operator found at the other end.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentStatus {
+    /// The Proxmox VE version that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub version: Option<String>,
+    /// Which token is used; its secret is never shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub token_id: Option<String>,
+    /// What an approval is worth here.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 512))]
+    pub approvals: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "bounds::conditions")]
+    pub conditions: Vec<Condition>,
+}

@@ -1,0 +1,35 @@
+//! The kinds of `proxmox-agent.io/v1alpha1` and nothing else: what people and syncers write, what the operator answers.
+//!
+//! Every string and list has a bound, and what must never change is refused by the API server itself (CEL rules).
+
+mod approval;
+mod bounds;
+mod conditions;
+pub mod crd;
+mod environment;
+mod phase;
+mod plan;
+mod policy;
+mod risk;
+
+pub use approval::{
+    ApprovalSource, ApprovalStatus, ApprovalVerdict, Decision, PlanRef, ProxmoxActionApproval,
+    ProxmoxActionApprovalSpec,
+};
+pub use conditions::{READY, RECONCILING, STALLED, set_condition};
+pub use environment::{
+    Credentials, EnvironmentStatus, PolicyRef, ProxmoxEnvironment, ProxmoxEnvironmentSpec, SecretKeyRef,
+    Tier, TlsTrust,
+};
+pub use phase::Phase;
+pub use plan::{
+    ApprovalProgress, GrantedApproval, Intent, PlanStatus, PolicyDecision, Preview, PreviewedCall,
+    ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult, TaskReport,
+};
+pub use policy::{PolicyStatus, Preset, ProxmoxPolicy, ProxmoxPolicySpec};
+pub use risk::Risk;
+
+/// The API group of every kind.
+pub const GROUP: &str = "proxmox-agent.io";
+/// The version that is stored and served.
+pub const VERSION: &str = "v1alpha1";

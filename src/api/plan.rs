@@ -1,0 +1,261 @@
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Phase, Preset, Risk, bounds};
+
+/// One immutable request to do one thing on one Proxmox environment.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "proxmox-agent.io", version = "v1alpha1", kind = "ProxmoxActionPlan", plural = "proxmoxactionplans",
+    namespaced, status = "PlanStatus", shortname = "pxp", shortname = "plan", category = "proxmox",
+    derive = "PartialEq", cel,
+    doc = "One immutable request to do one thing on one Proxmox environment, and everything found out about it.",
+    printcolumn(name = "Env", type_ = "string", json_path = ".spec.environment"),
+    printcolumn(name = "Action", type_ = "string", json_path = ".spec.action"),
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.target"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Risk", type_ = "string", json_path = ".status.risk"),
+    printcolumn(name = "Approvals", type_ = "string", json_path = ".status.approvals.progress"),
+    printcolumn(name = "Requested-By", type_ = "string", json_path = ".spec.requestedBy"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason", priority = 1),
+    printcolumn(name = "UPID", type_ = "string", json_path = ".status.upid", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    selectable = ".spec.environment",
+    selectable = ".spec.action",
+    selectable = ".spec.target",
+    selectable = ".status.phase",
+    validation = Rule::new("!has(oldSelf.status) || has(self.status)").message("status can't be removed"),
+)]
+#[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: make a new plan instead"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProxmoxActionPlanSpec {
+    /// The ProxmoxEnvironment, in the plan's own namespace.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub environment: String,
+    /// What to do: a name from the action catalogue, such as `start_guest`.
+    #[schemars(length(min = 1, max = 63))]
+    pub action: String,
+    /// On what: a Proxmox resource id, such as `qemu/100` or `lxc/200`.
+    #[schemars(length(min = 1, max = 253))]
+    pub target: String,
+    /// The action's parameters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "bounds::params")]
+    pub params: BTreeMap<String, serde_json::Value>,
+    /// Plan and preview only; nothing is ever sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// Why; shown to approvers and kept in the audit log.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub reason: String,
+    /// Who asks. This person can't approve the plan.
+    #[schemars(length(min = 1, max = 253))]
+    pub requested_by: String,
+    /// Don't send before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
+    /// Don't send after this moment; the plan expires instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Time>,
+}
+
+/// What the operator found out and did.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(
+    validation = Rule::new("!(oldSelf.phase in ['Succeeded','Failed','Denied','Expired','Cancelled','Indeterminate']) || self == oldSelf").message("the plan has ended: its status is final"),
+    validation = Rule::new("oldSelf.phase != 'AwaitingApproval' || self.phase != 'Pending'").message("phases never go back"),
+    validation = Rule::new("oldSelf.phase != 'Approved' || !(self.phase in ['Pending','AwaitingApproval'])").message("phases never go back"),
+    validation = Rule::new("oldSelf.phase != 'Dispatching' || self.phase in ['Dispatching','Running','Succeeded','Failed','Indeterminate']").message("once dispatched, only the outcome can follow"),
+    validation = Rule::new("oldSelf.phase != 'Running' || self.phase in ['Running','Succeeded','Failed','Indeterminate']").message("once running, only the outcome can follow"),
+    validation = Rule::new("!has(oldSelf.requestHash) || (has(self.requestHash) && self.requestHash == oldSelf.requestHash)").message("requestHash is write-once"),
+    validation = Rule::new("!has(oldSelf.planHash) || (has(self.planHash) && self.planHash == oldSelf.planHash)").message("planHash is write-once"),
+    validation = Rule::new("!has(oldSelf.upid) || (has(self.upid) && self.upid == oldSelf.upid)").message("upid is write-once"),
+    validation = Rule::new("self.attempts >= oldSelf.attempts && self.attempts <= oldSelf.attempts + 1").message("attempts only count up, by one"),
+    validation = Rule::new("!has(self.upid) || self.attempts > 0").message("a upid needs an attempt"),
+    validation = Rule::new("!(self.phase in ['Dispatching','Running']) || has(self.intent)").message("nothing is dispatched without an intent on record"),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    #[serde(default)]
+    pub phase: Phase,
+    /// One word for programs.
+    #[serde(default)]
+    #[schemars(length(max = 128))]
+    pub reason: String,
+    /// A sentence for people.
+    #[serde(default)]
+    #[schemars(length(max = 4096))]
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// What is asked for, as a hash that is the same on every machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub request_hash: Option<String>,
+    /// What approvals bind to: the request, the target as it was met, and the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub plan_hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Risk>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "bounds::lines")]
+    pub risk_reasons: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyDecision>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<ApprovalProgress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
+    /// The target as it was met; part of planHash.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "bounds::facts")]
+    pub fingerprint: BTreeMap<String, String>,
+    /// How often a dispatch was begun.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1000))]
+    pub attempts: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// The Proxmox task that carries the plan out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub upid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskReport>,
+    /// What a reading action has read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<ReadResult>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "bounds::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Which policy judged the plan.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyDecision {
+    pub preset: Preset,
+    /// The ProxmoxPolicy, if the environment names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub name: Option<String>,
+    /// What of it entered planHash.
+    #[schemars(length(max = 128))]
+    pub revision: String,
+}
+
+/// Approvals asked for and given.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalProgress {
+    #[schemars(range(min = 0, max = 16))]
+    pub required: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub granted: Vec<GrantedApproval>,
+    /// `granted/required`, or `-` where none is needed.
+    #[schemars(length(max = 16))]
+    pub progress: String,
+    /// What an approval is worth in this home.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 512))]
+    pub proof: String,
+}
+
+/// An approval that counted.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct GrantedApproval {
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Spelled as in the approval.
+    #[schemars(length(max = 253))]
+    pub approved_by: String,
+}
+
+/// What will be sent, and what it meets.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    #[schemars(length(max = 512))]
+    pub summary: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub calls: Vec<PreviewedCall>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "bounds::lines")]
+    pub warnings: Vec<String>,
+    /// How to take it back, or why that can't be done.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 512))]
+    pub undo: String,
+}
+
+/// One call to the Proxmox API.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct PreviewedCall {
+    #[schemars(length(max = 8))]
+    pub method: String,
+    #[schemars(length(max = 512))]
+    pub path: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "bounds::facts")]
+    pub params: BTreeMap<String, String>,
+}
+
+/// What was about to be sent, on record before it was sent.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent {
+    #[schemars(range(min = 1, max = 1000))]
+    pub attempt: i64,
+    /// Tells this intent from any other writer's.
+    #[schemars(length(max = 64))]
+    pub nonce: String,
+    #[schemars(length(max = 253))]
+    pub node: String,
+    /// The `id` that the task will carry.
+    #[schemars(length(max = 253))]
+    pub task_id: String,
+    /// The types that the task may have.
+    #[schemars(schema_with = "bounds::names")]
+    pub task_types: Vec<String>,
+    /// The token that sends, as a task shows it: `user@realm!token`.
+    #[schemars(length(max = 253))]
+    pub sender: String,
+    /// The node's own clock before sending.
+    pub node_time: Time,
+    /// The operator's clock before sending.
+    pub at: Time,
+    /// Not before this moment can an unanswered call be judged from the task list.
+    pub settles_at: Time,
+}
+
+/// How the Proxmox task ended.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskReport {
+    #[schemars(length(max = 4096))]
+    pub exit_status: String,
+    pub ended_at: Time,
+}
+
+/// What a reading action has read, bounded.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadResult {
+    #[schemars(length(max = 512))]
+    pub summary: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "bounds::rows")]
+    pub rows: Vec<String>,
+    /// Rows that did not fit.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub omitted: u32,
+}

@@ -1,0 +1,3 @@
+//! Decides, and does nothing else: values in, values out. No I/O, no async, no clock, no randomness.
+
+pub mod task;
