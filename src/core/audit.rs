@@ -1,0 +1,49 @@
+//! What is put on record.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// One line of the audit log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRecord {
+    pub time: Timestamp,
+    pub event: AuditEvent,
+    pub namespace: String,
+    pub plan: String,
+    pub plan_uid: String,
+    pub environment: String,
+    pub action: String,
+    pub target: String,
+    pub requested_by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
+    /// Who approved, as the approvals say.
+    #[serde(rename = "approved_by", skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upid: Option<String>,
+    pub message: String,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AuditEvent {
+    /// A plan was judged.
+    Planned,
+    /// A plan was refused.
+    Denied,
+    /// An approval was found not to count.
+    ApprovalRefused,
+    /// The call is about to be sent.
+    Intent,
+    /// What came back.
+    Sent,
+    /// How it ended.
+    Ended,
+}

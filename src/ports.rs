@@ -1,0 +1,237 @@
+//! What the engine needs from the world outside, as traits. Rooms to the right implement them.
+
+use std::{fmt::Debug, future::Future, sync::Arc};
+
+use futures::{future::BoxFuture, stream::BoxStream};
+use jiff::Timestamp;
+use kube::{
+    CustomResourceExt, Resource,
+    core::{DeserializeGuard, NamespaceResourceScope},
+    runtime::watcher,
+};
+use secrecy::SecretString;
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+use crate::{
+    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy, SecretKeyRef},
+    catalog::{Call, GuestRef},
+    core::{
+        approval::Proof,
+        audit::AuditRecord,
+        observe::{Guest, InventoryRow},
+        task::{Sent, TaskState, Upid},
+    },
+};
+
+/// The name of an object within its namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub namespace: String,
+    pub name: String,
+}
+
+impl Key {
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    /// Objects that a store hands out always have both names.
+    pub fn of<K: Resource>(object: &K) -> Self {
+        let meta = object.meta();
+        Self::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// One of our kinds.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + CustomResourceExt
+    + Clone
+    + Debug
+    + PartialEq
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl Kind for ProxmoxActionPlan {}
+impl Kind for ProxmoxActionApproval {}
+impl Kind for ProxmoxEnvironment {}
+impl Kind for ProxmoxPolicy {}
+
+/// A stream of changes, beginning with everything that exists.
+pub type Changes<K> = BoxStream<'static, Result<watcher::Event<DeserializeGuard<K>>, watcher::Error>>;
+
+/// Where plans and approvals live. The store, not the engine, keeps specs immutable and status rules true.
+pub trait Store: Clone + Send + Sync + 'static {
+    /// A live read, never a cached one.
+    fn get<K: Kind>(&self, key: &Key) -> impl Future<Output = Result<Option<K>, StoreError>> + Send;
+
+    /// All approvals that name this plan, read live.
+    fn approvals_of(
+        &self,
+        plan: &Key,
+    ) -> impl Future<Output = Result<Vec<ProxmoxActionApproval>, StoreError>> + Send;
+
+    /// Writes the status if nobody else has written the object since it was read (`resourceVersion`).
+    fn replace_status<K: Kind>(&self, object: &K) -> impl Future<Output = Result<K, StoreError>> + Send;
+
+    /// Keeps a deleted plan readable until it is released, because its task still runs.
+    fn hold(
+        &self,
+        plan: &ProxmoxActionPlan,
+    ) -> impl Future<Output = Result<ProxmoxActionPlan, StoreError>> + Send;
+
+    /// Lets a plan go.
+    fn release(
+        &self,
+        plan: &ProxmoxActionPlan,
+    ) -> impl Future<Output = Result<ProxmoxActionPlan, StoreError>> + Send;
+
+    /// Says on an object that can't be read why not.
+    fn report_malformed<K: Kind>(
+        &self,
+        key: &Key,
+        problem: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Tells people what happened to an object. Losing one never stops the engine.
+    fn publish<K: Kind>(&self, about: &K, notice: Notice) -> impl Future<Output = ()> + Send;
+
+    fn watch<K: Kind>(&self) -> Changes<K>;
+
+    /// What an approval is worth here.
+    fn approval_proof(&self) -> Proof;
+}
+
+/// A Kubernetes Event, or its likeness in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub severity: Severity,
+    /// One word for programs.
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// Whether somebody should look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    Normal,
+    Warning,
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    #[error("{object} was changed by somebody else in the meantime")]
+    Conflict { object: String },
+    #[error("{object} is gone")]
+    Gone { object: String },
+    #[error("the store refused {object}: {why}")]
+    Refused { object: String, why: String },
+    #[error("{object} can't be read: {why}")]
+    Malformed { object: String, why: String },
+    #[error("failed to {what}: {why}")]
+    Unavailable { what: String, why: String },
+}
+
+/// Connects to the Proxmox of an environment.
+pub trait Hypervisors: Clone + Send + Sync + 'static {
+    type Connection: Hypervisor;
+
+    fn connect(
+        &self,
+        environment: &ProxmoxEnvironment,
+        token: &SecretString,
+    ) -> Result<Self::Connection, HypervisorError>;
+}
+
+/// One Proxmox cluster, seen through one token.
+pub trait Hypervisor: Send + Sync + 'static {
+    /// `user@realm!tokenid`.
+    fn token_id(&self) -> String;
+
+    fn version(&self) -> impl Future<Output = Result<String, HypervisorError>> + Send;
+
+    fn inventory(&self) -> impl Future<Output = Result<Vec<InventoryRow>, HypervisorError>> + Send;
+
+    /// The guest as it is now, or `None` if there is none that this token can see.
+    fn guest(&self, guest: GuestRef) -> impl Future<Output = Result<Option<Guest>, HypervisorError>> + Send;
+
+    fn node_time(&self, node: &str) -> impl Future<Output = Result<Timestamp, HypervisorError>> + Send;
+
+    /// Sends a change, once. The only way in which anything is ever changed.
+    fn send(&self, call: &Call) -> impl Future<Output = Sent> + Send;
+
+    fn task(&self, upid: &Upid) -> impl Future<Output = Result<TaskState, HypervisorError>> + Send;
+
+    /// The tasks of a guest that began at `since` or later, finished or not.
+    fn tasks_since(
+        &self,
+        node: &str,
+        task_id: &str,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Upid>, HypervisorError>> + Send;
+}
+
+/// Why a Proxmox could not be reached or read.
+#[derive(Clone, Debug, Error)]
+#[error("{message}")]
+pub struct HypervisorError {
+    pub message: String,
+    /// Trying again without changing anything may help.
+    pub transient: bool,
+}
+
+/// Where API tokens are kept.
+pub trait Secrets: Debug + Send + Sync {
+    fn read<'a>(
+        &'a self,
+        namespace: &'a str,
+        reference: &'a SecretKeyRef,
+    ) -> BoxFuture<'a, Result<SecretString, SecretError>>;
+}
+
+/// Why a secret could not be had. Never says anything of its content.
+#[derive(Clone, Debug, Error)]
+#[error("failed to read key `{key}` of secret {secret}: {why}")]
+pub struct SecretError {
+    pub secret: String,
+    pub key: String,
+    pub why: String,
+}
+
+/// The record that outlives the process.
+pub trait AuditLog: Debug + Send + Sync {
+    /// Returns only when the record is on disk.
+    fn append(&self, record: &AuditRecord) -> std::io::Result<()>;
+}
+
+/// What time it is, and other things that can't be computed.
+pub trait Clock: Debug + Send + Sync {
+    fn now(&self) -> Timestamp;
+    /// A word that no other intent has.
+    fn nonce(&self) -> String;
+    fn sleep(&self, duration: std::time::Duration) -> BoxFuture<'static, ()>;
+}
+
+/// Everything the engine works with.
+#[derive(Clone, Debug)]
+pub struct Ports<S, H> {
+    pub store: S,
+    pub hypervisors: H,
+    pub secrets: Arc<dyn Secrets>,
+    pub audit: Arc<dyn AuditLog>,
+    pub clock: Arc<dyn Clock>,
+}
