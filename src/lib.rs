@@ -4,6 +4,8 @@
 //! Rooms in the order in which data flows; a room may use what stands above it, never what stands below.
 pub mod api;
 pub mod catalog;
+pub mod controllers;
 pub mod core;
 pub mod ports;
 pub mod pve;
+pub mod store;

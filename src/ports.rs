@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// On a plan whose task runs: keeps it readable until the task's end is known.
+pub const FINALIZER: &str = "proxmox-agent.io/task";
+
 /// The name of an object within its namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {

@@ -169,7 +169,7 @@ pub struct ApprovalProgress {
 }
 
 /// An approval that counted.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 pub struct GrantedApproval {
     #[schemars(length(max = 253))]
     pub name: String,

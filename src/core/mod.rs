@@ -2,5 +2,11 @@
 
 pub mod approval;
 pub mod audit;
+pub mod call;
+pub mod hash;
+pub mod judge;
+pub mod lifecycle;
 pub mod observe;
+pub mod policy;
+pub mod request;
 pub mod task;

@@ -1,0 +1,62 @@
+//! One file per kind, all of one shape: resolve what the object refers to, validate it, decide (in `core`), act, report.
+//!
+//! The same controllers run in both homes: they see only the ports.
+
+mod approval;
+mod environment;
+mod plan;
+mod run;
+mod scene;
+mod settle;
+
+pub use run::run;
+pub use settle::settle;
+
+use std::{sync::Arc, time::Duration};
+
+use thiserror::Error;
+
+use crate::{
+    core::{audit::AuditRecord, hash::NotCanonical, lifecycle::Corrupt},
+    ports::{HypervisorError, Hypervisors, Ports, Store, StoreError},
+};
+
+/// Why a look at an object could not be finished.
+#[derive(Debug, Error)]
+enum Error {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Hypervisor(#[from] HypervisorError),
+    #[error("failed to write the audit log, so nothing is done: {0}")]
+    Audit(std::io::Error),
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+    #[error(transparent)]
+    NotCanonical(#[from] NotCanonical),
+    #[error("{0}")]
+    NotReady(String),
+}
+
+impl Error {
+    /// When to look again, or `None` to wait until something changes.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            // Somebody else wrote: what is there now may already be the answer.
+            Self::Store(StoreError::Conflict { .. }) => Some(Duration::from_millis(100)),
+            Self::Store(StoreError::Unavailable { .. }) => Some(Duration::from_secs(5)),
+            Self::Hypervisor(error) if error.transient => Some(Duration::from_secs(5)),
+            Self::Audit(_) | Self::NotReady(_) | Self::Hypervisor(_) => Some(Duration::from_secs(30)),
+            Self::Store(_) | Self::Corrupt(_) | Self::NotCanonical(_) => None,
+        }
+    }
+}
+
+/// Puts a record on disk, off the threads that serve everybody else.
+async fn append<S: Store, H: Hypervisors>(ports: &Ports<S, H>, record: AuditRecord) -> Result<(), Error> {
+    let audit = Arc::clone(&ports.audit);
+    match tokio::task::spawn_blocking(move || audit.append(&record)).await {
+        Ok(written) => written.map_err(Error::Audit),
+        Err(died) => Err(Error::Audit(std::io::Error::other(died))),
+    }
+}

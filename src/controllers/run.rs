@@ -1,0 +1,180 @@
+//! Keeps all controllers running: every change and every timer leads to one look at one object.
+
+use std::{hash::Hash, sync::Arc, time::Duration};
+
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Shared},
+};
+use jiff::Timestamp;
+use kube::{
+    Resource, ResourceExt,
+    core::DeserializeGuard,
+    runtime::{
+        Controller, WatchStreamExt,
+        controller::{Action, Config},
+        reflector::{self, ObjectRef},
+    },
+};
+
+use crate::{
+    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment},
+    ports::{Hypervisors, Key, Kind, Ports, Store},
+};
+
+use super::{Error, approval, environment, plan};
+
+/// Plans whose tasks run are looked after at the same time, up to this many.
+const CONCURRENCY: u16 = 64;
+
+/// Resolves when the process is to end. Looks that have begun are finished first.
+pub type Shutdown = Shared<BoxFuture<'static, ()>>;
+
+type Look = BoxFuture<'static, Result<Option<Timestamp>, Error>>;
+type Cache<K> = reflector::Store<DeserializeGuard<K>>;
+
+/// Runs until `shutdown`.
+pub async fn run<S: Store, H: Hypervisors>(ports: Ports<S, H>, shutdown: Shutdown) {
+    let ports = Arc::new(ports);
+    let plans = run_plans(Arc::clone(&ports), shutdown.clone());
+    let approvals = run_approvals(Arc::clone(&ports), shutdown.clone());
+    let environments = run_environments(ports, shutdown);
+    futures::join!(plans, approvals, environments);
+}
+
+async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
+    let (controller, plans) = controller::<ProxmoxActionPlan, S>(&ports.store);
+    let approvals = ports.store.watch::<ProxmoxActionApproval>().touched_objects();
+    let environments = ports.store.watch::<ProxmoxEnvironment>().touched_objects();
+    let controller = controller
+        .watches_stream(approvals, |approval| {
+            let plan = approval.0.as_ref().ok().map(|approval| approval.spec.plan_ref.name.clone());
+            plan.map(|name| reference(&name, &approval))
+        })
+        .watches_stream(environments, move |environment| plans_in(&plans, &environment));
+    drive(controller, ports, shutdown, |ports, key| {
+        async move { plan::reconcile(&ports, &key).await }.boxed()
+    })
+    .await;
+}
+
+async fn run_approvals<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
+    let (controller, approvals) = controller::<ProxmoxActionApproval, S>(&ports.store);
+    let plans = ports.store.watch::<ProxmoxActionPlan>().touched_objects();
+    let controller = controller.watches_stream(plans, move |plan| approvals_on(&approvals, &plan));
+    drive(controller, ports, shutdown, |ports, key| {
+        async move { approval::reconcile(&ports, &key).await }.boxed()
+    })
+    .await;
+}
+
+async fn run_environments<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
+    let (controller, _) = controller::<ProxmoxEnvironment, S>(&ports.store);
+    drive(controller, ports, shutdown, |ports, key| {
+        async move { environment::reconcile(&ports, &key).await }.boxed()
+    })
+    .await;
+}
+
+/// A controller over a store's changes. Our own status writes are no reason for another look.
+fn controller<K: Kind, S: Store>(store: &S) -> (Controller<DeserializeGuard<K>>, Cache<K>) {
+    let (reader, writer) = reflector::store();
+    let changes = store
+        .watch::<K>()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(what_writers_change::<K>, Default::default());
+    let config = Config::default().concurrency(CONCURRENCY).debounce(Duration::ZERO);
+    (Controller::for_stream(changes, reader.clone()).with_config(config), reader)
+}
+
+/// Changes whenever somebody else than this program changes the object.
+fn what_writers_change<K: Kind>(object: &DeserializeGuard<K>) -> Option<u64> {
+    use std::hash::{DefaultHasher, Hasher};
+    let meta = object.meta();
+    let mut hasher = DefaultHasher::new();
+    (&meta.uid, meta.generation, meta.deletion_timestamp.is_some(), object.0.is_ok()).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+fn reference<K: Kind, O: Resource>(name: &str, beside: &O) -> ObjectRef<DeserializeGuard<K>> {
+    ObjectRef::new(name).within(beside.meta().namespace.as_deref().unwrap_or_default())
+}
+
+/// The plans that wait for an environment, or are carried out in it.
+fn plans_in(
+    plans: &Cache<ProxmoxActionPlan>,
+    environment: &DeserializeGuard<ProxmoxEnvironment>,
+) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionPlan>>> {
+    let concerned = |plan: &ProxmoxActionPlan| {
+        plan.metadata.namespace == environment.meta().namespace
+            && Some(&plan.spec.environment) == environment.meta().name.as_ref()
+            && !plan.status.as_ref().is_some_and(|status| status.phase.is_terminal())
+    };
+    select(plans, concerned)
+}
+
+/// The approvals on a plan.
+fn approvals_on(
+    approvals: &Cache<ProxmoxActionApproval>,
+    plan: &DeserializeGuard<ProxmoxActionPlan>,
+) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionApproval>>> {
+    let concerned = |approval: &ProxmoxActionApproval| {
+        approval.metadata.namespace == plan.meta().namespace
+            && Some(&approval.spec.plan_ref.name) == plan.meta().name.as_ref()
+    };
+    select(approvals, concerned)
+}
+
+fn select<K: Kind>(cache: &Cache<K>, concerned: impl Fn(&K) -> bool) -> Vec<ObjectRef<DeserializeGuard<K>>> {
+    let objects = cache.state();
+    objects
+        .iter()
+        .filter(|object| object.0.as_ref().is_ok_and(&concerned))
+        .map(|object| ObjectRef::from_obj(object.as_ref()))
+        .collect()
+}
+
+/// Runs one controller to its end.
+async fn drive<K, S, H, F>(
+    controller: Controller<DeserializeGuard<K>>,
+    ports: Arc<Ports<S, H>>,
+    shutdown: Shutdown,
+    look: F,
+) where
+    K: Kind,
+    S: Store,
+    H: Hypervisors,
+    F: Fn(Arc<Ports<S, H>>, Key) -> Look + Send + Sync + 'static,
+{
+    let look = Arc::new(look);
+    let reconcile = move |object: Arc<DeserializeGuard<K>>, ports: Arc<Ports<S, H>>| {
+        let look = Arc::clone(&look);
+        async move {
+            let key = Key::of(object.as_ref());
+            if let Err(invalid) = &object.0 {
+                ports.store.report_malformed::<K>(&key, &invalid.error).await?;
+                return Ok(Action::await_change());
+            }
+            let wake_at = look(Arc::clone(&ports), key).await?;
+            Ok(wake_at.map_or_else(Action::await_change, |moment| Action::requeue(pause(&ports, moment))))
+        }
+    };
+    let on_error = |_: Arc<DeserializeGuard<K>>, error: &Error, _: Arc<Ports<S, H>>| {
+        error.retry_after().map_or_else(Action::await_change, Action::requeue)
+    };
+    controller
+        .graceful_shutdown_on(shutdown)
+        .run(reconcile, on_error, ports)
+        .for_each(|looked| async move {
+            if let Err(error) = looked {
+                tracing::warn!(kind = %K::kind(&()), %error, "a look was not finished and will be repeated");
+            }
+        })
+        .await;
+}
+
+fn pause<S: Store, H: Hypervisors>(ports: &Ports<S, H>, moment: Timestamp) -> Duration {
+    Duration::try_from(moment.duration_since(ports.clock.now())).unwrap_or(Duration::ZERO)
+}

@@ -1,0 +1,93 @@
+//! One pass: takes everything as far as it goes without waiting for people, then returns.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::{core::DeserializeGuard, runtime::watcher};
+
+use crate::{
+    api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment},
+    ports::{Hypervisors, Key, Kind, Ports, Store},
+};
+
+use super::{Error, approval, environment, plan};
+
+/// Looks at every environment, plan and approval until no plan is in flight any more. Returns all plans as they are then.
+pub async fn settle<S: Store, H: Hypervisors>(ports: Ports<S, H>) -> Vec<ProxmoxActionPlan> {
+    let ports = Arc::new(ports);
+    for key in keys::<ProxmoxEnvironment, S>(&ports).await {
+        log::<ProxmoxEnvironment>(&key, environment::reconcile(&ports, &key).await);
+    }
+    let plans = keys::<ProxmoxActionPlan, S>(&ports).await;
+    futures::future::join_all(plans.into_iter().map(|key| follow(&ports, key))).await;
+    for key in keys::<ProxmoxActionApproval, S>(&ports).await {
+        log::<ProxmoxActionApproval>(&key, approval::reconcile(&ports, &key).await);
+    }
+    objects::<ProxmoxActionPlan, S>(&ports).await.into_iter().filter_map(|guard| guard.0.ok()).collect()
+}
+
+/// Looks at a plan until it waits for somebody or has ended.
+async fn follow<S: Store, H: Hypervisors>(ports: &Ports<S, H>, key: Key) {
+    loop {
+        let again = log::<ProxmoxActionPlan>(&key, plan::reconcile(ports, &key).await);
+        let in_flight = match ports.store.get::<ProxmoxActionPlan>(&key).await {
+            Ok(plan) => phase(plan.as_ref()).is_in_flight(),
+            Err(_) => false,
+        };
+        if !in_flight {
+            return;
+        }
+        let pause = again.map(|moment| moment.duration_since(ports.clock.now()));
+        let pause = pause.and_then(|pause| Duration::try_from(pause).ok()).unwrap_or(Duration::from_secs(1));
+        ports.clock.sleep(pause).await;
+    }
+}
+
+fn phase(plan: Option<&ProxmoxActionPlan>) -> Phase {
+    plan.and_then(|plan| plan.status.as_ref()).map(|status| status.phase).unwrap_or_default()
+}
+
+fn log<K: Kind>(key: &Key, looked: Result<Option<Timestamp>, Error>) -> Option<Timestamp> {
+    looked.unwrap_or_else(|error| {
+        tracing::warn!(kind = %K::kind(&()), object = %key, %error, "a look was not finished");
+        None
+    })
+}
+
+async fn keys<K: Kind, S: Store>(ports: &Ports<S, impl Hypervisors>) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for object in objects::<K, S>(ports).await {
+        let key = Key::of(&object);
+        match object.0 {
+            Ok(_) => keys.push(key),
+            Err(invalid) => {
+                log::<K>(
+                    &key,
+                    ports
+                        .store
+                        .report_malformed::<K>(&key, &invalid.error)
+                        .await
+                        .map(|()| None)
+                        .map_err(Error::from),
+                );
+            }
+        }
+    }
+    keys
+}
+
+/// Everything that exists of a kind: what a watch begins with.
+async fn objects<K: Kind, S: Store>(ports: &Ports<S, impl Hypervisors>) -> Vec<DeserializeGuard<K>> {
+    let mut found = Vec::new();
+    let mut changes = ports.store.watch::<K>();
+    while let Some(change) = changes.next().await {
+        match change {
+            Ok(watcher::Event::InitApply(object)) => found.push(object),
+            Ok(watcher::Event::InitDone) => break,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "failed to list"),
+        }
+    }
+    found
+}

@@ -1,0 +1,259 @@
+//! From a request and the state it meets to a judgement: how risky it is, what it needs, what exactly would be sent.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use thiserror::Error;
+
+use crate::{
+    api::{PolicyDecision, Preview, PreviewedCall, ProxmoxEnvironment, ProxmoxPolicy, Risk},
+    catalog::{Call, Fingerprint, Target},
+};
+
+use super::{
+    call::call_for,
+    hash::{NotCanonical, PlanHash, RequestHash},
+    observe::Guest,
+    policy,
+    request::Request,
+};
+
+/// A plan that was judged. Approvals bind to its `plan_hash`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    pub request_hash: RequestHash,
+    pub plan_hash: PlanHash,
+    pub risk: Risk,
+    pub risk_reasons: Vec<String>,
+    pub policy: PolicyDecision,
+    pub approvals_required: u32,
+    pub fingerprint: BTreeMap<String, String>,
+    pub preview: Preview,
+}
+
+/// Where and under which rules a request is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    pub plan_uid: &'a str,
+    pub environment: &'a ProxmoxEnvironment,
+    pub policy: Option<&'a ProxmoxPolicy>,
+}
+
+/// Why there is no judgement.
+#[derive(Debug, Error)]
+pub enum Unjudged {
+    #[error("{}", .0.message)]
+    Denied(Denial),
+    #[error(transparent)]
+    NotCanonical(#[from] NotCanonical),
+}
+
+/// A plan that can't be carried out, whoever approves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// One word for programs.
+    pub reason: &'static str,
+    /// A sentence for people, beginning with the field.
+    pub message: String,
+}
+
+/// Judges a request by what its target is right now. `met` is `None` where there is no single target or none was found.
+pub fn judge(request: &Request, met: Option<&Guest>, setting: Setting<'_>) -> Result<Judged, Unjudged> {
+    let request_hash = request.hash()?;
+    if let Some(denial) = denial(request, met) {
+        return Err(Unjudged::Denied(denial));
+    }
+    let risk = request.action.base_risk;
+    let policy = policy::decision(setting.policy);
+    let approvals_required =
+        if request.action.is_read() { 0 } else { policy::approvals_required(policy.preset, risk) };
+    let fingerprint = fingerprint(request, met, setting.environment);
+    let plan_hash = PlanHash::of(
+        "the plan",
+        &json!({
+            "version": 1,
+            "request": request_hash.to_string(),
+            "fingerprint": fingerprint,
+            "policy": policy.revision,
+            "risk": risk,
+            "approvalsRequired": approvals_required,
+        }),
+    )?;
+    let call = met.and_then(|guest| call_for(request, &guest.node, &plan_hash, setting.plan_uid));
+    Ok(Judged {
+        preview: preview(request, met, call),
+        risk_reasons: vec![format!("{risk}: {}", request.action.risk_reason)],
+        request_hash,
+        plan_hash,
+        risk,
+        policy,
+        approvals_required,
+        fingerprint,
+    })
+}
+
+/// What can't be, can't be approved either.
+fn denial(request: &Request, met: Option<&Guest>) -> Option<Denial> {
+    let Target::Guest(reference) = request.target else { return None };
+    let Some(guest) = met else {
+        let message = format!(
+            "spec.target: there is no {reference} in environment {}, or its token may not see it (VM.Audit)",
+            request.environment
+        );
+        return Some(Denial { reason: "TargetNotFound", message });
+    };
+    let named = request.text("snapshot")?;
+    let exists = guest.snapshots.iter().any(|snapshot| snapshot == named);
+    match (request.action.name, exists) {
+        ("create_snapshot", true) => Some(Denial {
+            reason: "SnapshotExists",
+            message: format!("spec.params.snapshot: {reference} already has a snapshot `{named}`"),
+        }),
+        ("delete_snapshot" | "rollback_snapshot", false) => Some(Denial {
+            reason: "SnapshotNotFound",
+            message: format!(
+                "spec.params.snapshot: {reference} has no snapshot `{named}`; {}",
+                listed(guest)
+            ),
+        }),
+        _ => None,
+    }
+}
+
+fn listed(guest: &Guest) -> String {
+    if guest.snapshots.is_empty() {
+        return "it has none".to_owned();
+    }
+    let shown: Vec<&str> = guest.snapshots.iter().take(10).map(String::as_str).collect();
+    format!("it has {}", shown.join(", "))
+}
+
+/// What an approval takes for granted about the target.
+fn fingerprint(
+    request: &Request,
+    met: Option<&Guest>,
+    environment: &ProxmoxEnvironment,
+) -> BTreeMap<String, String> {
+    let meta = &environment.metadata;
+    let revision =
+        format!("{}/{}", meta.uid.as_deref().unwrap_or_default(), meta.generation.unwrap_or_default());
+    let mut facts = BTreeMap::from([("environment".to_owned(), revision)]);
+    let Some(guest) = met else { return facts };
+    let mut add = |name: &str, value: &str| facts.insert(name.to_owned(), value.chars().take(512).collect());
+    if request.action.fingerprint != Fingerprint::None {
+        add("guest", &guest.reference.to_string());
+        add("name", &guest.name);
+        add("node", &guest.node);
+        if let Some(uuid) = &guest.smbios_uuid {
+            add("smbiosUuid", uuid);
+        }
+    }
+    if request.action.fingerprint == Fingerprint::IdentityAndConfig {
+        add("configDigest", &guest.config_digest);
+    }
+    facts
+}
+
+/// What differs between the target as it was approved and as it is, in words.
+pub fn moved(before: &Judged, now: &Judged) -> Vec<String> {
+    let absent = "absent".to_owned();
+    let keys: std::collections::BTreeSet<&String> =
+        before.fingerprint.keys().chain(now.fingerprint.keys()).collect();
+    let mut moved: Vec<String> = keys
+        .into_iter()
+        .filter_map(|key| {
+            let (was, is) = (before.fingerprint.get(key), now.fingerprint.get(key));
+            (was != is).then(|| format!("{key}: {} -> {}", was.unwrap_or(&absent), is.unwrap_or(&absent)))
+        })
+        .collect();
+    if before.policy.revision != now.policy.revision {
+        moved.push(format!("policy: {} -> {}", before.policy.revision, now.policy.revision));
+    }
+    if moved.is_empty() && before.plan_hash != now.plan_hash {
+        moved.push(format!("planHash: {} -> {}", before.plan_hash, now.plan_hash));
+    }
+    moved
+}
+
+fn preview(request: &Request, met: Option<&Guest>, call: Option<Call>) -> Preview {
+    let calls = call.into_iter().map(|call| PreviewedCall {
+        method: call.method.as_str().to_owned(),
+        path: call.path,
+        params: call
+            .params
+            .into_iter()
+            .map(|(name, value)| (name, value.chars().take(512).collect()))
+            .collect(),
+    });
+    Preview {
+        summary: summary(request, met),
+        calls: calls.collect(),
+        warnings: met.map(|guest| warnings(request, guest)).unwrap_or_default(),
+        undo: request.action.undo.to_owned(),
+    }
+}
+
+fn summary(request: &Request, met: Option<&Guest>) -> String {
+    let title = request.action.title;
+    let text = match met {
+        Some(guest) => format!(
+            "{title}: {} {} `{}` on {}, now {}",
+            guest.reference.kind.noun(),
+            guest.reference.vmid,
+            guest.name,
+            guest.node,
+            guest.status
+        ),
+        None => format!("{title}: {}", request.target),
+    };
+    text.chars().take(512).collect()
+}
+
+/// What a person should know before saying yes.
+fn warnings(request: &Request, guest: &Guest) -> Vec<String> {
+    let action = request.action.name;
+    let running = guest.status == "running";
+    let deletes = action == "delete_guest";
+    let mut warnings = Vec::new();
+    let mut warn = |holds: bool, text: String| {
+        if holds {
+            warnings.push(text);
+        }
+    };
+    warn(
+        deletes && guest.protected,
+        "it is protected: Proxmox will refuse until the protection is taken off".into(),
+    );
+    warn(
+        deletes && running && !request.flag("force"),
+        "it is running: Proxmox will refuse until it is stopped".into(),
+    );
+    warn(deletes && running && request.flag("force"), "it is running and will be stopped by force".into());
+    warn(
+        deletes && !guest.snapshots.is_empty(),
+        format!("its snapshots go with it: {}", guest.snapshots.len()),
+    );
+    warn(action == "rollback_snapshot" && running, "it is running and will be stopped by force".into());
+    warn(
+        action == "start_guest" && guest.template,
+        "it is a template: Proxmox will refuse to start it".into(),
+    );
+    warn(action == "start_guest" && running, "it is already running".into());
+    warn(
+        matches!(action, "stop_guest" | "shutdown_guest" | "reboot_guest") && !running,
+        format!("it is not running: it is {}", guest.status),
+    );
+    if let Some(lock) = &guest.lock {
+        warn(true, format!("Proxmox has it locked: {}", lock.chars().take(64).collect::<String>()));
+    }
+    warn(
+        guest.ha_managed,
+        "the HA manager looks after it: Proxmox only hands the request over, and HA acts in its own time"
+            .into(),
+    );
+    warn(
+        action == "create_snapshot" && request.text("snapshot").is_none(),
+        "its name is made from planHash, so that it can be found again".into(),
+    );
+    warnings
+}

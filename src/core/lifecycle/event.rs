@@ -1,0 +1,110 @@
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::{
+    api::{Intent, ReadResult},
+    core::{
+        approval::Tally,
+        audit::AuditEvent,
+        judge::{Denial, Judged},
+        request::Violation,
+        task::{Sent, TaskState, Upid},
+    },
+};
+
+use super::state::Blocked;
+
+/// What can happen to a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Somebody or something made the plan worth a look: it was created, an approval came, a timer fired, the process started.
+    Woken,
+    /// The request is not one.
+    Invalid(Vec<Violation>),
+    /// Something it needs is missing or can't be reached.
+    Blocked(Blocked),
+    /// It can't be carried out as things are.
+    Denied(Denial),
+    Judged(Judged),
+    /// A reading action has read.
+    Read(ReadResult),
+    /// All its approvals, read live.
+    Approvals(Tally),
+    /// Judged again, right before dispatch. `moved` says what differs from what was approved.
+    Rechecked {
+        moved: Vec<String>,
+        draft: IntentDraft,
+    },
+    /// The call was sent once.
+    Sent(Sent),
+    /// Its task was looked at.
+    Task(TaskState),
+    /// Tasks of its target that began around the time of its intent.
+    TasksFound(Vec<Upid>),
+}
+
+/// What can be asked of the world. Carried out in order; the first that fails ends the list.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Judge the request against live state. Answered by `Invalid`, `Blocked`, `Denied` or `Judged`.
+    Judge,
+    /// Answered by `Read` or `Blocked`.
+    ReadInventory,
+    /// Answered by `Approvals`.
+    GatherApprovals,
+    /// Judge again and draft an intent. Answered by `Rechecked` or `Denied`.
+    Recheck,
+    /// Put it on the record that outlives everything, and wait until it is there.
+    Audit(AuditEvent, String),
+    /// Write the state into the status, if it differs from what stands there and nobody else has written since it was read.
+    WriteStatus,
+    Tell(Telling),
+    /// Send the call, exactly once. Answered by `Sent`.
+    Send,
+    /// Answered by `Task`.
+    LookAtTask,
+    /// Answered by `TasksFound`.
+    SearchTasks,
+    /// Keep the plan readable, even if it is deleted.
+    Hold,
+    /// The plan may be deleted.
+    Release,
+    WakeAt(Timestamp),
+}
+
+/// Something that people should hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telling {
+    pub warning: bool,
+    pub reason: String,
+    pub message: String,
+}
+
+/// What is known about a dispatch before it is decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntentDraft {
+    pub nonce: String,
+    pub node: String,
+    pub task_id: String,
+    pub task_types: Vec<String>,
+    pub sender: String,
+    pub node_time: Timestamp,
+    /// How long an answer may take, and then some.
+    pub settle: jiff::SignedDuration,
+}
+
+impl IntentDraft {
+    pub(super) fn begin(self, attempt: i64, now: Timestamp) -> Intent {
+        Intent {
+            attempt,
+            nonce: self.nonce,
+            node: self.node,
+            task_id: self.task_id,
+            task_types: self.task_types,
+            sender: self.sender,
+            node_time: Time(self.node_time),
+            at: Time(now),
+            settles_at: Time(now.saturating_add(self.settle).unwrap_or(Timestamp::MAX)),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The life of a plan: `step(state, event) -> (state, effects)`.
+//!
+//! `event` names what can happen and what can be asked for, `state` what a plan can be, `step` is the one transition
+//! function, `report` writes a state down as the status that people and programs read, and reads it back.
+
+mod event;
+mod report;
+mod state;
+mod step;
+
+pub use event::{Effect, Event, IntentDraft, Telling};
+pub use report::{Corrupt, judged, read, report};
+pub use state::{Blocked, Ended, Order, Outcome, Sending, State};
+pub use step::step;

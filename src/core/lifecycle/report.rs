@@ -1,0 +1,172 @@
+//! A state as the status that people and programs read, and back.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use thiserror::Error;
+
+use crate::{
+    api::{ApprovalProgress, GrantedApproval, Phase, PlanStatus, READY, RECONCILING, STALLED, set_condition},
+    core::{approval::Proof, judge::Judged},
+};
+
+use super::state::{Blocked, Ended, Outcome, Sending, State};
+
+/// A status that no state can have. Nothing is done to such a plan.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error(
+    "the status is not one that this program writes: phase {phase} needs {missing}. Nothing is done with this plan"
+)]
+pub struct Corrupt {
+    phase: Phase,
+    missing: &'static str,
+}
+
+/// Writes a state down. `before` is the status that it replaces.
+pub fn report(
+    state: &State,
+    before: Option<&PlanStatus>,
+    generation: Option<i64>,
+    proof: Proof,
+    now: Timestamp,
+) -> PlanStatus {
+    let (reason, message) = words(state);
+    let judged = state.judged();
+    let ended = match state {
+        State::Ended(ended) => Some(ended),
+        _ => None,
+    };
+    let mut status = PlanStatus {
+        phase: state.phase(),
+        reason: bounded(&reason, 128),
+        message: bounded(&message, 4096),
+        observed_generation: generation,
+        request_hash: judged.map(|judged| judged.request_hash.to_string()),
+        plan_hash: judged.map(|judged| judged.plan_hash.to_string()),
+        risk: judged.map(|judged| judged.risk),
+        risk_reasons: judged.map(|judged| judged.risk_reasons.clone()).unwrap_or_default(),
+        policy: judged.map(|judged| judged.policy.clone()),
+        approvals: judged.map(|judged| progress(judged, state.granted(), proof)),
+        preview: judged.map(|judged| judged.preview.clone()),
+        fingerprint: judged.map(|judged| judged.fingerprint.clone()).unwrap_or_default(),
+        attempts: state.intent().map_or(0, |intent| intent.attempt),
+        intent: state.intent().cloned(),
+        upid: state.upid().map(ToString::to_string),
+        task: ended.and_then(|ended| ended.task.clone()),
+        result: ended.and_then(|ended| ended.result.clone()),
+        conditions: before.map(|status| status.conditions.clone()).unwrap_or_default(),
+    };
+    set_conditions(&mut status, state, generation, now);
+    status
+}
+
+fn bounded(text: &str, max: usize) -> String {
+    text.chars().take(max).collect()
+}
+
+fn progress(judged: &Judged, granted: &[GrantedApproval], proof: Proof) -> ApprovalProgress {
+    let required = judged.approvals_required;
+    ApprovalProgress {
+        required,
+        granted: granted.to_vec(),
+        progress: if required == 0 { "-".to_owned() } else { format!("{}/{required}", granted.len()) },
+        proof: if required == 0 { String::new() } else { proof.described().to_owned() },
+    }
+}
+
+/// One word and one sentence.
+fn words(state: &State) -> (String, String) {
+    let plain = |reason: &str, message: String| (reason.to_owned(), message);
+    match state {
+        State::Pending { blocked: None } => plain("NotJudged", "not judged yet".to_owned()),
+        State::Pending { blocked: Some(Blocked { reason, message }) } => (reason.clone(), message.clone()),
+        State::AwaitingApproval { judged, granted } => {
+            let missing = (judged.approvals_required as usize).saturating_sub(granted.len());
+            let what = if missing == 1 { "1 more approval" } else { "more approvals" };
+            plain(
+                "AwaitingApproval",
+                format!("risk {}: waits for {what}. {}", judged.risk, judged.preview.summary),
+            )
+        }
+        State::Approved { .. } | State::Confirmed { .. } => {
+            plain("NotBefore", "nothing is missing: waits for notBefore".to_owned())
+        }
+        State::Dispatching(sending) => {
+            plain("Dispatching", format!("the call was announced as attempt {}", sending.intent.attempt))
+        }
+        State::Running(_, upid) => plain("Running", format!("Proxmox works on it: {upid}")),
+        State::Ended(ended) => (ended.reason.clone(), ended.message.clone()),
+    }
+}
+
+/// `Ready`, `Reconciling` and `Stalled` as kstatus reads them.
+fn set_conditions(status: &mut PlanStatus, state: &State, generation: Option<i64>, now: Timestamp) {
+    let ready = status.phase == Phase::Succeeded;
+    let stuck = matches!(state, State::Pending { blocked: Some(_) });
+    let stalled = stuck || status.phase.is_terminal() && !ready;
+    let reconciling = !stalled && !ready && status.phase != Phase::AwaitingApproval;
+    let message = bounded(&status.message, 1024);
+    let mut conditions: Vec<Condition> = std::mem::take(&mut status.conditions);
+    for (type_, holds) in [(READY, ready), (RECONCILING, reconciling), (STALLED, stalled)] {
+        set_condition(&mut conditions, type_, holds, (&status.reason, &message), generation, now);
+    }
+    status.conditions = conditions;
+}
+
+/// Reads a state back.
+pub fn read(status: Option<&PlanStatus>) -> Result<State, Corrupt> {
+    let Some(status) = status else { return Ok(State::Pending { blocked: None }) };
+    let judged = judged(status);
+    let granted = || status.approvals.as_ref().map(|approvals| approvals.granted.clone()).unwrap_or_default();
+    let need = |missing| Corrupt { phase: status.phase, missing };
+    let sending = || {
+        let intent = status.intent.clone().ok_or(need("intent"))?;
+        Ok(Sending { judged: judged.clone().ok_or(need("a judgement"))?, granted: granted(), intent })
+    };
+    let upid = || status.upid.as_ref().and_then(|upid| upid.parse().ok());
+    Ok(match status.phase {
+        Phase::Pending => {
+            let blocked = Blocked { reason: status.reason.clone(), message: status.message.clone() };
+            State::Pending { blocked: (!status.reason.is_empty()).then_some(blocked) }
+        }
+        Phase::AwaitingApproval => {
+            State::AwaitingApproval { judged: judged.ok_or(need("a judgement"))?, granted: granted() }
+        }
+        Phase::Approved => State::Approved { judged: judged.ok_or(need("a judgement"))?, granted: granted() },
+        Phase::Dispatching => State::Dispatching(sending()?),
+        Phase::Running => State::Running(sending()?, upid().ok_or(need("a upid"))?),
+        Phase::Succeeded => ended(status, Outcome::Succeeded),
+        Phase::Failed => ended(status, Outcome::Failed),
+        Phase::Denied => ended(status, Outcome::Denied),
+        Phase::Expired => ended(status, Outcome::Expired),
+        Phase::Cancelled => ended(status, Outcome::Cancelled),
+        Phase::Indeterminate => ended(status, Outcome::Indeterminate),
+    })
+}
+
+fn ended(status: &PlanStatus, outcome: Outcome) -> State {
+    State::Ended(Box::new(Ended {
+        outcome,
+        reason: status.reason.clone(),
+        message: status.message.clone(),
+        judged: judged(status),
+        granted: status.approvals.as_ref().map(|approvals| approvals.granted.clone()).unwrap_or_default(),
+        intent: status.intent.clone(),
+        upid: status.upid.as_ref().and_then(|upid| upid.parse().ok()),
+        task: status.task.clone(),
+        result: status.result.clone(),
+    }))
+}
+
+/// The judgement that a status holds, if it holds one.
+pub fn judged(status: &PlanStatus) -> Option<Judged> {
+    Some(Judged {
+        request_hash: status.request_hash.as_ref()?.parse().ok()?,
+        plan_hash: status.plan_hash.as_ref()?.parse().ok()?,
+        risk: status.risk?,
+        risk_reasons: status.risk_reasons.clone(),
+        policy: status.policy.clone()?,
+        approvals_required: status.approvals.as_ref()?.required,
+        fingerprint: status.fingerprint.clone(),
+        preview: status.preview.clone()?,
+    })
+}

@@ -1,0 +1,186 @@
+use jiff::Timestamp;
+
+use crate::{
+    api::{GrantedApproval, Intent, Phase, ProxmoxActionPlanSpec, ReadResult, TaskReport},
+    catalog,
+    core::{judge::Judged, task::Upid},
+};
+
+use super::event::IntentDraft;
+
+/// What of a plan's spec decides over its life. It never changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    pub dry_run: bool,
+    pub reads: bool,
+    pub not_before: Option<Timestamp>,
+    pub not_after: Option<Timestamp>,
+}
+
+impl Order {
+    pub fn of(spec: &ProxmoxActionPlanSpec) -> Self {
+        Self {
+            dry_run: spec.dry_run,
+            reads: catalog::find(&spec.action).is_some_and(catalog::Action::is_read),
+            not_before: spec.not_before.as_ref().map(|time| time.0),
+            not_after: spec.not_after.as_ref().map(|time| time.0),
+        }
+    }
+
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.not_after.is_some_and(|end| now >= end)
+    }
+
+    pub(super) fn is_early(&self, now: Timestamp) -> bool {
+        self.not_before.is_some_and(|begin| now < begin)
+    }
+}
+
+/// What a plan can be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// Not judged; something it needs may be missing.
+    Pending {
+        blocked: Option<Blocked>,
+    },
+    /// Judged; approvals are missing.
+    AwaitingApproval {
+        judged: Judged,
+        granted: Vec<GrantedApproval>,
+    },
+    /// Nothing is missing but the right moment.
+    Approved {
+        judged: Judged,
+        granted: Vec<GrantedApproval>,
+    },
+    /// Approved, and the target was found unchanged a moment ago. Never on record: it has to be dispatched at once.
+    Confirmed {
+        judged: Judged,
+        granted: Vec<GrantedApproval>,
+        draft: IntentDraft,
+    },
+    /// The intent is on record; the call may be on its way.
+    Dispatching(Sending),
+    /// Proxmox works on it.
+    Running(Sending, Upid),
+    Ended(Box<Ended>),
+}
+
+/// What keeps a plan from being judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    pub reason: String,
+    pub message: String,
+}
+
+/// A plan that was dispatched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sending {
+    pub judged: Judged,
+    pub granted: Vec<GrantedApproval>,
+    pub intent: Intent,
+}
+
+/// A plan that has ended, with all that is known of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    pub outcome: Outcome,
+    pub reason: String,
+    pub message: String,
+    pub judged: Option<Judged>,
+    pub granted: Vec<GrantedApproval>,
+    pub intent: Option<Intent>,
+    pub upid: Option<Upid>,
+    pub task: Option<TaskReport>,
+    pub result: Option<ReadResult>,
+}
+
+/// How a plan can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Succeeded,
+    Failed,
+    Denied,
+    Expired,
+    Cancelled,
+    Indeterminate,
+}
+
+impl Outcome {
+    pub(super) fn phase(self) -> Phase {
+        match self {
+            Self::Succeeded => Phase::Succeeded,
+            Self::Failed => Phase::Failed,
+            Self::Denied => Phase::Denied,
+            Self::Expired => Phase::Expired,
+            Self::Cancelled => Phase::Cancelled,
+            Self::Indeterminate => Phase::Indeterminate,
+        }
+    }
+}
+
+impl State {
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::Pending { .. } => Phase::Pending,
+            Self::AwaitingApproval { .. } => Phase::AwaitingApproval,
+            Self::Approved { .. } | Self::Confirmed { .. } => Phase::Approved,
+            Self::Dispatching(_) => Phase::Dispatching,
+            Self::Running(..) => Phase::Running,
+            Self::Ended(ended) => ended.outcome.phase(),
+        }
+    }
+
+    pub fn judged(&self) -> Option<&Judged> {
+        match self {
+            Self::Pending { .. } => None,
+            Self::AwaitingApproval { judged, .. }
+            | Self::Approved { judged, .. }
+            | Self::Confirmed { judged, .. } => Some(judged),
+            Self::Dispatching(sending) | Self::Running(sending, _) => Some(&sending.judged),
+            Self::Ended(ended) => ended.judged.as_ref(),
+        }
+    }
+
+    pub fn granted(&self) -> &[GrantedApproval] {
+        match self {
+            Self::Pending { .. } => &[],
+            Self::AwaitingApproval { granted, .. }
+            | Self::Approved { granted, .. }
+            | Self::Confirmed { granted, .. } => granted,
+            Self::Dispatching(sending) | Self::Running(sending, _) => &sending.granted,
+            Self::Ended(ended) => &ended.granted,
+        }
+    }
+
+    pub fn intent(&self) -> Option<&Intent> {
+        match self {
+            Self::Dispatching(sending) | Self::Running(sending, _) => Some(&sending.intent),
+            Self::Ended(ended) => ended.intent.as_ref(),
+            _ => None,
+        }
+    }
+
+    pub fn upid(&self) -> Option<&Upid> {
+        match self {
+            Self::Running(_, upid) => Some(upid),
+            Self::Ended(ended) => ended.upid.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Keeps all that is known.
+    pub(super) fn end(self, outcome: Outcome, reason: &str, message: impl Into<String>) -> Ended {
+        Ended {
+            outcome,
+            reason: reason.to_owned(),
+            message: message.into(),
+            judged: self.judged().cloned(),
+            granted: self.granted().to_vec(),
+            intent: self.intent().cloned(),
+            upid: self.upid().cloned(),
+            task: None,
+            result: None,
+        }
+    }
+}
