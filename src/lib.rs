@@ -1,11 +1,29 @@
 //! The execution boundary between whoever wants something done on Proxmox VE and the clusters where it happens.
 //!
 //! # Layout
-//! Rooms in the order in which data flows; a room may use what stands above it, never what stands below.
+//! Rooms in the order in which data flows. A room may use what stands above it, never what stands below.
+//!
+//! - [`api`]: the kinds, and nothing else
+//! - [`catalog`]: the one table of what can be done to Proxmox
+//! - [`core`]: decides; pure
+//! - [`ports`]: what the engine needs from outside, as traits
+//! - [`pve`]: how Proxmox speaks; [`pve::sim`] is a simulated one
+//! - [`store`]: the two homes of the engine, a cluster or a directory
+//! - [`audit`]: the record that outlives the process
+//! - [`controllers`]: one file a kind; carries out what `core` decides
+//! - [`cli`]: one file a command; puts the parts together
+
 pub mod api;
 pub mod catalog;
-pub mod controllers;
 pub mod core;
 pub mod ports;
+
+pub mod audit;
 pub mod pve;
 pub mod store;
+pub mod system;
+
+pub mod controllers;
+
+//pub mod cli;
+//pub mod telemetry;

@@ -9,7 +9,7 @@ mod run;
 mod scene;
 mod settle;
 
-pub use run::run;
+pub use run::{Shutdown, run};
 pub use settle::settle;
 
 use std::{sync::Arc, time::Duration};

@@ -247,7 +247,7 @@ pub(crate) mod tests {
         // Plans and approvals in git carry hashes: a change here orphans them all.
         assert_eq!(
             request.hash().unwrap().to_string(),
-            "sha256:8c7dbf1c4e1c43b1c1f2cbb0bd0c2cf19bb56dd4cd2b4b4f1fc5b6b6aab1b3f5"
+            "sha256:efc6b1d89fbc2db78e1745998cd09e8a3ec76a92a907779b3ceb875c62a40055"
         );
     }
 

@@ -12,3 +12,6 @@ pub use event::{Effect, Event, IntentDraft, Telling};
 pub use report::{Corrupt, judged, read, report};
 pub use state::{Blocked, Ended, Order, Outcome, Sending, State};
 pub use step::step;
+
+#[cfg(test)]
+mod tests;

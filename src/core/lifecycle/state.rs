@@ -27,6 +27,11 @@ impl Order {
         }
     }
 
+    /// Something is to be changed, not only read or shown.
+    pub(super) fn sends(&self) -> bool {
+        !self.reads && !self.dry_run
+    }
+
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         self.not_after.is_some_and(|end| now >= end)
     }

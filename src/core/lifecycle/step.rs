@@ -72,7 +72,7 @@ pub fn step(order: &Order, state: State, event: Event, now: Timestamp) -> (State
             state @ (State::AwaitingApproval { .. } | State::Approved { .. } | State::Confirmed { .. }),
             Event::Approvals(tally),
         ) => weigh(order, state, tally, now),
-        (State::Approved { judged, granted }, Event::Rechecked { moved, draft }) => {
+        (State::Approved { judged, granted }, Event::Rechecked { moved, draft }) if order.sends() => {
             if moved.is_empty() {
                 (State::Confirmed { judged, granted, draft }, vec![Effect::GatherApprovals])
             } else {

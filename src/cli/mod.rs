@@ -1,0 +1,77 @@
+//! The commands: one file each. They parse arguments, put the parts together and say in the exit code how it went.
+
+mod approve;
+mod crd;
+mod docs;
+mod files;
+pub mod kubectl_approve;
+mod operator;
+mod render;
+mod show;
+mod simulate;
+mod standalone;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Plans first, asks for approval, acts at most once, keeps evidence: the execution boundary for Proxmox VE.
+#[derive(Debug, Parser)]
+#[command(name = "proxmox-agent", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run as a Kubernetes operator.
+    Operator(operator::Operator),
+    /// Run on a directory of the same YAML, without a cluster.
+    Standalone(standalone::Standalone),
+    /// Show a plan of a directory as a person needs it.
+    Show(show::Show),
+    /// Approve or deny a plan of a directory.
+    Approve(approve::Approve),
+    /// Run a simulated Proxmox VE.
+    Simulate(simulate::Simulate),
+    /// Print the CustomResourceDefinitions, or write them into a directory.
+    Crd(crd::Crd),
+    /// Write the documents that are generated from the action table.
+    Docs(docs::Docs),
+}
+
+/// What a command ends with if it does not succeed: exit code 1, and a message.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+impl Cli {
+    pub async fn run(self) -> ExitCode {
+        let ended = match self.command {
+            Command::Operator(operator) => operator.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Standalone(standalone) => standalone.run().await,
+            Command::Show(show) => show.run().map(|()| ExitCode::SUCCESS),
+            Command::Approve(approve) => approve.run().map(|()| ExitCode::SUCCESS),
+            Command::Simulate(simulate) => {
+                simulate.run().await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
+            }
+            Command::Crd(crd) => crd.run().map(|()| ExitCode::SUCCESS),
+            Command::Docs(docs) => docs.run().map(|()| ExitCode::SUCCESS),
+        };
+        ended.unwrap_or_else(|failure| fail(&failure))
+    }
+}
+
+/// Says what went wrong, with every cause, once.
+pub(crate) fn fail(failure: &Failure) -> ExitCode {
+    let mut text = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    eprintln!("error: {text}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,401 @@
+//! The life of a plan under every event, in any order, with crashes in between.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    api::{
+        GrantedApproval, Phase, PolicyDecision, Preset, Preview, ProxmoxActionPlan, ProxmoxActionPlanSpec,
+        ReadResult, Risk,
+    },
+    core::{
+        approval::{Proof, Tally},
+        audit::AuditEvent,
+        hash::Hash,
+        judge::{Denial, Judged},
+        request::Violation,
+        task::{Sent, TaskState, Upid},
+    },
+};
+
+const UPID: &str = "UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:100:agent@pve!operator:";
+
+fn noon() -> Timestamp {
+    Timestamp::from_second(i64::from_str_radix("6B00EAFE", 16).unwrap()).unwrap()
+}
+
+fn judged(approvals_required: u32) -> Judged {
+    Judged {
+        request_hash: Hash::of("a test", &1).unwrap(),
+        plan_hash: Hash::of("a test", &2).unwrap(),
+        risk: if approvals_required == 0 { Risk::Low } else { Risk::Critical },
+        risk_reasons: vec!["because".into()],
+        policy: PolicyDecision { preset: Preset::Balanced, name: None, revision: "balanced/1".into() },
+        approvals_required,
+        fingerprint: BTreeMap::from([("guest".into(), "qemu/100".into())]),
+        preview: Preview { summary: "start".into(), ..Default::default() },
+    }
+}
+
+fn granted(count: usize) -> Vec<GrantedApproval> {
+    (0..count)
+        .map(|n| GrantedApproval { name: format!("a{n}"), approved_by: format!("person-{n}") })
+        .collect()
+}
+
+fn tally(count: usize) -> Tally {
+    Tally { granted: granted(count), ..Default::default() }
+}
+
+fn draft() -> IntentDraft {
+    IntentDraft {
+        nonce: "n".into(),
+        node: "pve1".into(),
+        task_id: "100".into(),
+        task_types: vec!["qmstart".into(), "hastart".into()],
+        sender: "agent@pve!operator".into(),
+        node_time: noon(),
+        settle: SignedDuration::from_secs(35),
+    }
+}
+
+fn order() -> Order {
+    Order { dry_run: false, reads: false, not_before: None, not_after: None }
+}
+
+fn upid() -> Upid {
+    UPID.parse().unwrap()
+}
+
+/// The path of a plan that needs one approval, up to the call.
+fn sent(order: &Order) -> (State, Vec<Effect>) {
+    let mut state = State::Pending { blocked: None };
+    let mut effects = vec![];
+    for event in [
+        Event::Judged(judged(1)),
+        Event::Approvals(tally(1)),
+        Event::Rechecked { moved: vec![], draft: draft() },
+        Event::Approvals(tally(1)),
+    ] {
+        (state, effects) = step(order, state, event, noon());
+    }
+    (state, effects)
+}
+
+#[test]
+fn the_intent_is_on_record_twice_before_anything_is_sent() {
+    let (state, effects) = sent(&order());
+    assert_eq!(state.phase(), Phase::Dispatching);
+    assert!(matches!(effects[0], Effect::Audit(AuditEvent::Intent, _)));
+    assert_eq!(effects[1], Effect::WriteStatus);
+    assert_eq!(effects.last(), Some(&Effect::Send));
+    assert_eq!(state.intent().unwrap().attempt, 1);
+}
+
+#[test]
+fn an_approval_that_is_revoked_in_the_last_moment_stops_dispatch() {
+    let mut state = State::Pending { blocked: None };
+    let mut effects = vec![];
+    for event in [
+        Event::Judged(judged(1)),
+        Event::Approvals(tally(1)),
+        Event::Rechecked { moved: vec![], draft: draft() },
+        Event::Approvals(tally(0)),
+    ] {
+        (state, effects) = step(&order(), state, event, noon());
+    }
+    assert!(!effects.contains(&Effect::Send));
+    assert_eq!(state.phase(), Phase::AwaitingApproval);
+}
+
+#[test]
+fn a_target_that_has_moved_ends_the_plan_and_says_what_moved() {
+    let approved = State::Approved { judged: judged(1), granted: granted(1) };
+    let event = Event::Rechecked { moved: vec!["node: pve1 -> pve2".into()], draft: draft() };
+    let (State::Ended(ended), _) = step(&order(), approved, event, noon()) else { panic!("it goes on") };
+    assert_eq!((ended.outcome, ended.reason.as_str()), (Outcome::Cancelled, "TargetMoved"));
+    assert!(ended.message.contains("node: pve1 -> pve2"));
+}
+
+#[test]
+fn a_plan_that_is_approved_too_early_waits_and_dies_with_its_approval() {
+    let order = Order { not_before: Some(noon() + SignedDuration::from_hours(1)), ..order() };
+    let waiting = State::AwaitingApproval { judged: judged(1), granted: vec![] };
+    let (state, effects) = step(&order, waiting, Event::Approvals(tally(1)), noon());
+    assert_eq!(state.phase(), Phase::Approved);
+    assert_eq!(effects, [Effect::WriteStatus, Effect::WakeAt(noon() + SignedDuration::from_hours(1))]);
+    let (state, _) = step(&order, state, Event::Approvals(tally(0)), noon());
+    assert_eq!(state.phase(), Phase::Cancelled);
+}
+
+#[test]
+fn one_no_outweighs_any_number_of_yes() {
+    let waiting = State::AwaitingApproval { judged: judged(1), granted: vec![] };
+    let denied = Tally { denied_by: granted(1).pop(), ..tally(5) };
+    let (state, _) = step(&order(), waiting, Event::Approvals(denied), noon());
+    assert_eq!(state.phase(), Phase::Denied);
+}
+
+#[test]
+fn a_plan_past_its_time_expires_in_every_phase_before_dispatch() {
+    let order = Order { not_after: Some(noon()), ..order() };
+    for state in [
+        State::Pending { blocked: None },
+        State::AwaitingApproval { judged: judged(1), granted: vec![] },
+        State::Approved { judged: judged(1), granted: granted(1) },
+    ] {
+        assert_eq!(step(&order, state, Event::Woken, noon()).0.phase(), Phase::Expired);
+    }
+    let confirmed = State::Confirmed { judged: judged(1), granted: granted(1), draft: draft() };
+    let (state, effects) = step(&order, confirmed, Event::Approvals(tally(1)), noon());
+    assert_eq!(state.phase(), Phase::Expired);
+    assert!(!effects.contains(&Effect::Send));
+}
+
+#[test]
+fn a_missing_answer_is_settled_from_the_task_list_and_only_after_its_time() {
+    let (state, _) = sent(&order());
+    let (state, effects) = step(&order(), state, Event::Sent(Sent::Unknown { why: "reset".into() }), noon());
+    assert_eq!(state.phase(), Phase::Dispatching);
+    let settles_at = noon() + SignedDuration::from_secs(35);
+    assert_eq!(effects.last(), Some(&Effect::WakeAt(settles_at)));
+    let (state, effects) = step(&order(), state, Event::Woken, noon());
+    assert_eq!(effects, [Effect::WakeAt(settles_at)]);
+    let (state, effects) = step(&order(), state, Event::Woken, settles_at);
+    assert_eq!(effects, [Effect::SearchTasks]);
+    let (state, _) = step(&order(), state, Event::TasksFound(vec![upid()]), settles_at);
+    assert_eq!(state.upid(), Some(&upid()));
+}
+
+#[test]
+fn only_a_task_of_our_token_our_target_our_kind_and_our_time_is_adopted() {
+    for other in [
+        UPID.replace("pve1", "pve2"),
+        UPID.replace(":100:", ":101:"),
+        UPID.replace("qmstart", "qmstop"),
+        UPID.replace("!operator", "!other"),
+        UPID.replace("agent@pve!operator", "agent@pve"),
+        UPID.replace("6B00EAFE", "6B00EA00"),
+        UPID.replace("6B00EAFE", "6B00EB80"),
+    ] {
+        let (state, _) = sent(&order());
+        let found = vec![other.parse().unwrap()];
+        let (state, _) = step(&order(), state, Event::TasksFound(found), noon());
+        assert_eq!(state.phase(), Phase::Indeterminate, "{other}");
+    }
+}
+
+#[test]
+fn several_candidates_are_for_a_person_to_judge() {
+    let (state, _) = sent(&order());
+    let found = vec![upid(), UPID.replace("00001619", "00001620").parse().unwrap()];
+    let (State::Ended(ended), _) = step(&order(), state, Event::TasksFound(found), noon()) else {
+        panic!("it goes on")
+    };
+    assert_eq!(ended.outcome, Outcome::Indeterminate);
+    assert!(ended.message.contains(UPID));
+}
+
+#[test]
+fn a_long_task_holds_its_plan_and_a_short_one_does_not() {
+    let (state, _) = sent(&order());
+    let (state, _) = step(&order(), state, Event::Sent(Sent::Task(upid())), noon());
+    let look = |after| {
+        let later = noon() + SignedDuration::from_secs(after);
+        step(&order(), state.clone(), Event::Task(TaskState::Running), later).1
+    };
+    assert!(!look(4).contains(&Effect::Hold));
+    assert!(look(5).contains(&Effect::Hold));
+}
+
+#[test]
+fn how_a_task_ended_decides_how_the_plan_ends() {
+    for (exit_status, phase) in [
+        ("OK", Phase::Succeeded),
+        ("WARNINGS: 1", Phase::Succeeded),
+        ("VM is locked (backup)", Phase::Failed),
+        ("unexpected status", Phase::Indeterminate),
+    ] {
+        let (state, _) = sent(&order());
+        let (state, _) = step(&order(), state, Event::Sent(Sent::Task(upid())), noon());
+        let stopped = TaskState::Stopped { exit_status: exit_status.into() };
+        let (state, _) = step(&order(), state, Event::Task(stopped), noon());
+        assert_eq!(state.phase(), phase, "{exit_status}");
+    }
+}
+
+#[test]
+fn an_action_that_only_reads_sends_nothing() {
+    let order = Order { reads: true, ..order() };
+    let (state, _) = step(&order, State::Pending { blocked: None }, Event::Judged(judged(0)), noon());
+    let (state, effects) = step(&order, state, Event::Approvals(tally(0)), noon());
+    assert_eq!(effects, [Effect::ReadInventory]);
+    let (state, effects) = step(&order, state, Event::Read(ReadResult::default()), noon());
+    assert_eq!(state.phase(), Phase::Succeeded);
+    assert!(!effects.contains(&Effect::Send));
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let upids = prop::collection::vec(
+        prop_oneof![Just(upid()), Just(UPID.replace("qmstart", "qmstop").parse().unwrap())],
+        0..3,
+    );
+    prop_oneof![
+        4 => Just(Event::Woken),
+        1 => Just(Event::Invalid(vec![Violation { field: "spec.action".into(), problem: "is unknown".into() }])),
+        1 => Just(Event::Blocked(Blocked { reason: "EnvironmentNotFound".into(), message: "none".into() })),
+        1 => Just(Event::Denied(Denial { reason: "TargetNotFound", message: "none".into() })),
+        4 => (0u32..3).prop_map(|required| Event::Judged(judged(required))),
+        1 => Just(Event::Read(ReadResult::default())),
+        8 => (0usize..3, prop::bool::weighted(0.1)).prop_map(|(count, denied)| {
+            Event::Approvals(Tally { denied_by: denied.then(|| granted(1).remove(0)), ..tally(count) })
+        }),
+        6 => prop::bool::weighted(0.1).prop_map(|moved| Event::Rechecked {
+            moved: if moved { vec!["node".into()] } else { vec![] },
+            draft: draft(),
+        }),
+        4 => prop_oneof![
+            Just(Sent::NotSent { why: "refused".into() }),
+            Just(Sent::Refused { status: 500, message: "no".into() }),
+            Just(Sent::Task(upid())),
+            Just(Sent::Done),
+            Just(Sent::Unknown { why: "reset".into() }),
+        ].prop_map(Event::Sent),
+        4 => prop_oneof![
+            Just(TaskState::Running),
+            Just(TaskState::Vanished),
+            "OK|WARNINGS: 1|unexpected status|error".prop_map(|exit_status| TaskState::Stopped { exit_status }),
+        ].prop_map(Event::Task),
+        2 => upids.prop_map(Event::TasksFound),
+    ]
+}
+
+/// What happens to the process between two events.
+#[derive(Clone, Debug)]
+enum Happening {
+    Event(Event),
+    /// The process dies after so many effects of the step, and begins again from what is on record.
+    EventThenCrash(Event, usize),
+}
+
+fn any_happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        5 => any_event().prop_map(Happening::Event),
+        1 => (any_event(), 0usize..5).prop_map(|(event, after)| Happening::EventThenCrash(event, after)),
+    ]
+}
+
+fn any_order() -> impl Strategy<Value = Order> {
+    (any::<bool>(), any::<bool>(), prop::option::of(-5i64..50), prop::option::of(0i64..100)).prop_map(
+        |(dry_run, reads, from, to)| {
+            let at = |seconds| noon() + SignedDuration::from_secs(seconds);
+            Order { dry_run, reads, not_before: from.map(at), not_after: to.map(at) }
+        },
+    )
+}
+
+/// A plan with its status on record, and the calls that left.
+struct World {
+    plan: ProxmoxActionPlan,
+    state: State,
+    calls: usize,
+    intents: usize,
+    approved_when_sent: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let spec = ProxmoxActionPlanSpec { environment: "home".into(), ..Default::default() };
+        Self {
+            plan: ProxmoxActionPlan::new("p", spec),
+            state: State::Pending { blocked: None },
+            calls: 0,
+            intents: 0,
+            approved_when_sent: true,
+        }
+    }
+
+    /// Carries a step out, the first `most` of its effects only.
+    fn carry_out(&mut self, effects: &[Effect], most: usize, now: Timestamp) {
+        for effect in effects.iter().take(most) {
+            match effect {
+                Effect::Audit(AuditEvent::Intent, _) => self.intents += 1,
+                Effect::WriteStatus => self.write(now),
+                Effect::Send => {
+                    self.calls += 1;
+                    assert!(self.intents >= self.calls, "sent without an intent in the audit log");
+                    let on_record = self.plan.status.as_ref().unwrap();
+                    assert_eq!(on_record.phase, Phase::Dispatching, "sent without an intent on record");
+                    let approvals = on_record.approvals.as_ref().unwrap();
+                    self.approved_when_sent &= approvals.granted.len() >= approvals.required as usize;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What the API server would do: apply the kind's own rules to the change.
+    fn write(&mut self, now: Timestamp) {
+        let before = self.plan.clone();
+        let status = report(&self.state, before.status.as_ref(), Some(1), Proof::ApiServer, now);
+        self.plan.status = Some(status);
+        let checked = self.plan.validate_cel_update(&before);
+        assert!(checked.is_ok(), "{checked:?}: {:?} -> {:?}", before.status, self.plan.status);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..Default::default() })]
+
+    #[test]
+    fn whatever_happens_at_most_one_call_leaves_and_only_with_its_approvals(
+        order in any_order(),
+        happenings in prop::collection::vec(any_happening(), 1..40),
+    ) {
+        let mut world = World::new();
+        for (seconds, happening) in happenings.into_iter().enumerate() {
+            let now = noon() + SignedDuration::from_secs(seconds as i64);
+            let (event, survives) = match happening {
+                Happening::Event(event) => (event, usize::MAX),
+                Happening::EventThenCrash(event, after) => (event, after),
+            };
+            let (state, effects) = step(&order, world.state.clone(), event, now);
+            world.state = state;
+            world.carry_out(&effects, survives, now);
+            if survives != usize::MAX {
+                world.state = read(world.plan.status.as_ref()).unwrap();
+            }
+            prop_assert!(world.calls <= 1);
+            prop_assert!(world.approved_when_sent);
+            prop_assert!(world.calls == 0 || !(order.dry_run || order.reads));
+        }
+    }
+
+    #[test]
+    fn what_is_written_down_reads_back(events in prop::collection::vec(any_event(), 1..30)) {
+        let mut state = State::Pending { blocked: None };
+        for event in events {
+            state = step(&order(), state, event, noon()).0;
+            let written = report(&state, None, Some(1), Proof::ApiServer, noon());
+            let expected = match state.clone() {
+                State::Confirmed { judged, granted, .. } => State::Approved { judged, granted },
+                State::Pending { blocked: None } => State::Pending { blocked: read(Some(&written)).ok().and_then(|state| match state {
+                    State::Pending { blocked } => blocked,
+                    _ => None,
+                }) },
+                other => other,
+            };
+            prop_assert_eq!(read(Some(&written)).unwrap(), expected);
+        }
+    }
+}
+
+#[test]
+fn a_status_that_nobody_could_have_written_is_left_alone() {
+    let mut status = report(&sent(&order()).0, None, Some(1), Proof::ApiServer, noon());
+    status.intent = None;
+    assert!(read(Some(&status)).unwrap_err().to_string().contains("needs intent"));
+}

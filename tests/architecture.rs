@@ -1,0 +1,242 @@
+//! The direction of the arrows, read off the source itself.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that can't read the source has to fail
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use syn::{
+    Attribute, ExprAsync, ExprAwait, File, Item, ItemMod, ItemUse, Signature, UseTree,
+    visit::{self, Visit},
+};
+
+/// Rooms in flow order, with the rooms that each may use.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("api", &[]),
+    ("catalog", &["api"]),
+    ("core", &["api", "catalog"]),
+    ("ports", &["api", "catalog", "core"]),
+    ("audit", &["api", "catalog", "core", "ports"]),
+    ("pve", &["api", "catalog", "core", "ports"]),
+    ("secrets", &["api", "catalog", "core", "ports"]),
+    ("store", &["api", "catalog", "core", "ports"]),
+    ("system", &["ports"]),
+    ("controllers", &["api", "catalog", "core", "ports"]),
+];
+
+/// What the pure rooms may take from outside: values and how they are written, nothing that acts.
+const PURE_CRATES: &[&str] = &[
+    "jiff",
+    "k8s_openapi",
+    "kube",
+    "schemars",
+    "serde",
+    "serde_json",
+    "serde_json_canonicalizer",
+    "sha2",
+    "std",
+    "thiserror",
+];
+
+/// Of these crates only so much.
+const PURE_PARTS: &[(&str, &[&str])] = &[
+    ("std", &["collections", "fmt", "iter", "marker", "mem", "ops", "str", "string", "vec"]),
+    ("kube", &["CustomResource", "CustomResourceExt", "KubeSchema"]),
+];
+
+/// Everything that a file refers to by a path of more than one word, and whether it is asynchronous.
+#[derive(Default)]
+struct References {
+    paths: BTreeSet<Vec<String>>,
+    is_async: bool,
+}
+
+fn is_test_only(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
+    })
+}
+
+impl<'ast> Visit<'ast> for References {
+    fn visit_item_mod(&mut self, module: &'ast ItemMod) {
+        if !is_test_only(&module.attrs) {
+            visit::visit_item_mod(self, module);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        collect(&item.tree, &mut vec![], &mut self.paths);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.segments.len() > 1 {
+            self.paths.insert(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_signature(&mut self, signature: &'ast Signature) {
+        self.is_async |= signature.asyncness.is_some();
+        visit::visit_signature(self, signature);
+    }
+
+    fn visit_expr_async(&mut self, _: &'ast ExprAsync) {
+        self.is_async = true;
+    }
+
+    fn visit_expr_await(&mut self, _: &'ast ExprAwait) {
+        self.is_async = true;
+    }
+}
+
+fn collect(tree: &UseTree, prefix: &mut Vec<String>, paths: &mut BTreeSet<Vec<String>>) {
+    match tree {
+        UseTree::Path(path) => {
+            prefix.push(path.ident.to_string());
+            collect(&path.tree, prefix, paths);
+            prefix.pop();
+        }
+        UseTree::Name(name) => {
+            let mut path = prefix.clone();
+            path.push(name.ident.to_string());
+            paths.insert(path);
+        }
+        UseTree::Rename(name) => {
+            let mut path = prefix.clone();
+            path.push(name.ident.to_string());
+            paths.insert(path);
+        }
+        UseTree::Glob(_) => {
+            paths.insert(prefix.clone());
+        }
+        UseTree::Group(group) => group.items.iter().for_each(|tree| collect(tree, prefix, paths)),
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The files of a room, without those that only tests compile.
+fn files_of(room: &str) -> Vec<PathBuf> {
+    let mut found = vec![];
+    let file = source().join(format!("{room}.rs"));
+    if file.exists() {
+        found.push(file);
+    }
+    walk(&source().join(room), &mut found);
+    found
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") && path.file_name().unwrap() != "tests.rs" {
+            found.push(path);
+        }
+    }
+}
+
+fn references(path: &Path) -> References {
+    let file: File = syn::parse_file(&fs::read_to_string(path).unwrap()).unwrap();
+    let mut references = References::default();
+    references.visit_file(&file);
+    references
+}
+
+#[test]
+fn no_arrow_points_backwards() {
+    let mut wrong = vec![];
+    for (room, allowed) in ROOMS {
+        for file in files_of(room) {
+            for path in references(&file).paths {
+                let [root, target, ..] = path.as_slice() else { continue };
+                let inside = target == room || allowed.contains(&target.as_str());
+                if (root == "crate" || root == "proxmox_agent") && !inside {
+                    wrong.push(format!("{} uses {}", file.display(), path.join("::")));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_room_is_on_the_map() {
+    let lib: File = syn::parse_file(&fs::read_to_string(source().join("lib.rs")).unwrap()).unwrap();
+    let known: BTreeSet<&str> = ROOMS.iter().map(|(room, _)| *room).chain(["cli", "telemetry"]).collect();
+    for item in lib.items {
+        if let Item::Mod(module) = item {
+            assert!(known.contains(module.ident.to_string().as_str()), "{} is in no room", module.ident);
+        }
+    }
+}
+
+#[test]
+fn the_pure_rooms_take_nothing_from_outside_that_acts() {
+    let mut wrong = vec![];
+    for room in ["catalog", "core"] {
+        for file in files_of(room) {
+            let references = references(&file);
+            if references.is_async {
+                wrong.push(format!("{} is asynchronous", file.display()));
+            }
+            wrong.extend(references.paths.iter().filter_map(|path| {
+                impure(path).map(|why| format!("{}: {} {why}", file.display(), path.join("::")))
+            }));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Why a path has no place in a pure room, if it has none.
+fn impure(path: &[String]) -> Option<&'static str> {
+    let root = path.first().unwrap().as_str();
+    // A clock by any name: `Timestamp::now`, `Zoned::now`, `Instant::now`.
+    if path.len() > 1 && path.last().unwrap() == "now" {
+        return Some("reads a clock");
+    }
+    let is_crate_name = root.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let is_our_own = ["crate", "self", "super"].contains(&root) || source().join("core").join(root).exists();
+    if !is_crate_name || is_our_own || is_sibling(root) {
+        return None;
+    }
+    if !PURE_CRATES.contains(&root) {
+        return Some("is not among the crates of the pure rooms");
+    }
+    let parts = PURE_PARTS.iter().find(|(name, _)| *name == root).map(|(_, parts)| parts);
+    let part = path.get(1).map(String::as_str).unwrap_or_default();
+    parts.is_some_and(|parts| !parts.contains(&part)).then_some("is not among the allowed parts")
+}
+
+/// A module beside the file, used by its bare name.
+fn is_sibling(name: &str) -> bool {
+    ["catalog", "core", "core/lifecycle"].iter().any(|folder| {
+        let folder = source().join(folder);
+        folder.join(format!("{name}.rs")).exists() || folder.join(name).is_dir()
+    }) || ["i64", "u32", "u8", "usize"].contains(&name)
+}
+
+#[test]
+fn the_check_of_purity_can_fail() {
+    let path = |text: &str| text.split("::").map(str::to_owned).collect::<Vec<_>>();
+    for bad in [
+        "std::fs::read",
+        "std::time::Instant",
+        "tokio::spawn",
+        "jiff::Timestamp::now",
+        "kube::Client",
+        "uuid::Uuid",
+    ] {
+        assert!(impure(&path(bad)).is_some(), "{bad}");
+    }
+    for good in ["std::collections::BTreeMap", "crate::api::Risk", "super::hash", "Timestamp::MAX"] {
+        assert!(impure(&path(good)).is_none(), "{good}");
+    }
+}
