@@ -8,6 +8,7 @@
 //! - [`core`]: decides; pure
 //! - [`ports`]: what the engine needs from outside, as traits
 //! - [`pve`]: how Proxmox speaks; [`pve::sim`] is a simulated one
+//! - [`secrets`]: where API tokens are kept
 //! - [`store`]: the two homes of the engine, a cluster or a directory
 //! - [`audit`]: the record that outlives the process
 //! - [`controllers`]: one file a kind; carries out what `core` decides
@@ -20,10 +21,11 @@ pub mod ports;
 
 pub mod audit;
 pub mod pve;
+pub mod secrets;
 pub mod store;
 pub mod system;
 
 pub mod controllers;
 
-//pub mod cli;
-//pub mod telemetry;
+pub mod cli;
+pub mod telemetry;

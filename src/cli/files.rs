@@ -1,0 +1,47 @@
+//! Where a directory's home is.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::api::ProxmoxActionPlan;
+
+use super::Failure;
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Folder {
+    /// The directory with the YAML, such as a git working tree.
+    #[arg(long, default_value = ".")]
+    pub dir: PathBuf,
+    /// Where statuses, events and the audit log are kept; `.proxmox-agent` in the directory if absent.
+    #[arg(long)]
+    state: Option<PathBuf>,
+    /// The namespace of what is named.
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+}
+
+impl Folder {
+    pub(super) fn state(&self) -> PathBuf {
+        self.state.clone().unwrap_or_else(|| self.dir.join(".proxmox-agent"))
+    }
+
+    /// A plan with its status, as it was last written. Needs no lock: the files are replaced whole.
+    pub(super) fn plan(&self, name: &str) -> Result<ProxmoxActionPlan, Failure> {
+        // The name becomes part of a path.
+        if name.contains(['/', '\\']) || self.namespace.contains(['/', '\\']) {
+            return Err(format!("`{name}` is not the name of a plan").into());
+        }
+        let folder = self.state().join("objects/proxmoxactionplans").join(&self.namespace);
+        let file = folder.join(format!("{name}.yaml"));
+        let text = std::fs::read_to_string(&file).map_err(|error| {
+            format!(
+                "there is no plan `{name}` in namespace {} yet ({}: {error}). Is its file in {}, and has proxmox-agent standalone seen it?",
+                self.namespace,
+                file.display(),
+                self.dir.display()
+            )
+        })?;
+        serde_saphyr::from_str(&text).map_err(|error| format!("failed to read {}: {error}", file.display()).into())
+    }
+}
