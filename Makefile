@@ -1,0 +1,33 @@
+# The commands of this project. Each is short; the work is done by cargo and by the scripts in tools/.
+.DEFAULT_GOAL := help
+.PHONY: help test demo cluster-demo crds docs advisories clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+test: ## check everything: format, lints, tests against a real API server, licences
+	@tools/check
+
+demo: ## the whole way of a request, against the simulated Proxmox, without a cluster
+	@cargo build --quiet --bin proxmox-agent
+	@tools/demo
+
+cluster-demo: ## the same with a real API server: people, roles, admission
+	@cargo build --quiet --bin proxmox-agent
+	@tools/cluster-demo
+
+# Through a temporary file, so that a program which fails leaves the old manifests alone.
+crds: ## write crds/ anew from src/api
+	@mkdir -p crds
+	@cargo run --quiet -- crd >crds/.new || { rm -f crds/.new; exit 1; }
+	@mv crds/.new crds/proxmox-agent.yaml
+
+docs: ## write the generated pages of docs/ anew from the catalogue
+	@cargo run --quiet -- docs docs
+
+# Not part of `test`: the database comes from the network, and its news are not this commit's fault.
+advisories: ## ask whether a dependency has a known vulnerability
+	@"$$(tools/provide cargo-deny)/cargo-deny" --locked check --hide-inclusion-graph advisories
+
+clean: ## remove what cargo built; the outside tools stay, in ~/.cache/proxmox-agent
+	@cargo clean

@@ -1,0 +1,8 @@
+//! What the program and its manifests do against a real Kubernetes API server.
+// Where a test can't go on, stopping with a message is the right thing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod harness;

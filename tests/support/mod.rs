@@ -1,0 +1,4 @@
+//! What the whole-program tests stand on. Every test root has this module and uses its own part of it.
+#![allow(dead_code)]
+
+pub(crate) mod cluster;
