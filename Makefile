@@ -12,18 +12,16 @@ demo: ## the whole way of a request, against the simulated Proxmox, without a cl
 	@cargo build --quiet --bin proxmox-agent
 	@tools/demo
 
-cluster-demo: ## the same with a real API server: people, roles, admission
-	@cargo build --quiet --bin proxmox-agent
+cluster-demo: ## the same on a real API server, which stays up to be tried
+	@cargo build --quiet --bins
 	@tools/cluster-demo
 
-# Through a temporary file, so that a program which fails leaves the old manifests alone.
 crds: ## write crds/ anew from src/api
 	@mkdir -p crds
-	@cargo run --quiet -- crd >crds/.new || { rm -f crds/.new; exit 1; }
-	@mv crds/.new crds/proxmox-agent.yaml
+	@cargo run --quiet -- crd --dir crds
 
-docs: ## write the generated pages of docs/ anew from the catalogue
-	@cargo run --quiet -- docs docs
+docs: ## write the generated pages of docs/ anew from the action table
+	@cargo run --quiet -- docs --dir docs
 
 # Not part of `test`: the database comes from the network, and its news are not this commit's fault.
 advisories: ## ask whether a dependency has a known vulnerability

@@ -53,7 +53,7 @@ pub struct ProxmoxEnvironmentSpec {
     pub policy_ref: Option<PolicyRef>,
     /// How long one request may take.
     #[serde(default = "default_request_timeout")]
-    #[schemars(range(min = 1, max = 300))]
+    #[schemars(with = "i32", range(min = 1, max = 300))]
     pub request_timeout_seconds: u32,
 }
 

@@ -154,7 +154,7 @@ pub struct PolicyDecision {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalProgress {
-    #[schemars(range(min = 0, max = 16))]
+    #[schemars(with = "i32", range(min = 0, max = 16))]
     pub required: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -256,6 +256,6 @@ pub struct ReadResult {
     pub rows: Vec<String>,
     /// Rows that did not fit.
     #[serde(default)]
-    #[schemars(range(min = 0))]
+    #[schemars(with = "i32", range(min = 0))]
     pub omitted: u32,
 }

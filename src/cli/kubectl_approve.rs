@@ -75,7 +75,7 @@ async fn plan(client: &Client, namespace: &str, name: &str) -> Result<ProxmoxAct
     match plans.get(name).await {
         Ok(plan) => Ok(plan),
         Err(kube::Error::Api(status)) if status.is_not_found() => {
-            Err(format!("there is no plan `{name}` in namespace {namespace}: see kubectl get plans -A").into())
+            Err(format!("there is no plan `{name}` in namespace {namespace}: see kubectl get plan -A").into())
         }
         Err(error) => Err(format!("failed to read plan {namespace}/{name}: {error}").into()),
     }
