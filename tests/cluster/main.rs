@@ -5,4 +5,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod approvals;
+mod bad_input;
+mod crashes;
 mod harness;
+mod plans;
+mod rules;
+mod secrecy;
+mod writes;

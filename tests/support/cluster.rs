@@ -22,6 +22,8 @@ use tokio::io::AsyncWriteExt;
 pub(crate) struct Cluster {
     control_plane: Child,
     address: Address,
+    /// Set once the CRDs are there: a control plane that was started anew has none.
+    pub(crate) installed: tokio::sync::OnceCell<()>,
     // Removed after the control plane has stopped, for `drop` runs before the fields go.
     _dir: TempDir,
 }
@@ -91,6 +93,7 @@ impl Cluster {
         Self {
             control_plane,
             address: serde_json::from_str(&line).unwrap(),
+            installed: tokio::sync::OnceCell::new(),
             _dir: dir,
         }
     }

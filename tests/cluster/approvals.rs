@@ -1,0 +1,137 @@
+//! Which approvals count.
+
+use proxmox_agent::api::{ApprovalVerdict, Phase};
+use serde_json::json;
+
+use crate::support::stage::{Setting, Stage, TOKEN};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_does_not_fit_is_answered_with_a_reason_and_changes_nothing() {
+    let stage = Stage::new().await;
+    let plan = stage.plan("delete", "delete_guest", "qemu/101", &json!({}));
+    let plan = stage.request(&plan, Phase::AwaitingApproval).await;
+    let other_hash = format!("sha256:{}", "0".repeat(64));
+    let other_uid = "00000000-0000-0000-0000-000000000000";
+    for (name, change, reason) in [
+        ("hash", json!({"planHash": other_hash}), "OtherPlanHash"),
+        ("uid", json!({"planRef": {"name": "delete", "uid": other_uid}}), "OtherPlan"),
+        ("environment", json!({"environment": "cloud"}), "OtherEnvironment"),
+        ("risk", json!({"risk": "low"}), "OtherRisk"),
+        ("expired", json!({"expiresAt": "2020-01-01T00:00:00Z"}), "Expired"),
+        ("own", json!({"approved_by": "requester@example.test"}), "OwnPlan"),
+        ("attempt", json!({"attempt": 1}), "NoAttemptToDecide"),
+        ("git", json!({"source": "git"}), "GitNotVerified"),
+    ] {
+        let created = stage.apply("approver", &stage.approval(name, &plan, &change)).await;
+        assert_eq!(created.code, 0, "{}", created.stderr);
+        let status = stage.answered(name).await.status.unwrap();
+        assert_eq!(status.verdict, Some(ApprovalVerdict::Refused), "{name}");
+        assert_eq!(status.reason, reason);
+        assert!(status.message.starts_with("spec."), "{}", status.message);
+    }
+    let now = stage.plan_in("delete", Phase::AwaitingApproval).await;
+    assert_eq!(now.metadata.resource_version, plan.metadata.resource_version, "the plan was written to");
+    assert!(stage.sim.ledger().is_empty());
+    let refused = stage.audit().into_iter().filter(|line| line["event"] == "approvalRefused").count();
+    assert_eq!(refused, 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_ends_the_plan() {
+    let stage = Stage::new().await;
+    stage.request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval).await;
+    let denied = stage.approve("approver", &["delete", "--deny", "--yes"]).await;
+    assert_eq!(denied.code, 0, "{}", denied.stderr);
+    let status = stage.plan_in("delete", Phase::Denied).await.status.unwrap();
+    assert!(status.message.contains("approver@example.test said no"), "{}", status.message);
+    let late = stage.approve("approver", &["delete", "--yes"]).await;
+    assert_eq!(late.code, 1);
+    assert!(late.stderr.contains("does not wait for approval: it is Denied"), "{}", late.stderr);
+    assert!(stage.sim.ledger().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strict_wants_two_people_for_a_critical_plan() {
+    let stage = Stage::with(Setting { preset: Some("strict"), ..Setting::default() }).await;
+    stage.request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval).await;
+    for _ in 0..2 {
+        let approved = stage.approve("approver", &["delete", "--yes"]).await;
+        assert_eq!(approved.code, 0, "{}", approved.stderr);
+    }
+    let one_of_two = |status: &proxmox_agent::api::PlanStatus| {
+        status.approvals.as_ref().is_some_and(|approvals| approvals.progress == "1/2")
+    };
+    stage.plan_when("delete", "approved by one", one_of_two).await;
+    assert!(stage.sim.ledger().is_empty());
+    stage.approve("second-approver", &["delete", "--yes"]).await;
+    stage.plan_in("delete", Phase::Succeeded).await;
+    assert_eq!(stage.calls().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_does_not_outlive_a_change_of_what_was_approved() {
+    let stage = Stage::new().await;
+    let plan = stage.plan("delete", "delete_guest", "qemu/101", &json!({}));
+    stage.request(&plan, Phase::AwaitingApproval).await;
+    rename(&stage, 101, "somebody-elses").await;
+    stage.approve("approver", &["delete", "--yes"]).await;
+    let status = stage.plan_in("delete", Phase::Cancelled).await.status.unwrap();
+    assert_eq!(status.reason, "TargetMoved");
+    assert!(status.message.contains("-> somebody-elses"), "{}", status.message);
+    assert!(stage.calls().is_empty(), "{:?}", stage.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_made_again_needs_an_approval_of_its_own() {
+    let stage = Stage::new().await;
+    let yaml = stage.plan("delete", "delete_guest", "qemu/101", &json!({}));
+    let first = stage.request(&yaml, Phase::AwaitingApproval).await;
+    let approval = stage.approval("kept", &first, &json!({}));
+    assert_eq!(stage.kubectl("admin", &["delete", "plan", "delete"]).await.code, 0);
+    stage.request(&yaml, Phase::AwaitingApproval).await;
+    stage.apply("approver", &approval).await;
+    assert_eq!(stage.answered("kept").await.status.unwrap().reason, "OtherPlan");
+    assert!(stage.sim.ledger().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_is_revoked_before_its_time_stops_the_plan() {
+    let stage = Stage::new().await;
+    let future = json!({"notBefore": "2999-01-01T00:00:00Z"});
+    let yaml = stage.plan("delete", "delete_guest", "qemu/101", &future);
+    let plan = stage.request(&yaml, Phase::AwaitingApproval).await;
+    stage.apply("approver", &stage.approval("mine", &plan, &json!({}))).await;
+    stage.plan_in("delete", Phase::Approved).await;
+    assert_eq!(stage.kubectl("approver", &["delete", "pxa", "mine"]).await.code, 0);
+    let status = stage.plan_in("delete", Phase::Cancelled).await.status.unwrap();
+    assert_eq!(status.reason, "ApprovalGone");
+    assert!(stage.sim.ledger().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_approve_is_told_so_and_nobody_is_asked_in_the_dark() {
+    let stage = Stage::new().await;
+    stage.request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval).await;
+    let forbidden = stage.approve("auditor", &["delete", "--yes"]).await;
+    assert_eq!(forbidden.code, 1);
+    assert!(forbidden.stderr.contains("cannot create resource \"proxmoxactionapprovals\""), "{}", forbidden.stderr);
+    let unasked = stage.approve("approver", &["delete"]).await;
+    assert_eq!(unasked.code, 1);
+    assert!(unasked.stderr.contains("Give --yes"), "{}", unasked.stderr);
+    let unknown = stage.approve("approver", &["no-such-plan", "--yes"]).await;
+    assert!(unknown.stderr.contains("there is no plan `no-such-plan`"), "{}", unknown.stderr);
+    assert!(stage.sim.ledger().is_empty());
+}
+
+/// What somebody does to the guest behind the plan's back.
+async fn rename(stage: &Stage, vmid: u32, name: &str) {
+    let token = "root@pam!full";
+    assert_ne!(token, TOKEN);
+    crate::support::proxmox::put(
+        &stage.sim,
+        token,
+        &format!("/nodes/pve1/qemu/{vmid}/config"),
+        &[("name", name)],
+    )
+    .await;
+}

@@ -1,0 +1,327 @@
+//! A namespace with an environment, a simulated Proxmox behind it, and the operator as a process of its own.
+
+use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+
+use kube::{Api, ResourceExt, runtime::wait::await_condition};
+use proxmox_agent::{
+    api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan},
+    ports::Kind,
+    pve::sim::{LedgerEntry, Options, Simulator, World},
+};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+use super::cluster::{Cluster, Outcome};
+
+/// Far longer than anything takes: only a test that fails waits this long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The token that the operator uses.
+pub(crate) const TOKEN: &str = "agent@pve!operator";
+
+pub(crate) struct Stage {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) namespace: String,
+    pub(crate) sim: Simulator,
+    pub(crate) admin: kube::Client,
+    operator: Option<Child>,
+    files: tempfile::TempDir,
+}
+
+/// How the environment of a stage differs from an ordinary one.
+#[derive(Default)]
+pub(crate) struct Setting {
+    pub(crate) world: Option<World>,
+    /// Merged into the environment's spec.
+    pub(crate) environment: Value,
+    /// A policy preset, if not the default.
+    pub(crate) preset: Option<&'static str>,
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        Self::with(Setting::default()).await
+    }
+
+    pub(crate) async fn with(setting: Setting) -> Self {
+        let mut stage = Self::without_operator(setting).await;
+        stage.start_operator();
+        stage
+    }
+
+    pub(crate) async fn without_operator(setting: Setting) -> Self {
+        let cluster = Cluster::shared();
+        let world = setting.world.unwrap_or_else(World::sample);
+        let sim = Simulator::start(Options { world, ..Options::default() }).await.unwrap();
+        install(&cluster).await;
+        let namespace = cluster.namespace().await;
+        let admin = cluster.client("admin").await;
+        let files = tempfile::tempdir().unwrap();
+        let stage = Self { cluster, namespace, sim, admin, operator: None, files };
+        stage.apply_as_admin(&stage.roles()).await;
+        stage.apply_as_admin(&stage.secret()).await;
+        if let Some(preset) = setting.preset {
+            stage.apply_as_admin(&stage.policy(preset)).await;
+        }
+        stage.apply_as_admin(&stage.environment(&setting.environment, setting.preset)).await;
+        stage
+    }
+
+    // ---- the operator
+
+    pub(crate) fn start_operator(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let operator = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"))
+            .args(["operator", "--namespace", &self.namespace, "--audit"])
+            .arg(self.audit_file())
+            .env("KUBECONFIG", self.cluster.kubeconfig("operator"))
+            .env("RUST_LOG", "debug")
+            .stderr(Stdio::from(log))
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        self.operator = Some(operator);
+    }
+
+    /// SIGKILL: it has no chance to tidy up.
+    pub(crate) async fn kill_operator(&mut self) {
+        self.operator.take().unwrap().kill().await.unwrap();
+    }
+
+    pub(crate) fn audit_file(&self) -> PathBuf {
+        self.files.path().join("audit.jsonl")
+    }
+
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.files.path().join("operator.log")
+    }
+
+    /// The audit log, line by line.
+    pub(crate) fn audit(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.audit_file()).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    // ---- what is on stage
+
+    fn roles(&self) -> String {
+        let roles = include_str!("../../docs/examples/roles.yaml");
+        let of_namespace = roles.split("---\n").filter(|document| document.contains("namespace: home"));
+        let documents: Vec<String> = of_namespace
+            .map(|document| document.replace("namespace: home", &format!("namespace: {}", self.namespace)))
+            .collect();
+        documents.join("---\n")
+    }
+
+    fn secret(&self) -> String {
+        let token = format!("{TOKEN}={}", self.token_secret());
+        json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "pve-home", "namespace": self.namespace},
+            "stringData": {"token": token},
+        })
+        .to_string()
+    }
+
+    pub(crate) fn token_secret(&self) -> String {
+        self.sim.tokens()[TOKEN].clone()
+    }
+
+    fn policy(&self, preset: &str) -> String {
+        json!({
+            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxPolicy",
+            "metadata": {"name": "house", "namespace": self.namespace},
+            "spec": {"preset": preset},
+        })
+        .to_string()
+    }
+
+    pub(crate) fn environment(&self, more: &Value, preset: Option<&str>) -> String {
+        let mut spec = json!({
+            "endpoints": [self.sim.url()],
+            "credentials": {"secretRef": {"name": "pve-home"}},
+            "tls": {"fingerprint": self.sim.fingerprint()},
+            "tier": "staging",
+            "requestTimeoutSeconds": 5,
+        });
+        if preset.is_some() {
+            spec["policyRef"] = json!({"name": "house"});
+        }
+        for (name, value) in more.as_object().into_iter().flatten() {
+            spec[name] = value.clone();
+        }
+        json!({
+            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxEnvironment",
+            "metadata": {"name": "home", "namespace": self.namespace}, "spec": spec,
+        })
+        .to_string()
+    }
+
+    /// A plan as somebody would write it; `more` is merged into its spec.
+    pub(crate) fn plan(&self, name: &str, action: &str, target: &str, more: &Value) -> String {
+        let mut spec = json!({
+            "environment": "home", "action": action, "target": target,
+            "requestedBy": "requester@example.test",
+        });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            spec[name] = value.clone();
+        }
+        json!({
+            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionPlan",
+            "metadata": {"name": name, "namespace": self.namespace}, "spec": spec,
+        })
+        .to_string()
+    }
+
+    /// The approval that fits a plan, with `change` merged into its spec.
+    pub(crate) fn approval(&self, name: &str, plan: &ProxmoxActionPlan, change: &Value) -> String {
+        let status = plan.status.as_ref().unwrap();
+        let mut spec = json!({
+            "planRef": {"name": plan.name_any(), "uid": plan.uid().unwrap()},
+            "planHash": status.plan_hash, "decision": "Approve",
+            "approved_by": "approver@example.test",
+            "environment": "home", "risk": status.risk,
+            "expiresAt": "2999-01-01T00:00:00Z",
+        });
+        for (name, value) in change.as_object().into_iter().flatten() {
+            spec[name] = value.clone();
+        }
+        json!({
+            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionApproval",
+            "metadata": {"name": name, "namespace": self.namespace}, "spec": spec,
+        })
+        .to_string()
+    }
+
+    // ---- what people do
+
+    pub(crate) async fn kubectl(&self, who: &str, args: &[&str]) -> Outcome {
+        let args = [&["-n", &self.namespace], args].concat();
+        self.cluster.kubectl(who, &args).await
+    }
+
+    pub(crate) async fn apply(&self, who: &str, yaml: &str) -> Outcome {
+        self.cluster.kubectl_reading(yaml, who, &["create", "-f", "-"]).await
+    }
+
+    pub(crate) async fn apply_as_admin(&self, yaml: &str) {
+        let outcome = self.cluster.kubectl_reading(yaml, "admin", &["apply", "-f", "-"]).await;
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    }
+
+    /// Creates a plan as the requester, and returns it once it has come to `phase`.
+    pub(crate) async fn request(&self, yaml: &str, phase: Phase) -> ProxmoxActionPlan {
+        let outcome = self.apply("requester", yaml).await;
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let name = serde_json::from_str::<Value>(yaml).unwrap()["metadata"]["name"].as_str().unwrap().to_owned();
+        self.plan_in(&name, phase).await
+    }
+
+    /// `kubectl approve`, as the plugin that people run.
+    pub(crate) async fn approve(&self, who: &str, args: &[&str]) -> Outcome {
+        let output = Command::new(env!("CARGO_BIN_EXE_kubectl-approve"))
+            .args(["-n", &self.namespace])
+            .args(args)
+            .env("KUBECONFIG", self.cluster.kubeconfig(who))
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        Outcome {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    // ---- what can be seen
+
+    pub(crate) fn api<K: Kind>(&self) -> Api<K> {
+        Api::namespaced(self.admin.clone(), &self.namespace)
+    }
+
+    pub(crate) async fn plan_in(&self, name: &str, phase: Phase) -> ProxmoxActionPlan {
+        self.plan_when(name, &format!("{phase}"), |status| status.phase == phase).await
+    }
+
+    /// The plan, once its status is as asked. Fails at once if it has ended otherwise.
+    pub(crate) async fn plan_when(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&PlanStatus) -> bool,
+    ) -> ProxmoxActionPlan {
+        let over = |plan: Option<&ProxmoxActionPlan>| {
+            plan.and_then(|plan| plan.status.as_ref())
+                .is_some_and(|status| holds(status) || status.phase.is_terminal())
+        };
+        let waited = tokio::time::timeout(PATIENCE, await_condition(self.api(), name, over)).await;
+        let Ok(found) = waited else {
+            let now = self.api::<ProxmoxActionPlan>().get(name).await;
+            panic!("{name} is not {what} in time, but {:?}\n{}", now.map(|plan| plan.status), self.log());
+        };
+        let plan = found.unwrap().unwrap();
+        let status = plan.status.as_ref().unwrap();
+        assert!(holds(status), "{name} is not {what}, but {}: {}", status.phase, status.message);
+        plan
+    }
+
+    /// The approval, once the operator has answered it.
+    pub(crate) async fn answered(&self, name: &str) -> ProxmoxActionApproval {
+        let answered = |approval: Option<&ProxmoxActionApproval>| {
+            approval.and_then(|approval| approval.status.as_ref()).is_some_and(|status| status.verdict.is_some())
+        };
+        let waited = tokio::time::timeout(PATIENCE, await_condition(self.api(), name, answered)).await;
+        let Ok(found) = waited else { panic!("nobody answers {name}\n{}", self.log()) };
+        found.unwrap().unwrap()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// What was really done to the Proxmox: its own ledger, without what the tests themselves did.
+    pub(crate) fn mutations(&self) -> Vec<LedgerEntry> {
+        self.sim.ledger().into_iter().filter(|entry| entry.user == TOKEN).collect()
+    }
+
+    /// `METHOD path` of each mutation.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.mutations().iter().map(|entry| format!("{} {}", entry.method, entry.path)).collect()
+    }
+
+    /// Waits until the Proxmox has received so many mutations.
+    pub(crate) async fn received(&self, count: usize) {
+        until("the Proxmox has received it", || self.mutations().len() >= count).await;
+    }
+}
+
+/// Looks again and again until something holds.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "not in time: {what}");
+}
+
+/// The CRDs and the cluster-wide roles, once for each control plane.
+async fn install(cluster: &Cluster) {
+    cluster
+        .installed
+        .get_or_init(|| async {
+            let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
+            let applied = cluster.kubectl("admin", &["apply", "-f", crds]).await;
+            assert_eq!(applied.code, 0, "{}", applied.stderr);
+            let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
+            assert_eq!(cluster.kubectl("admin", &wait).await.code, 0);
+            let roles = include_str!("../../docs/examples/roles.yaml");
+            let cluster_wide: Vec<&str> =
+                roles.split("---\n").filter(|document| document.contains("kind: ClusterRole\n")).collect();
+            let applied =
+                cluster.kubectl_reading(&cluster_wide.join("---\n"), "admin", &["apply", "-f", "-"]).await;
+            assert_eq!(applied.code, 0, "{}", applied.stderr);
+        })
+        .await;
+}
