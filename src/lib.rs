@@ -7,3 +7,4 @@ pub mod catalog;
 pub mod core;
 pub mod ports;
 pub mod pve;
+pub mod secrets;
