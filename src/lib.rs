@@ -8,3 +8,4 @@ pub mod core;
 pub mod ports;
 pub mod pve;
 pub mod secrets;
+pub mod store;
