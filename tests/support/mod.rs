@@ -2,4 +2,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod cluster;
+pub(crate) mod conformance;
+pub(crate) mod proxmox;
 pub(crate) mod stage;
+pub(crate) mod worlds;

@@ -1,0 +1,5 @@
+//! Where API tokens are kept.
+
+mod mounted;
+
+pub use mounted::MountedSecrets;

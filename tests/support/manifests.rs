@@ -1,0 +1,38 @@
+//! Objects as a user would write them.
+
+use serde_json::{Value, json};
+
+pub const HASH: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub const OTHER_HASH: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+/// Any object. JSON is YAML as well.
+pub fn manifest(kind: &str, name: &str, spec: &Value) -> String {
+    let object = json!({
+        "apiVersion": "proxmox-agent.io/v1alpha1", "kind": kind,
+        "metadata": { "name": name, "namespace": "default" }, "spec": spec,
+    });
+    serde_json::to_string_pretty(&object).unwrap()
+}
+
+pub fn plan_spec() -> Value {
+    json!({ "environment": "home", "action": "start_guest", "target": "qemu/100", "requestedBy": "alice" })
+}
+
+pub fn plan(name: &str) -> String {
+    manifest("ProxmoxActionPlan", name, &plan_spec())
+}
+
+pub fn approval_spec(plan: &str, uid: &str) -> Value {
+    json!({
+        "planRef": { "name": plan, "uid": uid }, "planHash": HASH, "decision": "Approve", "approved_by": "bob",
+        "environment": "home", "risk": "low",
+    })
+}
+
+pub fn approval(name: &str, plan: &str, uid: &str) -> String {
+    manifest("ProxmoxActionApproval", name, &approval_spec(plan, uid))
+}
+
+pub fn policy(name: &str, preset: &str) -> String {
+    manifest("ProxmoxPolicy", name, &json!({ "preset": preset }))
+}
