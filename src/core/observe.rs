@@ -2,7 +2,7 @@
 
 use crate::{
     api::ReadResult,
-    catalog::{GuestKind, GuestRef, InventoryScope},
+    catalog::{GuestRef, InventoryScope},
 };
 
 /// As many rows as a status holds.
@@ -31,8 +31,7 @@ pub struct Guest {
 /// One guest in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InventoryRow {
-    pub kind: GuestKind,
-    pub vmid: u32,
+    pub reference: GuestRef,
     pub node: String,
     pub name: String,
     pub status: String,
@@ -45,16 +44,9 @@ pub fn summarise(scope: InventoryScope, mut guests: Vec<InventoryRow>) -> ReadRe
     if scope == InventoryScope::Running {
         guests.retain(|guest| guest.status == "running");
     }
-    guests.sort_by_key(|guest| guest.vmid);
+    guests.sort_by_key(|guest| guest.reference.vmid);
     let rows = guests.iter().take(MOST_ROWS).map(|guest| {
-        let row = format!(
-            "{}/{} {} on {}: {}",
-            guest.kind.as_str(),
-            guest.vmid,
-            guest.name,
-            guest.node,
-            guest.status
-        );
+        let row = format!("{} {} on {}: {}", guest.reference, guest.name, guest.node, guest.status);
         row.chars().take(256).collect()
     });
     ReadResult {
@@ -67,12 +59,12 @@ pub fn summarise(scope: InventoryScope, mut guests: Vec<InventoryRow>) -> ReadRe
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::{GuestKind, Vmid};
 
     #[test]
     fn an_inventory_that_is_too_long_says_how_much_was_cut() {
         let guest = |vmid| InventoryRow {
-            kind: GuestKind::Qemu,
-            vmid,
+            reference: GuestRef { kind: GuestKind::Qemu, vmid: Vmid::new(vmid).unwrap() },
             node: "pve1".into(),
             name: "x".repeat(1000),
             status: if vmid % 2 == 0 { "running" } else { "stopped" }.into(),

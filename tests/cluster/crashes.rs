@@ -27,7 +27,7 @@ async fn a_restart_in_the_middle_of_a_task_finishes_its_plan() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_killed_while_it_waits_for_the_answer_adopts_the_task() {
-    let mut stage = stage(worlds::faulty("POST", "/status/start", "lateResponse")).await;
+    let mut stage = stage(worlds::start_meets("fault: lateResponse, seconds: 30")).await;
     stage.apply("requester", &stage.plan("p", "start_guest", "qemu/101", &json!({}))).await;
     stage.received(1).await;
     stage.kill_operator().await;
@@ -39,7 +39,7 @@ async fn a_process_killed_while_it_waits_for_the_answer_adopts_the_task() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_never_comes_is_read_from_the_task_list() {
-    let stage = stage(worlds::faulty("POST", "/status/start", "lostResponse")).await;
+    let stage = stage(worlds::start_meets("fault: lostResponse")).await;
     let done = stage.request(&stage.plan("p", "start_guest", "qemu/101", &json!({})), Phase::Succeeded).await;
     assert_eq!(done.status.unwrap().upid, stage.mutations()[0].upid);
     assert_eq!(stage.calls().len(), 1);
@@ -47,7 +47,7 @@ async fn an_answer_that_never_comes_is_read_from_the_task_list() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_was_lost_on_the_way_is_not_sent_again() {
-    let stage = stage(worlds::faulty("POST", "/status/start", "lostRequest")).await;
+    let stage = stage(worlds::start_meets("fault: lostRequest")).await;
     let plan = stage.plan("p", "start_guest", "qemu/101", &json!({}));
     let status = stage.request(&plan, Phase::Indeterminate).await.status.unwrap();
     assert_eq!(status.reason, "NoTaskFound");
@@ -59,7 +59,7 @@ async fn a_call_that_was_lost_on_the_way_is_not_sent_again() {
 async fn a_task_that_proxmox_forgot_is_indeterminate_and_not_failed() {
     let stage = stage(worlds::slow("qmstart", 600)).await;
     stage.request(&stage.plan("p", "start_guest", "qemu/101", &json!({})), Phase::Running).await;
-    crate::support::proxmox::restart(&stage.sim).await;
+    crate::support::proxmox::restart(&stage.sim);
     let ended = |status: &proxmox_agent::api::PlanStatus| status.phase.is_terminal();
     let status = stage.plan_when("p", "ended", ended).await.status.unwrap();
     assert_eq!(status.phase, Phase::Indeterminate, "{}", status.message);

@@ -1,10 +1,12 @@
 //! The way of one request, from the plan to the ledger of the Proxmox.
 
 use proxmox_agent::api::{Phase, ProxmoxActionPlan, Risk};
-use proxmox_agent::pve::sim::World;
 use serde_json::json;
 
-use crate::support::stage::{Setting, Stage, until};
+use crate::support::{
+    stage::{Setting, Stage, until},
+    worlds,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_low_risk_plan_runs_without_approval() {
@@ -132,8 +134,8 @@ async fn a_plan_before_its_time_waits_and_keeps_its_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_plan_stays_until_its_long_task_has_ended() {
-    let world = World::from_yaml(&slow("qmstart", 7)).unwrap();
-    let stage = Stage::with(Setting { world: Some(world), ..Setting::default() }).await;
+    let world = Some(worlds::slow("qmstart", 7));
+    let stage = Stage::with(Setting { world, ..Setting::default() }).await;
     stage.request(&stage.plan("long", "start_guest", "qemu/101", &json!({})), Phase::Running).await;
     let plans = stage.api::<ProxmoxActionPlan>();
     let held = |plan: Option<&ProxmoxActionPlan>| {
@@ -146,12 +148,6 @@ async fn a_deleted_plan_stays_until_its_long_task_has_ended() {
     kube::runtime::wait::await_condition(plans, "long", gone).await.unwrap();
     let ended = stage.audit().into_iter().filter(|line| line["event"] == "ended").count();
     assert_eq!(ended, 1);
-}
-
-/// The sample world, in which tasks of one type take so many seconds.
-fn slow(task: &str, seconds: u32) -> String {
-    let sample = include_str!("../../src/pve/sim/sample-world.yaml");
-    format!("{sample}\ntaskSeconds: {{{task}: {seconds}}}\n")
 }
 
 #[tokio::test(flavor = "multi_thread")]

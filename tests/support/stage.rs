@@ -6,7 +6,7 @@ use kube::{Api, ResourceExt, runtime::wait::await_condition};
 use proxmox_agent::{
     api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan},
     ports::Kind,
-    pve::sim::{LedgerEntry, Options, Simulator, World},
+    pve::sim::{self, LedgerEntry, Options, Simulator, World},
 };
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -280,9 +280,10 @@ impl Stage {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    /// What was really done to the Proxmox: its own ledger, without what the tests themselves did.
+    /// What was really asked of the Proxmox: its own ledger, without what never reached it and what the tests did.
     pub(crate) fn mutations(&self) -> Vec<LedgerEntry> {
-        self.sim.ledger().into_iter().filter(|entry| entry.user == TOKEN).collect()
+        let arrived = |entry: &LedgerEntry| entry.who == TOKEN && entry.outcome != sim::Outcome::NotExecuted;
+        self.sim.ledger().into_iter().filter(arrived).collect()
     }
 
     /// `METHOD path` of each mutation.

@@ -4,7 +4,17 @@ use proxmox_agent::pve::sim::World;
 
 const SAMPLE: &str = include_str!("../../src/pve/sim/sample-world.yaml");
 
+fn sample_with(more: &str) -> World {
+    World::from_yaml(&format!("{SAMPLE}\n{more}\n")).unwrap()
+}
+
 /// Tasks of one type take so many seconds.
 pub(crate) fn slow(task: &str, seconds: u32) -> World {
-    World::from_yaml(&format!("{SAMPLE}\ntaskSeconds: {{{task}: {seconds}}}\n")).unwrap()
+    sample_with(&format!("taskSeconds: {{{task}: {seconds}}}"))
+}
+
+/// Every start of a guest meets a fault.
+pub(crate) fn start_meets(fault: &str) -> World {
+    let on = r#"{method: POST, path: "/nodes/*/*/*/status/start", times: 0}"#;
+    sample_with(&format!("faults: [{{{fault}, on: {on}}}]"))
 }

@@ -9,11 +9,8 @@ use serde_json::{Value, json};
 use super::document::{Declared, Id};
 use crate::{
     api::{GROUP, VERSION},
-    ports::{Key, Kind, StoreError},
+    ports::{FINALIZER, Key, Kind, StoreError},
 };
-
-/// Keeps a deleted plan readable until its task has ended.
-pub(super) const HOLD: &str = "proxmox-agent.io/task";
 
 /// What was accepted, and everything found out about it. Reads like `kubectl get -o yaml`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,7 +65,7 @@ impl Object {
     }
 
     pub(super) fn is_held(&self) -> bool {
-        self.metadata.finalizers.as_ref().is_some_and(|held| held.iter().any(|by| by == HOLD))
+        self.metadata.finalizers.as_ref().is_some_and(|held| held.iter().any(|by| by == FINALIZER))
     }
 
     pub(super) fn is_going(&self) -> bool {

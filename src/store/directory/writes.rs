@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::{
     contents::{Contents, Entry, Found},
     document::Id,
-    object::{HOLD, Object},
+    object::Object,
 };
-use crate::ports::StoreError;
+use crate::ports::{FINALIZER, StoreError};
 
 /// Which object, and as of when the writer knows it.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Contents {
         if !entry.object.is_held() {
             let version = self.new_version();
             let object = Arc::make_mut(&mut entry.object);
-            object.metadata.finalizers.get_or_insert_default().push(HOLD.to_owned());
+            object.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
             object.metadata.resource_version = Some(version.to_string());
             self.keep(entry.clone())?;
         }

@@ -1,0 +1,150 @@
+//! The client as the engine's `Hypervisor`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::{
+    api::ProxmoxEnvironment,
+    catalog::{Call, GuestRef},
+    core::{
+        observe::{Guest, InventoryRow},
+        task::{Sent, TaskState, Upid},
+    },
+    ports::{Hypervisor, HypervisorError, Hypervisors},
+};
+
+use super::{ApiToken, Client, ReadError, Trust, inventory, tasks, tls};
+
+/// Connects to real and simulated Proxmox clusters alike.
+#[derive(Clone, Copy, Debug)]
+pub struct Proxmox;
+
+/// One Proxmox cluster, seen through one token.
+#[derive(Debug)]
+pub struct Connection {
+    client: Client,
+}
+
+impl Hypervisors for Proxmox {
+    type Connection = Connection;
+
+    fn connect(
+        &self,
+        environment: &ProxmoxEnvironment,
+        token: &SecretString,
+    ) -> Result<Connection, HypervisorError> {
+        let spec = &environment.spec;
+        let endpoint = spec.endpoints.first().ok_or_else(|| lasting("spec.endpoints: is empty"))?;
+        tls::check_endpoint(endpoint, spec.tier).map_err(lasting)?;
+        let trust = Trust::of(&spec.tls, spec.tier).map_err(lasting)?;
+        let token = ApiToken::try_from(token.clone()).map_err(lasting)?;
+        let timeout = Duration::from_secs(spec.request_timeout_seconds.into());
+        let client = Client::new(endpoint, token, trust, timeout).map_err(lasting)?;
+        Ok(Connection { client })
+    }
+}
+
+/// Nothing but a change of the environment will help.
+fn lasting(why: impl ToString) -> HypervisorError {
+    HypervisorError { message: why.to_string(), transient: false }
+}
+
+impl From<ReadError> for HypervisorError {
+    fn from(error: ReadError) -> Self {
+        Self { transient: error.is_transient(), message: error.to_string() }
+    }
+}
+
+/// How a guest is right now; the cluster's own list is up to ten seconds old.
+#[derive(Deserialize)]
+struct Current {
+    status: String,
+    #[serde(default)]
+    ha: Ha,
+    lock: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Ha {
+    #[serde(default, deserialize_with = "super::lenient::flag")]
+    managed: bool,
+}
+
+impl Hypervisor for Connection {
+    fn token_id(&self) -> String {
+        self.client.token_id().to_owned()
+    }
+
+    async fn version(&self) -> Result<String, HypervisorError> {
+        Ok(inventory::version(&self.client).await?)
+    }
+
+    async fn inventory(&self) -> Result<Vec<InventoryRow>, HypervisorError> {
+        let rows = inventory::guests(&self.client).await?.into_iter();
+        Ok(rows
+            .map(|row| InventoryRow {
+                reference: row.reference,
+                node: row.node,
+                name: row.name,
+                status: row.status,
+            })
+            .collect())
+    }
+
+    async fn guest(&self, reference: GuestRef) -> Result<Option<Guest>, HypervisorError> {
+        let rows = inventory::guests(&self.client).await?;
+        let Some(row) = rows.into_iter().find(|row| row.reference == reference) else { return Ok(None) };
+        match self.met(reference, &row.node).await {
+            Ok(guest) => Ok(Some(guest)),
+            // It went away, or to another node, between two reads.
+            Err(error) if error.says_no_such_guest() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn node_time(&self, node: &str) -> Result<Timestamp, HypervisorError> {
+        Ok(tasks::node_time(&self.client, node).await?)
+    }
+
+    async fn send(&self, call: &Call) -> Sent {
+        self.client.send(call).await
+    }
+
+    async fn task(&self, upid: &Upid) -> Result<TaskState, HypervisorError> {
+        Ok(tasks::task_state(&self.client, upid).await?)
+    }
+
+    async fn tasks_since(
+        &self,
+        node: &str,
+        task_id: &str,
+        since: Timestamp,
+    ) -> Result<Vec<Upid>, HypervisorError> {
+        Ok(tasks::tasks_of(&self.client, node, task_id, since.as_second()).await?)
+    }
+}
+
+impl Connection {
+    async fn met(&self, reference: GuestRef, node: &str) -> Result<Guest, ReadError> {
+        let config = inventory::guest_config(&self.client, node, &reference).await?;
+        let snapshots = inventory::snapshots(&self.client, node, &reference).await?;
+        let path = format!("/nodes/{node}/{reference}/status/current");
+        let current: Current = self.client.get(&path, &[]).await?;
+        Ok(Guest {
+            reference,
+            node: node.to_owned(),
+            name: config.name,
+            status: current.status,
+            smbios_uuid: config.smbios_uuid,
+            config_digest: config.digest,
+            template: config.template,
+            protected: config.protected,
+            lock: current.lock.or(config.lock),
+            ha_managed: current.ha.managed,
+            snapshots: snapshots.into_iter().map(|snapshot| snapshot.name).collect(),
+        })
+    }
+}
