@@ -11,7 +11,7 @@ use crate::{
     controllers,
     ports::Ports,
     pve::Proxmox,
-    secrets::mounted::MountedSecrets,
+    secrets::MountedSecrets,
     store::directory::{DirectoryOptions, DirectoryStore},
     system::SystemClock,
     telemetry,

@@ -40,9 +40,9 @@ impl Hypervisors for Proxmox {
         let endpoint = spec.endpoints.first().ok_or_else(|| lasting("spec.endpoints: is empty"))?;
         tls::check_endpoint(endpoint, spec.tier).map_err(lasting)?;
         let trust = Trust::of(&spec.tls, spec.tier).map_err(lasting)?;
-        let token = ApiToken::try_from(token.clone()).map_err(lasting)?;
+        let token = ApiToken::try_from(token).map_err(lasting)?;
         let timeout = Duration::from_secs(spec.request_timeout_seconds.into());
-        let client = Client::new(endpoint, token, trust, timeout).map_err(lasting)?;
+        let client = Client::new(endpoint, token, &trust, timeout).map_err(lasting)?;
         Ok(Connection { client })
     }
 }

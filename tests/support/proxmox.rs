@@ -12,8 +12,8 @@ use secrecy::SecretString;
 /// Changes something with another token than the operator's.
 pub(crate) async fn put(sim: &Simulator, token: &str, path: &str, params: &[(&str, &str)]) {
     let secret = SecretString::from(format!("{token}={}", sim.tokens()[token]));
-    let token = ApiToken::try_from(secret).unwrap();
-    let client = Client::new(sim.url(), token, Trust::Anyone, Duration::from_secs(10)).unwrap();
+    let token = ApiToken::try_from(&secret).unwrap();
+    let client = Client::new(sim.url(), token, &Trust::Anyone, Duration::from_secs(10)).unwrap();
     let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let sent = client.send(&Call { method: Method::Put, path: path.to_owned(), params }).await;
     assert_eq!(sent, Sent::Done);
