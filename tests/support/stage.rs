@@ -308,7 +308,7 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 /// The CRDs and the cluster-wide roles, once for each control plane.
-async fn install(cluster: &Cluster) {
+pub(crate) async fn install(cluster: &Cluster) {
     cluster
         .installed
         .get_or_init(|| async {
