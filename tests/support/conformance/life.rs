@@ -21,6 +21,11 @@ pub async fn a_recreated_object_is_another_one<H: Home>(home: &H) {
     // Who still knows the former one can't write to this one.
     let late = store.replace_status(&denied).await;
     assert!(matches!(late, Err(StoreError::Gone { .. } | StoreError::Conflict { .. })), "{late:?}");
+    // Not even with a version that happens to be the same.
+    let mut mistaken = in_phase(&again, Phase::Denied);
+    mistaken.metadata.uid = denied.metadata.uid;
+    let late = store.replace_status(&mistaken).await;
+    assert!(matches!(late, Err(StoreError::Gone { .. } | StoreError::Conflict { .. })), "{late:?}");
 }
 
 pub async fn an_approval_deleted_a_moment_ago_is_not_read<H: Home>(home: &H) {
