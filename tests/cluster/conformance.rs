@@ -85,4 +85,4 @@ impl Home for KubeHome {
     }
 }
 
-conformance!(KubeHome::new().await);
+crate::conformance!(KubeHome::new().await);
