@@ -3,3 +3,5 @@
 //! # Layout
 //! Rooms in the order in which data flows; a room may use what stands above it, never what stands below.
 pub mod pve;
+
+pub mod cli;
