@@ -80,7 +80,7 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// A live read, never a cached one.
     fn get<K: Kind>(&self, key: &Key) -> impl Future<Output = Result<Option<K>, StoreError>> + Send;
 
-    /// All approvals that name this plan, read live.
+    /// All approvals that name this plan, read live. One whose source is in doubt may be missing; none is ever added.
     fn approvals_of(
         &self,
         plan: &Key,
@@ -89,13 +89,14 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Writes the status if nobody else has written the object since it was read (`resourceVersion`).
     fn replace_status<K: Kind>(&self, object: &K) -> impl Future<Output = Result<K, StoreError>> + Send;
 
-    /// Keeps a deleted plan readable until it is released, because its task still runs.
+    /// Keeps a deleted plan readable until it is released, because its task still runs. Fenced like a status write;
+    /// holding what is held changes nothing.
     fn hold(
         &self,
         plan: &ProxmoxActionPlan,
     ) -> impl Future<Output = Result<ProxmoxActionPlan, StoreError>> + Send;
 
-    /// Lets a plan go.
+    /// Lets a plan go. Releasing what is not held changes nothing.
     fn release(
         &self,
         plan: &ProxmoxActionPlan,

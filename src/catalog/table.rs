@@ -136,7 +136,7 @@ pub static ACTIONS: &[Action] = &[
         title: "Take a snapshot of a VM or container",
         target: TargetForm::Guest,
         params: &[
-            snapshot(Some("snapname"), false, "its name; made from planHash if absent"),
+            snapshot(Some("snapname"), false, "its name; made from the plan if absent"),
             Param {
                 name: "description",
                 wire: Some("description"),

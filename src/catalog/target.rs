@@ -50,7 +50,7 @@ pub enum TargetError {
     Malformed(String),
     #[error("`{0}` is not a kind of target: known are qemu, lxc and inventory")]
     UnknownKind(String),
-    #[error("`{0}` is not a guest number: Proxmox uses 100 to 999999999")]
+    #[error("`{0}` is no guest: Proxmox numbers them from 100 to 999999999")]
     BadVmid(String),
     #[error("`{0}` is not an inventory: known are inventory/all and inventory/running")]
     UnknownInventory(String),
@@ -115,7 +115,10 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
         let (kind, name) = text.split_once('/').ok_or_else(|| TargetError::Malformed(shown(text)))?;
-        let guest = |kind| vmid(name).map(|vmid| Self::Guest(GuestRef { kind, vmid }));
+        let guest = |kind| match vmid(name) {
+            Some(vmid) => Ok(Self::Guest(GuestRef { kind, vmid })),
+            None => Err(TargetError::BadVmid(shown(text))),
+        };
         match kind {
             "qemu" => guest(GuestKind::Qemu),
             "lxc" => guest(GuestKind::Lxc),
@@ -130,12 +133,8 @@ impl FromStr for Target {
 }
 
 /// Only the decimal form that Proxmox itself prints: `0100` and `+100` would be other spellings of one guest.
-fn vmid(text: &str) -> Result<Vmid, TargetError> {
-    text.parse()
-        .ok()
-        .filter(|number: &u32| number.to_string() == text)
-        .and_then(Vmid::new)
-        .ok_or_else(|| TargetError::BadVmid(shown(text)))
+fn vmid(text: &str) -> Option<Vmid> {
+    text.parse().ok().filter(|number: &u32| number.to_string() == text).and_then(Vmid::new)
 }
 
 /// Garbage is quoted only as far as a person reads it.

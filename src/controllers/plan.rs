@@ -11,13 +11,13 @@ use crate::{
     core::{
         approval::{Bench, Tally, tally},
         audit::{AuditEvent, AuditRecord},
-        call::call_for,
+        call::{PlanIdentity, call_for},
         judge::{Judged, Setting, Unjudged, judge, moved},
         lifecycle::{self, Effect, Event, IntentDraft, Order, State, Telling, step},
         observe::summarise,
         request::{Request, normalise},
     },
-    ports::{FINALIZER, Hypervisor, Hypervisors, Key, Notice, Ports, Severity, Store},
+    ports::{Hypervisor, Hypervisors, Key, Notice, Ports, Severity, Store},
 };
 
 use super::{
@@ -242,7 +242,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let (Some(intent), Some(judged)) = (self.state.intent(), self.state.judged()) else {
             return Err(Error::NotReady("there is no intent on record".to_owned()));
         };
-        let call = call_for(&request, &intent.node, &judged.plan_hash, &plan_uid)
+        let identity = PlanIdentity { hash: &judged.plan_hash, uid: &plan_uid };
+        let call = call_for(&request, &intent.node, identity)?
             .ok_or_else(|| Error::NotReady(format!("{} sends nothing", request.action.name)))?;
         let scene = self.scene_in_flight().await?;
         Ok(Event::Sent(scene.hypervisor.send(&call).await))
@@ -309,21 +310,13 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         self.ports.store.publish(&self.plan, notice).await;
     }
 
-    fn is_held(&self) -> bool {
-        self.plan.finalizers().iter().any(|name| name == FINALIZER)
-    }
-
     async fn hold(&mut self) -> Result<(), Error> {
-        if !self.is_held() {
-            self.plan = self.ports.store.hold(&self.plan).await?;
-        }
+        self.plan = self.ports.store.hold(&self.plan).await?;
         Ok(())
     }
 
     async fn release(&mut self) -> Result<(), Error> {
-        if self.is_held() {
-            self.plan = self.ports.store.release(&self.plan).await?;
-        }
+        self.plan = self.ports.store.release(&self.plan).await?;
         Ok(())
     }
 

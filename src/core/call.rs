@@ -4,30 +4,41 @@ use std::collections::BTreeMap;
 
 use crate::catalog::{Call, GuestRef, Operation, ParamValue, Target};
 
-use super::{hash::PlanHash, request::Request};
+use super::{
+    hash::{NotCanonical, PlanHash},
+    request::Request,
+};
 
 /// The call for a guest on this node, or `None` for an action that only reads.
-///
-/// A snapshot gets a name of its own and a description with the plan's uid, so that it can be found again and told
-/// from others after a crash.
-pub fn call_for(request: &Request, node: &str, plan_hash: &PlanHash, plan_uid: &str) -> Option<Call> {
+pub fn call_for(request: &Request, node: &str, plan: PlanIdentity<'_>) -> Result<Option<Call>, NotCanonical> {
     let (Operation::GuestCall { method, path, .. }, Target::Guest(guest)) =
         (&request.action.operation, request.target)
     else {
-        return None;
+        return Ok(None);
     };
-    let snapshot = snapshot_name(request, plan_hash);
+    let snapshot = snapshot_name(request, plan)?;
     let mut params = wire_params(request);
     if request.action.name == "create_snapshot" {
         params.insert("snapname".to_owned(), snapshot.clone());
-        params.insert("description".to_owned(), marked_description(request, plan_uid));
+        params.insert("description".to_owned(), marked_description(request, plan.uid));
     }
-    Some(Call { method: *method, path: full_path(guest, node, path, &snapshot), params })
+    Ok(Some(Call { method: *method, path: full_path(guest, node, path, &snapshot), params }))
 }
 
-/// The snapshot that the request is about: the one it names, else one named after the plan.
-pub fn snapshot_name(request: &Request, plan_hash: &PlanHash) -> String {
-    request.text("snapshot").map_or_else(|| format!("h{}", plan_hash.short()), str::to_owned)
+/// What tells a plan from every other plan, the next one for the same request included.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanIdentity<'a> {
+    pub hash: &'a PlanHash,
+    pub uid: &'a str,
+}
+
+/// The snapshot that the request is about: the one it names, else one that can be found again and told from others.
+fn snapshot_name(request: &Request, plan: PlanIdentity<'_>) -> Result<String, NotCanonical> {
+    if let Some(name) = request.text("snapshot") {
+        return Ok(name.to_owned());
+    }
+    let identity = PlanHash::of("the plan's identity", &[&plan.hash.to_string(), plan.uid])?;
+    Ok(format!("h{}", identity.short()))
 }
 
 fn full_path(guest: GuestRef, node: &str, path: &str, snapshot: &str) -> String {
@@ -62,7 +73,7 @@ mod tests {
     fn call(action: &str, target: &str, params: serde_json::Value) -> Call {
         let request = normalise("default", &spec(action, target, params)).unwrap();
         let hash = PlanHash::of("a test", &1).unwrap();
-        call_for(&request, "pve1", &hash, "uid-1").unwrap()
+        call_for(&request, "pve1", PlanIdentity { hash: &hash, uid: "uid-1" }).unwrap().unwrap()
     }
 
     #[test]
@@ -80,6 +91,15 @@ mod tests {
         let call = call("create_snapshot", "qemu/100", json!({"description": "before the upgrade"}));
         assert_eq!(call.params["description"], "before the upgrade\nproxmox-agent plan uid-1");
         assert!(call.params["snapname"].starts_with('h') && call.params["snapname"].len() == 13);
+    }
+
+    #[test]
+    fn the_same_request_made_again_takes_a_snapshot_of_its_own() {
+        let request = normalise("default", &spec("create_snapshot", "qemu/100", json!({}))).unwrap();
+        let hash = PlanHash::of("a test", &1).unwrap();
+        let name = |uid| snapshot_name(&request, PlanIdentity { hash: &hash, uid }).unwrap();
+        assert_eq!(name("uid-1"), name("uid-1"));
+        assert_ne!(name("uid-1"), name("uid-2"));
     }
 
     #[test]

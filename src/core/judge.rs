@@ -11,7 +11,7 @@ use crate::{
 };
 
 use super::{
-    call::call_for,
+    call::{PlanIdentity, call_for},
     hash::{NotCanonical, PlanHash, RequestHash},
     observe::Guest,
     policy,
@@ -79,7 +79,11 @@ pub fn judge(request: &Request, met: Option<&Guest>, setting: Setting<'_>) -> Re
             "approvalsRequired": approvals_required,
         }),
     )?;
-    let call = met.and_then(|guest| call_for(request, &guest.node, &plan_hash, setting.plan_uid));
+    let identity = PlanIdentity { hash: &plan_hash, uid: setting.plan_uid };
+    let call = match met {
+        Some(guest) => call_for(request, &guest.node, identity)?,
+        None => None,
+    };
     Ok(Judged {
         preview: preview(request, met, call),
         risk_reasons: vec![format!("{risk}: {}", request.action.risk_reason)],
@@ -253,7 +257,7 @@ fn warnings(request: &Request, guest: &Guest) -> Vec<String> {
     );
     warn(
         action == "create_snapshot" && request.text("snapshot").is_none(),
-        "its name is made from planHash, so that it can be found again".into(),
+        "its name is made from the plan, so that it can be found again".into(),
     );
     warnings
 }

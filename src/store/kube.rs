@@ -127,7 +127,9 @@ impl Store for KubeStore {
 
     async fn hold(&self, plan: &ProxmoxActionPlan) -> Result<ProxmoxActionPlan, StoreError> {
         let mut finalizers = plan.finalizers().to_vec();
-        finalizers.push(FINALIZER.to_owned());
+        if !finalizers.iter().any(|name| name == FINALIZER) {
+            finalizers.push(FINALIZER.to_owned());
+        }
         self.set_finalizers(plan, finalizers).await
     }
 
@@ -151,7 +153,11 @@ impl Store for KubeStore {
         let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), &key.namespace);
         let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
         let patched = api.patch_status(&key.name, &params, &patch).map(|answer| answer.map(|_| ()));
-        bounded("report on", key, patched).await
+        match bounded("report on", key, patched).await {
+            // Gone in the meantime: nothing is left to report on.
+            Err(StoreError::Gone { .. }) => Ok(()),
+            reported => reported,
+        }
     }
 
     async fn publish<K: Kind>(&self, about: &K, notice: Notice) {

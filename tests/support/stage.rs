@@ -34,6 +34,8 @@ pub(crate) struct Setting {
     pub(crate) world: Option<World>,
     /// Merged into the environment's spec.
     pub(crate) environment: Value,
+    /// A control plane of its own, for a test that breaks things which others rely on.
+    pub(crate) cluster: Option<Arc<Cluster>>,
     /// A policy preset, if not the default.
     pub(crate) preset: Option<&'static str>,
 }
@@ -50,7 +52,7 @@ impl Stage {
     }
 
     pub(crate) async fn without_operator(setting: Setting) -> Self {
-        let cluster = Cluster::shared();
+        let cluster = setting.cluster.unwrap_or_else(Cluster::shared);
         let world = setting.world.unwrap_or_else(World::sample);
         let sim = Simulator::start(Options { world, ..Options::default() }).await.unwrap();
         install(&cluster).await;

@@ -1,0 +1,12 @@
+//! What moves the world: time, tasks, and the state that requests act on.
+mod call;
+mod clock;
+mod state;
+mod tasks;
+mod upid;
+
+pub(super) use call::Call;
+pub(super) use clock::Clock;
+pub(super) use state::State;
+pub(super) use tasks::{NewTask, Run, Task};
+pub(super) use upid::Upid;

@@ -1,0 +1,148 @@
+//! Everything that requests read and change.
+use std::sync::Arc;
+
+use super::{Clock, Task};
+use crate::pve::sim::access::Tickets;
+use crate::pve::sim::contract::Contract;
+use crate::pve::sim::faults::Faults;
+use crate::pve::sim::http::{Refusal, refuse};
+use crate::pve::sim::world::{Guest, GuestType, Power, World};
+
+#[derive(Debug)]
+pub(in crate::pve::sim) struct State {
+    pub(in crate::pve::sim) world: World,
+    pub(in crate::pve::sim) tasks: Vec<Task>,
+    pub(in crate::pve::sim) tickets: Tickets,
+    pub(in crate::pve::sim) faults: Faults,
+    pub(in crate::pve::sim) clock: Clock,
+    pub(in crate::pve::sim) contract: Arc<Contract>,
+    pub(super) last_pid: u32,
+}
+
+/// Well above what a freshly booted system hands out.
+const FIRST_PID: u32 = 0x1000;
+
+impl State {
+    pub(in crate::pve::sim) fn new(mut world: World, contract: Arc<Contract>) -> Self {
+        let clock = Clock::start();
+        for token in world
+            .users
+            .values_mut()
+            .flat_map(|user| user.tokens.values_mut())
+        {
+            token
+                .secret
+                .get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
+        }
+        for guest in world
+            .guests
+            .values_mut()
+            .filter(|guest| guest.status != Power::Stopped)
+        {
+            guest.started = clock.seconds() - guest.uptime;
+        }
+        let faults = Faults::new(std::mem::take(&mut world.faults));
+        let described = std::mem::take(&mut world.tasks);
+        let tickets = Tickets::default();
+        let mut state = Self {
+            world,
+            tasks: Vec::new(),
+            tickets,
+            faults,
+            clock,
+            contract,
+            last_pid: FIRST_PID,
+        };
+        state.adopt(&described);
+        state
+    }
+
+    pub(in crate::pve::sim) fn replace_world(&mut self, world: World) {
+        let last_pid = self.last_pid;
+        *self = Self::new(world, Arc::clone(&self.contract));
+        self.last_pid += last_pid;
+    }
+
+    /// The node that answers: the first one that is up.
+    pub(in crate::pve::sim) fn local_node(&self) -> &str {
+        let mut online = self.world.nodes.iter().filter(|(_, node)| node.online);
+        online.next().map_or("localhost", |(name, _)| name.as_str())
+    }
+
+    pub(in crate::pve::sim) fn guest(
+        &self,
+        node: &str,
+        kind: GuestType,
+        vmid: u32,
+    ) -> Result<&Guest, String> {
+        let found = self
+            .world
+            .guests
+            .get(&vmid)
+            .filter(|guest| guest.node == node && guest.kind == kind);
+        found.ok_or_else(|| missing_config(node, kind, vmid))
+    }
+
+    pub(in crate::pve::sim) fn guest_mut(
+        &mut self,
+        node: &str,
+        kind: GuestType,
+        vmid: u32,
+    ) -> Result<&mut Guest, String> {
+        let found = self
+            .world
+            .guests
+            .get_mut(&vmid)
+            .filter(|guest| guest.node == node && guest.kind == kind);
+        found.ok_or_else(|| missing_config(node, kind, vmid))
+    }
+
+    pub(in crate::pve::sim) fn demand_quorum(&self) -> Result<(), Refusal> {
+        if self.world.cluster.quorate {
+            Ok(())
+        } else {
+            refuse("cluster not ready - no quorum?")
+        }
+    }
+
+    /// Files that the whole cluster shares are only written under a lock that needs a quorum.
+    pub(in crate::pve::sim) fn demand_file_lock(
+        &self,
+        file: &str,
+        doing: &str,
+    ) -> Result<(), Refusal> {
+        if self.world.cluster.quorate {
+            return Ok(());
+        }
+        refuse(format!("{doing}cfs-lock 'file-{file}' error: no quorum!"))
+    }
+
+    /// Guests in a running HA state are started and stopped by the HA manager alone.
+    pub(in crate::pve::sim) fn is_ha_managed(&self, kind: GuestType, vmid: u32) -> bool {
+        let resource = self.world.ha.get(&format!("{}:{vmid}", kind.ha_prefix()));
+        resource.is_some_and(|resource| {
+            resource
+                .config
+                .get("state")
+                .is_none_or(|state| state != "ignored")
+        })
+    }
+
+    /// A world that could be loaded to go on from here.
+    pub(in crate::pve::sim) fn snapshot_world(&self) -> World {
+        let mut world = self.world.clone();
+        for guest in world.guests.values_mut() {
+            guest.uptime = guest.uptime_at(self.clock.seconds());
+        }
+        world.tasks = self.describe_tasks();
+        world.faults = self.faults.list();
+        world
+    }
+}
+
+fn missing_config(node: &str, kind: GuestType, vmid: u32) -> String {
+    format!(
+        "Configuration file 'nodes/{node}/{}/{vmid}.conf' does not exist",
+        kind.config_folder()
+    )
+}

@@ -1,0 +1,51 @@
+//! The wire: how requests are read and answers written, down to the reason phrase.
+mod body;
+mod listener;
+mod reply;
+mod tls;
+
+pub(super) use body::{BodyError, decode_percent, read_parameters};
+pub(super) use listener::{Listener, Lost, Service};
+pub(super) use reply::{Answer, Refusal, Reply, refuse, render};
+pub(super) use tls::{Certificate, TlsError};
+
+/// A request whose body has been read to its end.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: ::http::Method,
+    pub(super) uri: ::http::Uri,
+    pub(super) headers: ::http::HeaderMap,
+    pub(super) body: hyper::body::Bytes,
+}
+
+/// An answer as it goes on the wire.
+#[derive(Debug, Clone)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) reason: String,
+    pub(super) body: Option<String>,
+    pub(super) content_type: &'static str,
+}
+
+pub(super) const JSON: &str = "application/json;charset=UTF-8";
+
+impl Response {
+    /// Many refusals consist of a status line and nothing else.
+    pub(super) fn bare(status: u16, reason: &str) -> Self {
+        Self {
+            status,
+            reason: reason.to_owned(),
+            body: None,
+            content_type: JSON,
+        }
+    }
+
+    pub(super) fn json(status: u16, reason: &str, body: &serde_json::Value) -> Self {
+        Self {
+            status,
+            reason: reason.to_owned(),
+            body: Some(body.to_string()),
+            content_type: JSON,
+        }
+    }
+}

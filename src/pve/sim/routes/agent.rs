@@ -1,0 +1,68 @@
+//! Talking to the agent inside a VM.
+use serde_json::{Value, json};
+
+use super::guests::agent_answers;
+use super::{Route, data};
+use crate::pve::sim::contract::PropertyString;
+use crate::pve::sim::engine::Call;
+use crate::pve::sim::http::{Answer, Refusal, refuse};
+
+pub(super) const ROUTES: &[Route] = &[
+    ("POST", "/nodes/{node}/qemu/{vmid}/agent/ping", ping),
+    (
+        "GET",
+        "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces",
+        interfaces,
+    ),
+];
+
+/// Configured, running, answering: in this order.
+fn demand_agent(call: &Call<'_>) -> Result<(), Refusal> {
+    let guest = call.guest()?;
+    let configured = guest.text("agent").is_some_and(|agent| {
+        let agent = PropertyString::parse(agent);
+        agent.bare == "1" || agent.get("enabled") == Some("1")
+    });
+    if !configured {
+        return refuse("No QEMU guest agent configured");
+    }
+    if !guest.is_running() {
+        return refuse(format!("VM {} is not running", call.vmid()));
+    }
+    if agent_answers(guest) {
+        Ok(())
+    } else {
+        refuse("QEMU guest agent is not running")
+    }
+}
+
+fn ping(call: &mut Call<'_>) -> Answer {
+    demand_agent(call)?;
+    data(json!({ "result": {} }))
+}
+
+fn interfaces(call: &mut Call<'_>) -> Answer {
+    demand_agent(call)?;
+    let loopback = json!({
+        "name": "lo",
+        "hardware-address": "00:00:00:00:00:00",
+        "ip-addresses": [{ "ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8 }],
+    });
+    let guest = call.guest()?;
+    let cards = guest
+        .config
+        .iter()
+        .filter(|(key, _)| key.starts_with("net"))
+        .enumerate();
+    let card = |(position, (_, value)): (usize, (&String, &Value))| {
+        let text = value.as_str().unwrap_or_default();
+        let address = text
+            .split([',', '='])
+            .nth(1)
+            .unwrap_or_default()
+            .to_lowercase();
+        json!({ "name": format!("eth{position}"), "hardware-address": address })
+    };
+    let rows: Vec<Value> = std::iter::once(loopback).chain(cards.map(card)).collect();
+    data(json!({ "result": rows }))
+}

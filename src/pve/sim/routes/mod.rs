@@ -1,0 +1,117 @@
+//! A handler for every imitated operation.
+//!
+//! To imitate another one: write a function that takes a [`Call`], and add a row to the `ROUTES` of its file. Who may
+//! call it and what it takes is known from the contract and has been judged before the handler runs.
+mod access;
+mod agent;
+mod clone;
+mod cluster;
+mod config;
+mod create;
+mod destroy;
+mod guests;
+mod ha;
+mod migrate;
+mod nodes;
+mod pools;
+mod power;
+mod snapshots;
+mod storage;
+mod tasks;
+mod users;
+mod volumes;
+mod vzdump;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::contract::Operation;
+use super::engine::Call;
+use super::http::Answer;
+
+pub(super) type Handler = fn(&mut Call<'_>) -> Answer;
+
+/// Method, path as the contract writes it, handler.
+type Route = (&'static str, &'static str, Handler);
+
+#[derive(Debug)]
+pub(super) struct Routes(BTreeMap<(&'static str, &'static str), Handler>);
+
+impl Routes {
+    pub(super) fn all() -> Self {
+        let files = [
+            access::ROUTES,
+            agent::ROUTES,
+            cluster::ROUTES,
+            clone::ROUTES,
+            config::ROUTES,
+            create::ROUTES,
+            destroy::ROUTES,
+            guests::ROUTES,
+            ha::ROUTES,
+            migrate::ROUTES,
+            nodes::ROUTES,
+            pools::ROUTES,
+            power::ROUTES,
+            snapshots::ROUTES,
+            storage::ROUTES,
+            tasks::ROUTES,
+            users::ROUTES,
+            vzdump::ROUTES,
+            volumes::ROUTES,
+        ];
+        Self(
+            files
+                .into_iter()
+                .flatten()
+                .map(|&(method, path, handler)| ((method, path), handler))
+                .collect(),
+        )
+    }
+
+    pub(super) fn find(&self, operation: &Operation) -> Option<Handler> {
+        self.0
+            .get(&(operation.method.as_str(), operation.path.as_str()))
+            .copied()
+    }
+}
+
+pub(super) fn index_of_root() -> Value {
+    index(&["version", "cluster", "nodes", "storage", "access", "pools"])
+}
+
+/// Directories of the API list their entries like this.
+fn index(entries: &[&str]) -> Value {
+    entries
+        .iter()
+        .map(|entry| json!({ "subdir": entry }))
+        .collect()
+}
+
+/// Nothing but "done".
+fn nothing() -> Answer {
+    data(Value::Null)
+}
+
+fn data(value: impl Into<Value>) -> Answer {
+    Ok(super::http::Reply::Data(value.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pve::sim::contract::Contract;
+
+    #[test]
+    fn every_route_is_an_operation_of_the_contract() {
+        let contract = Contract::load().unwrap();
+        for (method, path) in Routes::all().0.keys() {
+            let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+            let found = contract
+                .find(method, &segments)
+                .map(|found| found.operation.path.clone());
+            assert_eq!(found.as_deref(), Some(*path), "{method} {path}");
+        }
+    }
+}

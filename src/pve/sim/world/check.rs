@@ -1,0 +1,121 @@
+//! Contradictions that no YAML schema sees.
+use super::{World, WorldError};
+
+pub(super) fn contradictions(world: &World) -> Result<(), WorldError> {
+    if world.nodes.is_empty() {
+        return refuse("nodes", "a world needs at least one node");
+    }
+    guests_live_on_nodes(world)?;
+    volumes_belong_to_their_storage(world)?;
+    snapshots_have_parents(world)?;
+    rules_name_existing_roles(world)?;
+    running_tasks_are_on_nodes(world)
+}
+
+fn refuse(field: &str, problem: &str) -> Result<(), WorldError> {
+    Err(WorldError::Contradiction {
+        field: field.to_owned(),
+        problem: problem.to_owned(),
+    })
+}
+
+fn guests_live_on_nodes(world: &World) -> Result<(), WorldError> {
+    for (vmid, guest) in &world.guests {
+        if !(100..=999_999_999).contains(vmid) {
+            return refuse(
+                &format!("guests.{vmid}"),
+                "a guest id is a number from 100 to 999999999",
+            );
+        }
+        if !world.nodes.contains_key(&guest.node) {
+            return refuse(
+                &format!("guests.{vmid}.node"),
+                &format!("there is no node '{}'", guest.node),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn volumes_belong_to_their_storage(world: &World) -> Result<(), WorldError> {
+    for (name, storage) in &world.storages {
+        for volume in &storage.volumes {
+            if !volume.volid.starts_with(&format!("{name}:")) {
+                let problem = format!("volume '{}' does not start with '{name}:'", volume.volid);
+                return refuse(&format!("storages.{name}.volumes"), &problem);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn snapshots_have_parents(world: &World) -> Result<(), WorldError> {
+    for (vmid, guest) in &world.guests {
+        let parents = guest
+            .snapshots
+            .values()
+            .map(|snapshot| &snapshot.parent)
+            .chain([&guest.parent]);
+        for parent in parents.flatten() {
+            if !guest.snapshots.contains_key(parent) {
+                let problem = format!("parent '{parent}' is not among them");
+                return refuse(&format!("guests.{vmid}.snapshots"), &problem);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn rules_name_existing_roles(world: &World) -> Result<(), WorldError> {
+    for rule in &world.acl {
+        if !world.roles.contains_key(&rule.role)
+            && !crate::pve::sim::access::is_built_in_role(&rule.role)
+        {
+            return refuse("acl", &format!("there is no role '{}'", rule.role));
+        }
+    }
+    Ok(())
+}
+
+fn running_tasks_are_on_nodes(world: &World) -> Result<(), WorldError> {
+    for task in &world.tasks {
+        if !world.nodes.contains_key(&task.node) {
+            return refuse("tasks", &format!("there is no node '{}'", task.node));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn error_of(yaml: &str) -> String {
+        World::from_yaml(yaml).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_world_without_nodes_is_refused() {
+        assert!(error_of("nodes: {}").contains("at least one node"));
+    }
+
+    #[test]
+    fn a_guest_on_a_missing_node_is_refused_by_name() {
+        let text = error_of("nodes: {pve1: {}}\nguests: {100: {type: qemu, node: pve9}}");
+        assert!(text.contains("guests.100.node"), "{text}");
+    }
+
+    #[test]
+    fn a_misspelled_field_is_refused_with_its_line() {
+        let text = error_of("nodes:\n  pve1:\n    onlin: true\n");
+        assert!(text.contains("onlin") && text.contains('3'), "{text}");
+    }
+
+    #[test]
+    fn a_snapshot_whose_parent_is_missing_is_refused() {
+        let text =
+            error_of("nodes: {pve1: {}}\nguests: {100: {type: qemu, node: pve1, parent: gone}}");
+        assert!(text.contains("guests.100.snapshots"), "{text}");
+    }
+}
