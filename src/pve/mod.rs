@@ -1,9 +1,16 @@
 //! Everything that knows how Proxmox VE speaks.
+//!
+//! Every request leaves through [`client`]; whatever changes something leaves through [`Client::send`], once.
 
+mod answer;
+pub mod client;
 mod pinning;
+mod read_error;
 pub mod sim;
 pub mod tls;
 pub mod token;
 
+pub use client::{Client, ConnectError};
+pub use read_error::{Asked, ReadError};
 pub use tls::{Trust, TrustError};
 pub use token::{ApiToken, TokenError};
