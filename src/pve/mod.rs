@@ -4,9 +4,14 @@
 
 mod answer;
 pub mod client;
+pub mod inventory;
+mod lenient;
 mod pinning;
 mod read_error;
 pub mod sim;
+pub mod tasks;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod token;
 
