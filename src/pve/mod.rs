@@ -14,6 +14,8 @@ pub mod tasks;
 mod testing;
 pub mod tls;
 pub mod token;
+#[cfg(test)]
+mod transport_tests;
 
 pub use client::{Client, ConnectError};
 pub use read_error::{Asked, ReadError};
