@@ -1,2 +1,23 @@
 //! Everything that knows how Proxmox VE speaks.
+//!
+//! Every request leaves through [`client`]; whatever changes something leaves through [`Client::send`], once.
+
+mod answer;
+pub mod client;
+pub mod inventory;
+mod lenient;
+mod pinning;
+mod read_error;
 pub mod sim;
+pub mod tasks;
+#[cfg(test)]
+mod testing;
+pub mod tls;
+pub mod token;
+#[cfg(test)]
+mod transport_tests;
+
+pub use client::{Client, ConnectError};
+pub use read_error::{Asked, ReadError};
+pub use tls::{Trust, TrustError};
+pub use token::{ApiToken, TokenError};

@@ -1,0 +1,176 @@
+//! Why something could not be read, and what to do about it.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use thiserror::Error;
+
+use super::answer::{Answer, bounded};
+
+/// What was tried, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Method and path.
+    pub request: String,
+    pub endpoint: String,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.request, self.endpoint)
+    }
+}
+
+/// Why a read failed. Its texts are bounded and free of the token.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ReadError {
+    #[error("failed to {asked}: {why}; check the address, the network and whether the node is up")]
+    Unreachable { asked: Asked, why: String },
+    #[error(
+        "failed to {asked}: the token was not accepted ({why}); check that it exists, has not expired, and that the Secret holds its secret"
+    )]
+    Unauthorised { asked: Asked, why: String },
+    #[error(
+        "failed to {asked}: {message}; grant the privilege to the token, and to its user if privileges are separated"
+    )]
+    Forbidden { asked: Asked, message: String },
+    #[error(
+        "failed to {asked}: {}; this version of Proxmox VE does not take the request as it was written",
+        listed(errors)
+    )]
+    BadParameters { asked: Asked, errors: BTreeMap<String, String> },
+    #[error("failed to {asked}: Proxmox refused with {status}: {message}")]
+    Refused { asked: Asked, status: u16, message: String },
+    #[error(
+        "failed to {asked}: the answer is not what Proxmox VE writes ({why}); check that the address is that of its API"
+    )]
+    NotUnderstood { asked: Asked, why: String },
+}
+
+impl ReadError {
+    /// Whether the same read may succeed later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, message, .. } => *status == 429 || passes(message),
+            _ => false,
+        }
+    }
+
+    /// Whether it says that the guest is not, or no longer, on that node.
+    pub fn says_no_such_guest(&self) -> bool {
+        matches!(self, Self::Refused { status: 500, message, .. }
+            if message.starts_with("Configuration file '") && message.ends_with("does not exist"))
+    }
+}
+
+/// States of a cluster that end by themselves: a busy lock, a lost quorum, a restarting pmxcfs.
+fn passes(message: &str) -> bool {
+    ["got timeout", "no quorum", "Connection refused"].iter().any(|sign| message.contains(sign))
+}
+
+fn listed(errors: &BTreeMap<String, String>) -> String {
+    let all: Vec<String> = errors.iter().map(|(field, problem)| format!("{field}: {problem}")).collect();
+    bounded(&all.join(", "))
+}
+
+#[derive(Deserialize)]
+struct Envelope<T> {
+    data: T,
+}
+
+/// Takes `data` out of an answer to a read.
+pub(super) fn understand<T: DeserializeOwned>(asked: Asked, answer: &Answer) -> Result<T, ReadError> {
+    let body = match (answer.status, &answer.body) {
+        (200, Ok(body)) => body,
+        (200, Err(why)) => return Err(ReadError::Unreachable { asked, why: bounded(why) }),
+        _ => return Err(refusal(asked, answer)),
+    };
+    serde_json::from_str::<Envelope<T>>(body)
+        .map(|envelope| envelope.data)
+        .map_err(|error| ReadError::NotUnderstood { asked, why: bounded(&error.to_string()) })
+}
+
+fn refusal(asked: Asked, answer: &Answer) -> ReadError {
+    let words = answer.words();
+    let message = words.joined();
+    match answer.status {
+        401 => ReadError::Unauthorised { asked, why: message },
+        403 => ReadError::Forbidden { asked, message },
+        400 if !words.errors.is_empty() => ReadError::BadParameters { asked, errors: words.errors },
+        // No daemon of Proxmox could do it: the node behind the address, or a proxy before it, is not well.
+        502..=504 | 595..=599 => ReadError::Unreachable { asked, why: bounded(&answer.outline()) },
+        200..=399 => ReadError::NotUnderstood { asked, why: bounded(&answer.outline()) },
+        status => ReadError::Refused { asked, status, message },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(status: u16, reason: &str, body: &str) -> ReadError {
+        let asked = Asked { request: "GET /version".to_owned(), endpoint: "https://pve1:8006".to_owned() };
+        let answer = Answer { status, reason: reason.to_owned(), body: Ok(body.to_owned()) };
+        understand::<BTreeMap<String, String>>(asked, &answer).unwrap_err()
+    }
+
+    #[test]
+    fn every_failed_read_says_what_was_tried_where_why_and_what_next() {
+        for (error, why, next) in [
+            (read(595, "No route to host", ""), "No route to host", "whether the node is up"),
+            (read(401, "Authentication failed!", ""), "Authentication failed!", "has not expired"),
+            (
+                read(403, "x", r#"{"data":null,"message":"Permission check failed (/, Sys.Audit)\n"}"#),
+                "Sys.Audit",
+                "grant",
+            ),
+            (
+                read(400, "x", r#"{"data":null,"errors":{"limit":"too low"}}"#),
+                "limit: too low",
+                "this version",
+            ),
+            (
+                read(500, "cluster not ready - no quorum?", r#"{"data":null}"#),
+                "no quorum",
+                "refused with 500",
+            ),
+            (read(200, "OK", "<html>"), "expected value", "check that the address"),
+            (read(301, "Moved Permanently", ""), "Moved Permanently", "check that the address"),
+        ] {
+            let text = error.to_string();
+            for part in ["GET /version on https://pve1:8006", why, next] {
+                assert!(text.contains(part), "`{part}` is missing in: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_by_itself_is_tried_again() {
+        for error in [
+            read(596, "Connection timed out", ""),
+            read(503, "Service Unavailable", ""),
+            read(500, "can't lock file '/var/lock/x' - got timeout", r#"{"data":null}"#),
+            read(500, "cfs-lock 'file-user_cfg' error: no quorum!", r#"{"data":null}"#),
+        ] {
+            assert!(error.is_transient(), "{error}");
+        }
+        for error in [
+            read(401, "No ticket", ""),
+            read(403, "no", ""),
+            read(400, "no", ""),
+            read(500, "VM 100 not running", r#"{"data":null}"#),
+            read(501, "no", ""),
+            read(200, "OK", "?"),
+        ] {
+            assert!(!error.is_transient(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_guest_that_is_gone_is_told_from_other_errors() {
+        let gone = "Configuration file 'nodes/pve1/qemu-server/999.conf' does not exist";
+        assert!(read(500, gone, r#"{"data":null}"#).says_no_such_guest());
+        assert!(!read(500, "storage 'x' does not exist", r#"{"data":null}"#).says_no_such_guest());
+    }
+}

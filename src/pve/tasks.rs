@@ -1,0 +1,220 @@
+//! Tasks: the one that runs, and those that may be ours.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::core::task::{TaskState, Upid};
+
+use super::{
+    answer::bounded,
+    client::{Client, segment},
+    lenient,
+    read_error::ReadError,
+};
+
+/// More would not fit into one answer's time; 0 would return nothing.
+const PAGE: usize = 500;
+/// Proxmox keeps some two thousand tasks of a node.
+const MAX_PAGES: usize = 20;
+
+#[derive(Deserialize)]
+struct Status {
+    status: String,
+    exitstatus: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    upid: String,
+}
+
+#[derive(Deserialize)]
+struct NodeTime {
+    #[serde(deserialize_with = "lenient::number")]
+    time: i64,
+}
+
+/// What a task is doing. Proxmox knows a task only under the node that runs it.
+pub async fn task_state(client: &Client, upid: &Upid) -> Result<TaskState, ReadError> {
+    let path = format!("/nodes/{}/tasks/{}/status", segment(&upid.node), segment(upid.as_str()));
+    let status: Status = match client.get(&path, &[]).await {
+        Err(ReadError::BadParameters { errors, .. })
+            if errors.get("upid").is_some_and(|text| text.contains("no such task")) =>
+        {
+            return Ok(TaskState::Vanished);
+        }
+        answer => answer?,
+    };
+    match (status.status.as_str(), status.exitstatus) {
+        ("running", _) => Ok(TaskState::Running),
+        ("stopped", Some(exit_status)) => Ok(TaskState::Stopped { exit_status: bounded(&exit_status) }),
+        (other, _) => {
+            let other: String = other.chars().take(32).collect();
+            Err(client.misread(&path, &format!("a task is `{other}` and has no exit status")))
+        }
+    }
+}
+
+/// All tasks of a guest or other object that began at `since` (seconds, by the node's clock) or later.
+///
+/// Each parameter avoids a trap. Without `source=all` running tasks are missing. A `userfilter` that names a token
+/// matches no finished task and a `typefilter` no `hastart`, so there is neither: the caller compares what it finds in
+/// each UPID. A row that can't be read is an error, because overlooking a task looks like "it never ran".
+///
+/// The token needs `Sys.Audit` on the node, else tasks of other tokens are left out silently.
+pub async fn tasks_of(client: &Client, node: &str, id: &str, since: i64) -> Result<Vec<Upid>, ReadError> {
+    let path = format!("/nodes/{}/tasks", segment(node));
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for page in 0..MAX_PAGES {
+        let rows: Vec<Row> = client.get(&path, &page_query(id, since, page * PAGE)).await?;
+        let last = rows.len() < PAGE;
+        for row in rows {
+            let upid: Upid = row.upid.parse().map_err(|error| client.misread(&path, &format!("{error}")))?;
+            // Proxmox may move a task between two pages; it is one task still.
+            if upid.id == id && seen.insert(upid.as_str().to_owned()) {
+                found.push(upid);
+            }
+        }
+        if last {
+            return Ok(found);
+        }
+    }
+    Err(client.misread(&path, &format!("there are more than {} tasks", PAGE * MAX_PAGES)))
+}
+
+fn page_query(id: &str, since: i64, start: usize) -> Vec<(&'static str, String)> {
+    let mut query = vec![
+        ("source", "all".to_owned()),
+        ("since", since.to_string()),
+        ("limit", PAGE.to_string()),
+        ("start", start.to_string()),
+    ];
+    // Only numbers are taken as `vmid`; what has another id is picked out of the whole list.
+    if id.parse::<u32>().is_ok_and(|vmid| vmid >= 100) {
+        query.push(("vmid", id.to_owned()));
+    }
+    query
+}
+
+/// What time a node believes it is: start times in UPIDs are by its clock.
+pub async fn node_time(client: &Client, node: &str) -> Result<Timestamp, ReadError> {
+    let path = format!("/nodes/{}/time", segment(node));
+    let answer: NodeTime = client.get(&path, &[]).await?;
+    Timestamp::from_second(answer.time).map_err(|error| client.misread(&path, &error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::pve::{
+        Trust,
+        testing::{Reply, Server},
+    };
+
+    use super::*;
+
+    const UPID: &str = "UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:101:agent@pve!plans:";
+
+    async fn state(reply: Reply) -> Result<TaskState, ReadError> {
+        let server = Server::plain([reply]).await;
+        task_state(&server.client(&Trust::Anyone), &UPID.parse().unwrap()).await
+    }
+
+    fn page(upids: impl Iterator<Item = String>) -> Reply {
+        let rows: Vec<_> = upids.map(|upid| serde_json::json!({ "upid": upid, "saved": "0" })).collect();
+        Reply::ok(&serde_json::json!({ "data": rows, "total": 1 }).to_string())
+    }
+
+    fn upid(number: usize, id: &str) -> String {
+        format!("UPID:pve1:{number:08X}:00062D39:6B00EAFE:qmstart:{id}:agent@pve!plans:")
+    }
+
+    #[tokio::test]
+    async fn a_task_runs_or_has_stopped_or_has_vanished() {
+        let running = Reply::ok(r#"{"data":{"status":"running","pid":1,"id":"101"}}"#);
+        assert_eq!(state(running).await.unwrap(), TaskState::Running);
+        let stopped = Reply::ok(r#"{"data":{"status":"stopped","exitstatus":"WARNINGS: 1"}}"#);
+        assert_eq!(
+            state(stopped).await.unwrap(),
+            TaskState::Stopped { exit_status: "WARNINGS: 1".to_owned() }
+        );
+        let body =
+            r#"{"errors":{"upid":"no such task"},"data":null,"message":"Parameter verification failed.\n"}"#;
+        let vanished = Reply::json(400, "Parameter verification failed.", body);
+        assert_eq!(state(vanished).await.unwrap(), TaskState::Vanished);
+    }
+
+    #[tokio::test]
+    async fn only_no_such_task_means_vanished() {
+        for reply in [
+            Reply::json(400, "x", r#"{"errors":{"upid":"unable to parse worker upid"},"data":null}"#),
+            Reply::json(400, "x", r#"{"errors":{"node":"no such task"},"data":null}"#),
+            Reply::json(403, "no", r#"{"data":null}"#),
+            Reply::json(500, "no such task", r#"{"data":null}"#),
+            Reply::ok(r#"{"data":{"status":"stopped"}}"#),
+            Reply::ok(r#"{"data":null}"#),
+        ] {
+            assert!(state(reply.clone()).await.is_err(), "{reply:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_is_asked_for_on_its_own_node() {
+        let server = Server::plain([Reply::ok(r#"{"data":{"status":"running"}}"#)]).await;
+        let odd: Upid =
+            "UPID:pve9:00001619:00062D39:6B00EAFE:move:214-unused0>a?b%:root@pam:".parse().unwrap();
+        task_state(&server.client(&Trust::Anyone), &odd).await.unwrap();
+        let path = "/api2/json/nodes/pve9/tasks/UPID:pve9:00001619:00062D39:6B00EAFE:move:214-unused0%3Ea%3Fb%25:root@pam:/status";
+        assert!(server.requests()[0].starts_with(&format!("GET {path} HTTP")), "{:?}", server.requests());
+    }
+
+    #[tokio::test]
+    async fn the_list_of_tasks_is_read_to_its_end_without_the_filters_that_hide_some() {
+        let server = Server::plain([
+            page((0..PAGE).map(|number| upid(number, "101"))),
+            page([upid(PAGE - 1, "101"), upid(PAGE, "101"), upid(7777, "102")].into_iter()),
+        ])
+        .await;
+        let found = tasks_of(&server.client(&Trust::Anyone), "pve1", "101", 1_795_222_000).await.unwrap();
+        assert_eq!(found.len(), PAGE + 1);
+        let requests = server.requests();
+        let query = "/api2/json/nodes/pve1/tasks?source=all&since=1795222000&limit=500";
+        assert!(requests[0].starts_with(&format!("GET {query}&start=0&vmid=101 HTTP")), "{}", requests[0]);
+        assert!(requests[1].starts_with(&format!("GET {query}&start=500&vmid=101 HTTP")), "{}", requests[1]);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_can_not_be_read_is_not_overlooked() {
+        let server =
+            Server::plain([page([upid(1, "101"), "UPID:from:the:future".to_owned()].into_iter())]).await;
+        let error = tasks_of(&server.client(&Trust::Anyone), "pve1", "101", 0).await.unwrap_err();
+        assert!(error.to_string().contains("UPID:from:the:future"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_id_that_is_no_guest_is_picked_out_of_the_whole_list() {
+        let server = Server::plain([page([upid(1, ""), upid(2, "400@tank")].into_iter())]).await;
+        let found = tasks_of(&server.client(&Trust::Anyone), "pve1", "400@tank", 0).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(!server.requests()[0].contains("vmid"));
+    }
+
+    #[tokio::test]
+    async fn a_list_without_end_is_an_error() {
+        let pages = (0..=MAX_PAGES)
+            .map(|page_number| page((0..PAGE).map(move |row| upid(page_number * PAGE + row, "101"))));
+        let server = Server::plain(pages).await;
+        assert!(tasks_of(&server.client(&Trust::Anyone), "pve1", "101", 0).await.is_err());
+        assert_eq!(server.requests().len(), MAX_PAGES);
+    }
+
+    #[tokio::test]
+    async fn a_node_tells_its_own_time() {
+        let answer = r#"{"data":{"time":1795222270,"localtime":1795225870,"timezone":"Europe/Vienna"}}"#;
+        let server = Server::plain([Reply::ok(answer)]).await;
+        let time = node_time(&server.client(&Trust::Anyone), "pve1").await.unwrap();
+        assert_eq!(time.as_second(), 1_795_222_270);
+    }
+}
