@@ -15,7 +15,8 @@ pub fn init() {
 /// Resolves at the first SIGTERM or SIGINT.
 pub fn shutdown() -> Shutdown {
     let asked = async {
-        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
             tracing::error!("signals can't be listened to: only SIGKILL ends this process");
             return std::future::pending().await;
         };

@@ -14,7 +14,8 @@ fn root() -> &'static Path {
 /// Runs the program with a folder to write to, and compares every file with the one in the repository.
 fn same_as_written(args: &[&str], folder: &str) {
     let fresh = tempfile::tempdir().unwrap();
-    let ran = Command::new(env!("CARGO_BIN_EXE_proxmox-agent")).args(args).arg(fresh.path()).status().unwrap();
+    let ran =
+        Command::new(env!("CARGO_BIN_EXE_proxmox-agent")).args(args).arg(fresh.path()).status().unwrap();
     assert!(ran.success());
     let mut count = 0;
     for entry in fs::read_dir(fresh.path()).unwrap() {

@@ -7,7 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use crate::api::{Decision, Phase, PlanRef, ProxmoxActionApproval, ProxmoxActionApprovalSpec, ProxmoxActionPlan};
+use crate::api::{
+    Decision, Phase, PlanRef, ProxmoxActionApproval, ProxmoxActionApprovalSpec, ProxmoxActionPlan,
+};
 
 use super::{Failure, files::Folder, render};
 
@@ -69,7 +71,8 @@ impl Choice {
         now: Timestamp,
     ) -> Result<ProxmoxActionApprovalSpec, Failure> {
         let name = plan.name_any();
-        let status = plan.status.as_ref().ok_or_else(|| format!("plan {name} is not judged yet: try again"))?;
+        let status =
+            plan.status.as_ref().ok_or_else(|| format!("plan {name} is not judged yet: try again"))?;
         if !matches!(status.phase, Phase::AwaitingApproval | Phase::Approved) {
             return Err(format!(
                 "plan {name} does not wait for approval: it is {} ({})",

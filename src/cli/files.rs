@@ -42,6 +42,7 @@ impl Folder {
                 self.dir.display()
             )
         })?;
-        serde_saphyr::from_str(&text).map_err(|error| format!("failed to read {}: {error}", file.display()).into())
+        serde_saphyr::from_str(&text)
+            .map_err(|error| format!("failed to read {}: {error}", file.display()).into())
     }
 }

@@ -95,7 +95,10 @@ async fn who_am_i(client: &Client) -> Result<String, Failure> {
 fn confirmed(me: &str, decision: Decision) -> Result<bool, Failure> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return Err("there is nobody to ask: standard input is no terminal. Give --yes to decide without being asked".into());
+        return Err(
+            "there is nobody to ask: standard input is no terminal. Give --yes to decide without being asked"
+                .into(),
+        );
     }
     let verb = if decision == Decision::Deny { "Deny" } else { "Approve" };
     print!("{verb} this as {me}? Type yes: ");

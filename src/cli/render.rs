@@ -32,7 +32,8 @@ fn say_status(status: &PlanStatus, say: &mut impl FnMut(&str, &str)) {
     if let Some(preview) = &status.preview {
         say("does", &preview.summary);
         for call in &preview.calls {
-            let params: Vec<String> = call.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let params: Vec<String> =
+                call.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
             say("call", &format!("{} {} {}", call.method, call.path, params.join(" ")));
         }
         for warning in &preview.warnings {

@@ -7,6 +7,7 @@ pub mod client;
 pub mod inventory;
 mod lenient;
 mod pinning;
+mod proxmox;
 mod read_error;
 pub mod sim;
 pub mod tasks;
@@ -18,6 +19,7 @@ pub mod token;
 mod transport_tests;
 
 pub use client::{Client, ConnectError};
+pub use proxmox::{Connection, Proxmox};
 pub use read_error::{Asked, ReadError};
 pub use tls::{Trust, TrustError};
 pub use token::{ApiToken, TokenError};

@@ -39,7 +39,9 @@ async fn an_approval_that_does_not_fit_is_answered_with_a_reason_and_changes_not
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_ends_the_plan() {
     let stage = Stage::new().await;
-    stage.request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval).await;
+    stage
+        .request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval)
+        .await;
     let denied = stage.approve("approver", &["delete", "--deny", "--yes"]).await;
     assert_eq!(denied.code, 0, "{}", denied.stderr);
     let status = stage.plan_in("delete", Phase::Denied).await.status.unwrap();
@@ -53,7 +55,9 @@ async fn a_denial_ends_the_plan() {
 #[tokio::test(flavor = "multi_thread")]
 async fn strict_wants_two_people_for_a_critical_plan() {
     let stage = Stage::with(Setting { preset: Some("strict"), ..Setting::default() }).await;
-    stage.request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval).await;
+    stage
+        .request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval)
+        .await;
     for _ in 0..2 {
         let approved = stage.approve("approver", &["delete", "--yes"]).await;
         assert_eq!(approved.code, 0, "{}", approved.stderr);
@@ -111,10 +115,16 @@ async fn an_approval_that_is_revoked_before_its_time_stops_the_plan() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_approve_is_told_so_and_nobody_is_asked_in_the_dark() {
     let stage = Stage::new().await;
-    stage.request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval).await;
+    stage
+        .request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval)
+        .await;
     let forbidden = stage.approve("auditor", &["delete", "--yes"]).await;
     assert_eq!(forbidden.code, 1);
-    assert!(forbidden.stderr.contains("cannot create resource \"proxmoxactionapprovals\""), "{}", forbidden.stderr);
+    assert!(
+        forbidden.stderr.contains("cannot create resource \"proxmoxactionapprovals\""),
+        "{}",
+        forbidden.stderr
+    );
     let unasked = stage.approve("approver", &["delete"]).await;
     assert_eq!(unasked.code, 1);
     assert!(unasked.stderr.contains("Give --yes"), "{}", unasked.stderr);

@@ -16,14 +16,39 @@ async fn a_request_that_is_none_is_denied_with_its_field() {
     for (name, action, target, more, expected) in [
         ("action", "format_disk", "qemu/101", json!({}), "spec.action: `format_disk` is not an action"),
         ("target", "start_guest", "qemu/abc", json!({}), "spec.target: `qemu/abc` is no guest"),
-        ("form", "start_guest", "inventory/all", json!({}), "spec.target: `inventory/all` is not what start_guest"),
-        ("type", "shutdown_guest", "qemu/101", json!({"params": {"timeout": "soon"}}), "spec.params.timeout: must be a whole number"),
-        ("unknown", "start_guest", "qemu/101", json!({"params": {"colour": "red"}}), "spec.params.colour: is not known"),
+        (
+            "form",
+            "start_guest",
+            "inventory/all",
+            json!({}),
+            "spec.target: `inventory/all` is not what start_guest",
+        ),
+        (
+            "type",
+            "shutdown_guest",
+            "qemu/101",
+            json!({"params": {"timeout": "soon"}}),
+            "spec.params.timeout: must be a whole number",
+        ),
+        (
+            "unknown",
+            "start_guest",
+            "qemu/101",
+            json!({"params": {"colour": "red"}}),
+            "spec.params.colour: is not known",
+        ),
         ("missing", "delete_snapshot", "qemu/101", json!({}), "spec.params.snapshot: is missing"),
         ("nobody", "start_guest", "qemu/999", json!({}), "spec.target: there is no qemu/999"),
-        ("garbage", "create_snapshot", "qemu/101", json!({"params": {"description": "x".repeat(200_000)}}), "spec.params.description: must be text of at most 1024 characters, not a text of 200000"),
+        (
+            "garbage",
+            "create_snapshot",
+            "qemu/101",
+            json!({"params": {"description": "x".repeat(200_000)}}),
+            "spec.params.description: must be text of at most 1024 characters, not a text of 200000",
+        ),
     ] {
-        let status = stage.request(&stage.plan(name, action, target, &more), Phase::Denied).await.status.unwrap();
+        let status =
+            stage.request(&stage.plan(name, action, target, &more), Phase::Denied).await.status.unwrap();
         assert!(status.message.starts_with(expected), "{}", status.message);
     }
     assert!(stage.sim.ledger().is_empty());
@@ -33,7 +58,9 @@ async fn a_request_that_is_none_is_denied_with_its_field() {
 async fn a_megabyte_of_garbage_is_refused_at_the_door() {
     let stage = Stage::new().await;
     let garbage = "x".repeat(1 << 20);
-    for (field, more) in [("spec.reason", json!({"reason": garbage})), ("spec.target", json!({"target": garbage}))] {
+    for (field, more) in
+        [("spec.reason", json!({"reason": garbage})), ("spec.target", json!({"target": garbage}))]
+    {
         let refused = stage.apply("requester", &stage.plan("big", "start_guest", "qemu/101", &more)).await;
         assert_ne!(refused.code, 0);
         assert!(refused.stderr.contains(field), "{}", &refused.stderr[..refused.stderr.len().min(500)]);
@@ -48,7 +75,11 @@ async fn a_plan_for_an_environment_that_comes_later_waits_for_it() {
     let missing = |status: &proxmox_agent::api::PlanStatus| status.reason == "EnvironmentNotFound";
     stage.apply("requester", &stage.plan("early", "start_guest", "qemu/101", &json!({}))).await;
     let status = stage.plan_when("early", "blocked", missing).await.status.unwrap();
-    assert!(status.message.starts_with("spec.environment: there is no ProxmoxEnvironment `home`"), "{}", status.message);
+    assert!(
+        status.message.starts_with("spec.environment: there is no ProxmoxEnvironment `home`"),
+        "{}",
+        status.message
+    );
     stage.apply_as_admin(&stage.environment(&json!({}), None)).await;
     stage.plan_in("early", Phase::Succeeded).await;
     assert_eq!(stage.calls().len(), 1);
@@ -74,7 +105,8 @@ async fn an_object_that_can_not_be_read_stops_nobody_else() {
     let crd = "proxmoxactionplans.proxmox-agent.io";
     let open = json!([{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/params",
         "value": {"x-kubernetes-preserve-unknown-fields": true}}]);
-    let patched = stage.cluster.kubectl("admin", &["patch", "crd", crd, "--type=json", "-p", &open.to_string()]).await;
+    let patched =
+        stage.cluster.kubectl("admin", &["patch", "crd", crd, "--type=json", "-p", &open.to_string()]).await;
     assert_eq!(patched.code, 0, "{}", patched.stderr);
     // Until the API server serves the loosened schema, it refuses the object.
     let poison = stage.plan("poison", "start_guest", "qemu/101", &json!({"params": "not a map"}));

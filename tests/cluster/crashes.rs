@@ -17,7 +17,8 @@ async fn stage(world: World) -> Stage {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_in_the_middle_of_a_task_finishes_its_plan() {
     let mut stage = stage(worlds::slow("qmstart", 3)).await;
-    let running = stage.request(&stage.plan("p", "start_guest", "qemu/101", &json!({})), Phase::Running).await;
+    let running =
+        stage.request(&stage.plan("p", "start_guest", "qemu/101", &json!({})), Phase::Running).await;
     stage.kill_operator().await;
     stage.start_operator();
     let done = stage.plan_in("p", Phase::Succeeded).await;
@@ -84,5 +85,8 @@ async fn a_process_that_is_killed_again_and_again_never_sends_twice() {
         assert!(matches!(status.phase, Phase::Succeeded | Phase::Indeterminate), "{}", status.message);
     }
     let calls = stage.calls();
-    assert!(calls.len() <= 2 && calls.iter().all(|call| calls.iter().filter(|c| *c == call).count() == 1), "{calls:?}");
+    assert!(
+        calls.len() <= 2 && calls.iter().all(|call| calls.iter().filter(|c| *c == call).count() == 1),
+        "{calls:?}"
+    );
 }

@@ -8,15 +8,8 @@ use kube::api::{Api, ListParams, PostParams};
 
 use crate::support::cluster::{Cluster, Write};
 
-const WITHOUT_A_ROLE: [&str; 7] = [
-    "operator",
-    "argocd",
-    "requester",
-    "approver",
-    "second-approver",
-    "auditor",
-    "outsider",
-];
+const WITHOUT_A_ROLE: [&str; 7] =
+    ["operator", "argocd", "requester", "approver", "second-approver", "auditor", "outsider"];
 
 #[tokio::test]
 async fn the_api_server_knows_people_by_their_tokens() {
@@ -33,11 +26,7 @@ async fn the_api_server_knows_people_by_their_tokens() {
     assert_eq!(user, "system:serviceaccount:proxmox-agent:proxmox-agent");
     assert_eq!(
         groups,
-        [
-            "system:serviceaccounts",
-            "system:serviceaccounts:proxmox-agent",
-            "system:authenticated"
-        ]
+        ["system:serviceaccounts", "system:serviceaccounts:proxmox-agent", "system:authenticated"]
     );
 }
 
@@ -47,12 +36,9 @@ async fn nobody_without_a_role_reads_anything() {
     let namespace = cluster.namespace().await;
     for identity in WITHOUT_A_ROLE {
         let client = cluster.client(identity).await;
-        let secrets = Api::<Secret>::namespaced(client.clone(), &namespace)
-            .list(&ListParams::default())
-            .await;
-        let namespaces = Api::<Namespace>::all(client)
-            .list(&ListParams::default())
-            .await;
+        let secrets =
+            Api::<Secret>::namespaced(client.clone(), &namespace).list(&ListParams::default()).await;
+        let namespaces = Api::<Namespace>::all(client).list(&ListParams::default()).await;
         for refusal in [secrets.err(), namespaces.err()] {
             match refusal {
                 Some(kube::Error::Api(status)) if status.is_forbidden() => {}
@@ -80,11 +66,7 @@ async fn an_accepted_write_is_in_the_audit_log_and_a_refused_one_is_not() {
     assert_eq!(cluster.audit_writes(&namespace), []);
 
     let accepted = cluster.kubectl_reading(&event, "admin", &create).await;
-    assert_eq!(
-        accepted.stdout, "event.events.k8s.io/noted created\n",
-        "{}",
-        accepted.stderr
-    );
+    assert_eq!(accepted.stdout, "event.events.k8s.io/noted created\n", "{}", accepted.stderr);
     assert_eq!(
         cluster.audit_writes(&namespace),
         [Write {
@@ -101,10 +83,7 @@ async fn an_accepted_write_is_in_the_audit_log_and_a_refused_one_is_not() {
 fn the_control_plane_ends_with_its_test() {
     let cluster = Cluster::start();
     let dir = cluster.dir();
-    assert!(
-        processes_in(&dir) >= 3,
-        "the control plane's script and its two servers run in its folder"
-    );
+    assert!(processes_in(&dir) >= 3, "the control plane's script and its two servers run in its folder");
     drop(cluster);
     assert_eq!(processes_in(&dir), 0);
     assert!(!dir.exists());
@@ -112,10 +91,7 @@ fn the_control_plane_ends_with_its_test() {
 
 async fn who_am_i(cluster: &Cluster, identity: &str) -> (String, Vec<String>) {
     let reviews = Api::<SelfSubjectReview>::all(cluster.client(identity).await);
-    let review = reviews
-        .create(&PostParams::default(), &SelfSubjectReview::default())
-        .await
-        .unwrap();
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.unwrap();
     let user = review.status.unwrap().user_info.unwrap();
     (user.username.unwrap(), user.groups.unwrap())
 }

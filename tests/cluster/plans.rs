@@ -67,7 +67,10 @@ async fn an_inventory_is_read_and_nothing_is_sent() {
     let stage = Stage::new().await;
     let plan = stage.plan("look", "read_inventory", "inventory/running", &json!({}));
     let result = stage.request(&plan, Phase::Succeeded).await.status.unwrap().result.unwrap();
-    assert!(result.rows.iter().any(|row| row.starts_with("qemu/100 ") && row.ends_with("running")), "{result:?}");
+    assert!(
+        result.rows.iter().any(|row| row.starts_with("qemu/100 ") && row.ends_with("running")),
+        "{result:?}"
+    );
     assert!(!result.rows.iter().any(|row| row.starts_with("qemu/101 ")), "{result:?}");
     assert!(stage.sim.ledger().is_empty());
 }
@@ -153,18 +156,25 @@ async fn a_deleted_plan_stays_until_its_long_task_has_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_and_conditions_tell_the_story_to_people_and_programs() {
     let stage = Stage::new().await;
-    let plan = stage.request(&stage.plan("start", "start_guest", "qemu/101", &json!({})), Phase::Succeeded).await;
+    let plan =
+        stage.request(&stage.plan("start", "start_guest", "qemu/101", &json!({})), Phase::Succeeded).await;
     let status = plan.status.unwrap();
     let condition = |type_: &str| status.conditions.iter().find(|c| c.type_ == type_).unwrap().status.clone();
-    assert_eq!([condition("Ready"), condition("Reconciling"), condition("Stalled")], ["True", "False", "False"]);
+    assert_eq!(
+        [condition("Ready"), condition("Reconciling"), condition("Stalled")],
+        ["True", "False", "False"]
+    );
     assert_eq!(status.observed_generation, plan.metadata.generation);
-    let waited = stage.kubectl("auditor", &["wait", "plan/start", "--for=condition=Ready", "--timeout=5s"]).await;
+    let waited =
+        stage.kubectl("auditor", &["wait", "plan/start", "--for=condition=Ready", "--timeout=5s"]).await;
     assert_eq!(waited.code, 0, "{}", waited.stderr);
     until("the audit log is whole", || stage.audit().len() >= 4).await;
-    let told = stage.kubectl("auditor", &["get", "events.events.k8s.io", "-o", "jsonpath={.items[*].reason}"]).await;
+    let told =
+        stage.kubectl("auditor", &["get", "events.events.k8s.io", "-o", "jsonpath={.items[*].reason}"]).await;
     for reason in ["Dispatching", "Running", "Succeeded"] {
         assert!(told.stdout.contains(reason), "{}", told.stdout);
     }
-    let events: Vec<String> = stage.audit().iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect();
+    let events: Vec<String> =
+        stage.audit().iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect();
     assert_eq!(events, ["planned", "intent", "sent", "ended"]);
 }

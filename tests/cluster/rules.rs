@@ -47,7 +47,9 @@ async fn an_approval_never_changes() {
     let plan = stage.request(&plan, Phase::AwaitingApproval).await;
     stage.kill_operator().await;
     stage.apply("approver", &stage.approval("a", &plan, &json!({"expiresAt": "2020-01-01T00:00:00Z"}))).await;
-    for change in [json!({"expiresAt": "2999-01-01T00:00:00Z"}), json!({"approved_by": "other"}), json!({"attempt": 1})] {
+    for change in
+        [json!({"expiresAt": "2999-01-01T00:00:00Z"}), json!({"approved_by": "other"}), json!({"attempt": 1})]
+    {
         refused(&patched(&stage, "pxa/a", &json!({"spec": change})).await, "approvals are immutable");
     }
 }
@@ -68,7 +70,10 @@ async fn a_status_only_moves_forward() {
     };
     accepted(json!({"phase": "AwaitingApproval", "planHash": hash('a')})).await;
     refused(&status_patched(&stage, "plan/p", &json!({"phase": "Pending"})).await, "never go back");
-    refused(&status_patched(&stage, "plan/p", &json!({"planHash": hash('b')})).await, "planHash is write-once");
+    refused(
+        &status_patched(&stage, "plan/p", &json!({"planHash": hash('b')})).await,
+        "planHash is write-once",
+    );
     refused(&status_patched(&stage, "plan/p", &json!({"planHash": null})).await, "planHash is write-once");
     refused(&status_patched(&stage, "plan/p", &json!({"phase": "Dispatching"})).await, "without an intent");
     refused(&status_patched(&stage, "plan/p", &json!({"phase": "Lost"})).await, "Unsupported value");
@@ -77,10 +82,19 @@ async fn a_status_only_moves_forward() {
     accepted(json!({"phase": "Dispatching", "intent": intent, "attempts": 1})).await;
     refused(&status_patched(&stage, "plan/p", &json!({"attempts": 0})).await, "only count up");
     refused(&status_patched(&stage, "plan/p", &json!({"attempts": 3})).await, "only count up");
-    refused(&status_patched(&stage, "plan/p", &json!({"phase": "Denied"})).await, "only the outcome can follow");
+    refused(
+        &status_patched(&stage, "plan/p", &json!({"phase": "Denied"})).await,
+        "only the outcome can follow",
+    );
     accepted(json!({"phase": "Running", "upid": upid})).await;
-    refused(&status_patched(&stage, "plan/p", &json!({"upid": upid.replace("101", "102")})).await, "write-once");
-    refused(&status_patched(&stage, "plan/p", &json!({"phase": "Dispatching"})).await, "only the outcome can follow");
+    refused(
+        &status_patched(&stage, "plan/p", &json!({"upid": upid.replace("101", "102")})).await,
+        "write-once",
+    );
+    refused(
+        &status_patched(&stage, "plan/p", &json!({"phase": "Dispatching"})).await,
+        "only the outcome can follow",
+    );
     accepted(json!({"phase": "Succeeded"})).await;
     refused(&status_patched(&stage, "plan/p", &json!({"phase": "Failed"})).await, "status is final");
     refused(&status_patched(&stage, "plan/p", &json!({"message": "rewritten"})).await, "status is final");
@@ -89,8 +103,10 @@ async fn a_status_only_moves_forward() {
 #[tokio::test(flavor = "multi_thread")]
 async fn production_never_goes_without_verified_tls() {
     let stage = Stage::without_operator(Setting::default()).await;
-    let insecure = |tier: &str| stage.environment(&json!({"tier": tier, "tls": {"insecureSkipVerify": true}}), None);
-    let refusal = stage.cluster.kubectl_reading(&insecure("production"), "admin", &["apply", "-f", "-"]).await;
+    let insecure =
+        |tier: &str| stage.environment(&json!({"tier": tier, "tls": {"insecureSkipVerify": true}}), None);
+    let refusal =
+        stage.cluster.kubectl_reading(&insecure("production"), "admin", &["apply", "-f", "-"]).await;
     refused(&refusal, "insecureSkipVerify is refused where tier is production");
     stage.apply_as_admin(&insecure("lab")).await;
 }
@@ -105,7 +121,8 @@ async fn plans_can_be_selected_by_what_they_are_about() {
         ("spec.action=start_guest", "one"),
         ("spec.target=lxc/201", "two"),
     ] {
-        let found = stage.kubectl("auditor", &["get", "plan", "--field-selector", selector, "-o", "name"]).await;
+        let found =
+            stage.kubectl("auditor", &["get", "plan", "--field-selector", selector, "-o", "name"]).await;
         assert_eq!(found.stdout.trim(), format!("proxmoxactionplan.proxmox-agent.io/{expected}"));
     }
     let table = stage.kubectl("auditor", &["get", "proxmox"]).await.stdout;

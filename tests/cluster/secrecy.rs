@@ -11,9 +11,12 @@ async fn the_token_secret_reaches_no_log_no_status_no_event_and_no_record() {
     stage.request(&stage.plan("ok", "start_guest", "qemu/101", &json!({})), Phase::Succeeded).await;
     stage.request(&stage.plan("no", "start_guest", "qemu/999", &json!({})), Phase::Denied).await;
     // An environment whose Proxmox refuses the connection, and one whose token is not one.
-    let broken = stage.environment(&json!({"endpoints": ["https://127.0.0.1:9"]}), None).replace("\"home\"", "\"away\"");
+    let broken = stage
+        .environment(&json!({"endpoints": ["https://127.0.0.1:9"]}), None)
+        .replace("\"home\"", "\"away\"");
     stage.apply_as_admin(&broken).await;
-    let told = stage.kubectl("admin", &["wait", "pxe/away", "--for=condition=Stalled", "--timeout=30s"]).await;
+    let told =
+        stage.kubectl("admin", &["wait", "pxe/away", "--for=condition=Stalled", "--timeout=30s"]).await;
     assert_eq!(told.code, 0, "{}", told.stderr);
 
     let objects = stage.kubectl("admin", &["get", "proxmox,events.events.k8s.io", "-o", "yaml"]).await.stdout;

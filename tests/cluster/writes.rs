@@ -30,7 +30,9 @@ async fn a_plan_without_approval_costs_at_most_four_writes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approved_plan_costs_at_most_five_writes_its_approval_included() {
     let stage = Stage::new().await;
-    stage.request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval).await;
+    stage
+        .request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval)
+        .await;
     stage.approve("approver", &["delete", "--yes"]).await;
     stage.plan_in("delete", Phase::Succeeded).await;
     until("the approval is answered", || {

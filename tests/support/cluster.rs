@@ -58,9 +58,8 @@ impl Cluster {
     /// holds it. Tests keep apart by [`Cluster::namespace`].
     pub(crate) fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
-        let mut shared = SHARED
-            .lock()
-            .expect("the control plane did not start: see the first test that failed");
+        let mut shared =
+            SHARED.lock().expect("the control plane did not start: see the first test that failed");
         shared.upgrade().unwrap_or_else(|| {
             let cluster = Arc::new(Self::start());
             *shared = Arc::downgrade(&cluster);
@@ -70,26 +69,17 @@ impl Cluster {
 
     /// A control plane of one's own, for a test that breaks things which others rely on.
     pub(crate) fn start() -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("proxmox-agent-test-")
-            .tempdir()
+        let dir = tempfile::Builder::new().prefix("proxmox-agent-test-").tempdir().unwrap();
+        let mut control_plane = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tools/control-plane"))
+            .arg("run")
+            .arg(dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
             .unwrap();
-        let mut control_plane =
-            Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tools/control-plane"))
-                .arg("run")
-                .arg(dir.path())
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
         let mut line = String::new();
-        BufReader::new(control_plane.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        assert!(
-            !line.is_empty(),
-            "tools/control-plane ended before its API was ready; it says why above"
-        );
+        BufReader::new(control_plane.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "tools/control-plane ended before its API was ready; it says why above");
         Self {
             control_plane,
             address: serde_json::from_str(&line).unwrap(),
@@ -117,9 +107,7 @@ impl Cluster {
     /// A client that lives on the runtime of the test that asked for it.
     pub(crate) async fn client(&self, identity: &str) -> Client {
         let kubeconfig = Kubeconfig::read_from(self.kubeconfig(identity)).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         Client::try_from(config).unwrap()
     }
 
@@ -129,12 +117,7 @@ impl Cluster {
 
     /// `kubectl` with something on its standard input: `apply -f -`. It does not block the runtime, so that an
     /// operator under test goes on meanwhile.
-    pub(crate) async fn kubectl_reading(
-        &self,
-        input: &str,
-        identity: &str,
-        args: &[&str],
-    ) -> Outcome {
+    pub(crate) async fn kubectl_reading(&self, input: &str, identity: &str, args: &[&str]) -> Outcome {
         let mut kubectl = tokio::process::Command::new(self.address.dir.join("bin/kubectl"))
             .args(args)
             .env("KUBECONFIG", self.kubeconfig(identity))
@@ -161,21 +144,9 @@ impl Cluster {
     /// A new namespace, for one test alone. It is never removed: nothing here would finalise it.
     pub(crate) async fn namespace(&self) -> String {
         let namespaces = Api::<Namespace>::all(self.client("admin").await);
-        let metadata = ObjectMeta {
-            generate_name: Some("test-".into()),
-            ..ObjectMeta::default()
-        };
-        let asked = Namespace {
-            metadata,
-            ..Namespace::default()
-        };
-        namespaces
-            .create(&PostParams::default(), &asked)
-            .await
-            .unwrap()
-            .metadata
-            .name
-            .unwrap()
+        let metadata = ObjectMeta { generate_name: Some("test-".into()), ..ObjectMeta::default() };
+        let asked = Namespace { metadata, ..Namespace::default() };
+        namespaces.create(&PostParams::default(), &asked).await.unwrap().metadata.name.unwrap()
     }
 
     /// The accepted writes to this project's objects and to events in a namespace, in order. A write is here as soon
@@ -186,11 +157,7 @@ impl Cluster {
         let whole = log.rfind('\n').map_or("", |end| &log[..end]);
         whole
             .lines()
-            .filter_map(|line| {
-                serde_json::from_str::<Entry>(line)
-                    .unwrap()
-                    .into_write(namespace)
-            })
+            .filter_map(|line| serde_json::from_str::<Entry>(line).unwrap().into_write(namespace))
             .collect()
     }
 }

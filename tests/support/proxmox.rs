@@ -5,7 +5,10 @@ use std::time::Duration;
 use proxmox_agent::{
     catalog::{Call, Method},
     core::task::Sent,
-    pve::{ApiToken, Client, Trust, sim::{Fault, Simulator, Trigger}},
+    pve::{
+        ApiToken, Client, Trust,
+        sim::{Fault, Simulator, Trigger},
+    },
 };
 use secrecy::SecretString;
 

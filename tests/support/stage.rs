@@ -215,7 +215,8 @@ impl Stage {
     pub(crate) async fn request(&self, yaml: &str, phase: Phase) -> ProxmoxActionPlan {
         let outcome = self.apply("requester", yaml).await;
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-        let name = serde_json::from_str::<Value>(yaml).unwrap()["metadata"]["name"].as_str().unwrap().to_owned();
+        let name =
+            serde_json::from_str::<Value>(yaml).unwrap()["metadata"]["name"].as_str().unwrap().to_owned();
         self.plan_in(&name, phase).await
     }
 
@@ -271,7 +272,9 @@ impl Stage {
     /// The approval, once the operator has answered it.
     pub(crate) async fn answered(&self, name: &str) -> ProxmoxActionApproval {
         let answered = |approval: Option<&ProxmoxActionApproval>| {
-            approval.and_then(|approval| approval.status.as_ref()).is_some_and(|status| status.verdict.is_some())
+            approval
+                .and_then(|approval| approval.status.as_ref())
+                .is_some_and(|status| status.verdict.is_some())
         };
         let waited = tokio::time::timeout(PATIENCE, await_condition(self.api(), name, answered)).await;
         let Ok(found) = waited else { panic!("nobody answers {name}\n{}", self.log()) };

@@ -21,13 +21,7 @@ pub(super) fn answer(simulation: &Simulation, request: &Request) -> Option<Respo
             simulation.restart();
             done(&Value::Null)
         }
-        _ => failed(
-            404,
-            &format!(
-                "the simulation has no control '{} {PREFIX}{name}'",
-                request.method
-            ),
-        ),
+        _ => failed(404, &format!("the simulation has no control '{} {PREFIX}{name}'", request.method)),
     })
 }
 
@@ -37,10 +31,7 @@ fn replace_faults(simulation: &Simulation, body: &[u8]) -> Response {
             simulation.state().faults = Faults::new(faults);
             done(&Value::Null)
         }
-        Err(error) => failed(
-            400,
-            &format!("failed to read the faults: {error}; send a JSON list of faults"),
-        ),
+        Err(error) => failed(400, &format!("failed to read the faults: {error}; send a JSON list of faults")),
     }
 }
 

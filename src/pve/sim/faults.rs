@@ -5,12 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// One thing that goes wrong. `on` says for which requests; without it, for the next one that changes something.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(
-    tag = "fault",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase",
-    deny_unknown_fields
-)]
+#[serde(tag = "fault", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Fault {
     /// The connection breaks before the request reaches anything that would act on it.
     LostRequest {
@@ -92,12 +87,7 @@ pub struct Trigger {
 
 impl Default for Trigger {
     fn default() -> Self {
-        Self {
-            method: None,
-            path: None,
-            skip: 0,
-            times: 1,
-        }
+        Self { method: None, path: None, skip: 0, times: 1 }
     }
 }
 
@@ -108,11 +98,7 @@ impl Trigger {
             Some("*") => true,
             Some(wanted) => wanted == method,
         };
-        by_method
-            && self
-                .path
-                .as_deref()
-                .is_none_or(|pattern| matches_path(pattern, path))
+        by_method && self.path.as_deref().is_none_or(|pattern| matches_path(pattern, path))
     }
 
     fn hits(&self, nth: u32) -> bool {
@@ -182,9 +168,7 @@ impl Faults {
 
     pub(super) fn extra_task_time(&self, kind: &str) -> Duration {
         let extra = self.0.iter().filter_map(|(fault, _)| match fault {
-            Fault::SlowTask { types, seconds } if concerns(types, kind) => {
-                Some(seconds_of(*seconds))
-            }
+            Fault::SlowTask { types, seconds } if concerns(types, kind) => Some(seconds_of(*seconds)),
             _ => None,
         });
         extra.sum()
@@ -199,9 +183,9 @@ impl Faults {
     }
 
     pub(super) fn loses_row(&self, kind: &str) -> bool {
-        self.0.iter().any(
-            |(fault, _)| matches!(fault, Fault::LossyTaskList { types } if concerns(types, kind)),
-        )
+        self.0
+            .iter()
+            .any(|(fault, _)| matches!(fault, Fault::LossyTaskList { types } if concerns(types, kind)))
     }
 }
 
@@ -221,9 +205,7 @@ fn trigger(fault: &Fault) -> Option<&Trigger> {
         | Fault::LateResponse { on, .. }
         | Fault::Answer { on, .. }
         | Fault::Restart { on, .. } => Some(on),
-        Fault::SlowTask { .. } | Fault::LaggingTaskList { .. } | Fault::LossyTaskList { .. } => {
-            None
-        }
+        Fault::SlowTask { .. } | Fault::LaggingTaskList { .. } | Fault::LossyTaskList { .. } => None,
     }
 }
 
@@ -232,20 +214,9 @@ fn disturb(disturbance: &mut Disturbance, fault: &Fault) {
         Fault::LostRequest { .. } => disturbance.lose_request = true,
         Fault::LostResponse { .. } => disturbance.lose_response = true,
         Fault::LateResponse { seconds, .. } => disturbance.delay = Some(seconds_of(*seconds)),
-        Fault::Answer {
-            status,
-            reason,
-            executed,
-            ..
-        } => {
-            let reason = reason
-                .clone()
-                .unwrap_or_else(|| usual_reason(*status).to_owned());
-            disturbance.instead = Some(Instead {
-                status: *status,
-                reason,
-                executed: *executed,
-            });
+        Fault::Answer { status, reason, executed, .. } => {
+            let reason = reason.clone().unwrap_or_else(|| usual_reason(*status).to_owned());
+            disturbance.instead = Some(Instead { status: *status, reason, executed: *executed });
         }
         Fault::Restart { executed, .. } => disturbance.restart = Some(Executed(*executed)),
         Fault::SlowTask { .. } | Fault::LaggingTaskList { .. } | Fault::LossyTaskList { .. } => {}
@@ -275,9 +246,7 @@ mod tests {
 
     #[test]
     fn a_fault_without_a_trigger_hits_the_next_change_once() {
-        let mut faults = Faults::new(vec![Fault::LostRequest {
-            on: Trigger::default(),
-        }]);
+        let mut faults = Faults::new(vec![Fault::LostRequest { on: Trigger::default() }]);
         assert!(!faults.meet("GET", "/version").lose_request);
         assert!(faults.meet("POST", &start_of(100)).lose_request);
         assert!(!faults.meet("POST", &start_of(100)).lose_request);
@@ -285,15 +254,9 @@ mod tests {
 
     #[test]
     fn a_trigger_may_skip_and_repeat() {
-        let on = Trigger {
-            skip: 1,
-            times: 2,
-            ..Trigger::default()
-        };
+        let on = Trigger { skip: 1, times: 2, ..Trigger::default() };
         let mut faults = Faults::new(vec![Fault::LostResponse { on }]);
-        let hits: Vec<bool> = (0..4)
-            .map(|_| faults.meet("POST", "/pools").lose_response)
-            .collect();
+        let hits: Vec<bool> = (0..4).map(|_| faults.meet("POST", "/pools").lose_response).collect();
         assert_eq!(hits, [false, true, true, false]);
     }
 
@@ -309,10 +272,7 @@ mod tests {
         let yaml = "- {fault: answer, status: 596, on: {method: POST, path: /pools}}\n- {fault: laggingTaskList, seconds: 2}";
         let from_yaml: Vec<Fault> = serde_saphyr::from_str(yaml).unwrap();
         let json = serde_json::to_string(&from_yaml).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Vec<Fault>>(&json).unwrap(),
-            from_yaml
-        );
+        assert_eq!(serde_json::from_str::<Vec<Fault>>(&json).unwrap(), from_yaml);
         assert!(serde_json::from_str::<Fault>(r#"{"fault":"lostRequest","onn":{}}"#).is_err());
     }
 }

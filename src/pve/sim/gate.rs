@@ -41,16 +41,10 @@ impl Asked {
     /// `Err` answers what is not a request to the API at all.
     pub(super) fn read(request: Request) -> Result<Self, Response> {
         if ![Method::GET, Method::POST, Method::PUT, Method::DELETE].contains(&request.method) {
-            return Err(Response::bare(
-                501,
-                &format!("method '{}' not available", request.method),
-            ));
+            return Err(Response::bare(501, &format!("method '{}' not available", request.method)));
         }
         let path = decode_percent(request.uri.path());
-        let mut segments = path
-            .split('/')
-            .filter(|segment| !segment.is_empty())
-            .map(str::to_owned);
+        let mut segments = path.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned);
         if segments.next().as_deref() != Some("api2") {
             return Err(Response::bare(500, &format!("no such file '{path}'")));
         }
@@ -83,12 +77,8 @@ impl Simulation {
     pub(super) fn name_of_caller(&self, asked: &Asked) -> String {
         let state = self.state();
         let now = state.clock.seconds();
-        let caller = state.tickets.authenticate(
-            &state.world,
-            &asked.headers,
-            asked.method != Method::GET,
-            now,
-        );
+        let caller =
+            state.tickets.authenticate(&state.world, &asked.headers, asked.method != Method::GET, now);
         caller.map(|caller| caller.id()).unwrap_or_default()
     }
 
@@ -99,48 +89,25 @@ impl Simulation {
             let pause = seconds_of(self.state().world.refusal_seconds);
             tokio::time::sleep(pause).await;
         }
-        let status = render(
-            &answer.as_ref().map(|_| Value::Null).map_err(Clone::clone),
-            None,
-            false,
-        )
-        .status;
+        let status = render(&answer.as_ref().map(|_| Value::Null).map_err(Clone::clone), None, false).status;
         let (answer, total, upid) = match answer {
             Ok(reply) => self.fulfil(reply).await,
             Err(refusal) => (Err(refusal), None, None),
         };
-        Answered {
-            response: render(&answer, total, extjs),
-            status,
-            upid,
-        }
+        Answered { response: render(&answer, total, extjs), status, upid }
     }
 
-    async fn fulfil(
-        &self,
-        reply: Reply,
-    ) -> (Result<Value, Refusal>, Option<usize>, Option<String>) {
+    async fn fulfil(&self, reply: Reply) -> (Result<Value, Refusal>, Option<usize>, Option<String>) {
         match reply {
             Reply::Data(data) => {
-                let upid = data
-                    .as_str()
-                    .filter(|text| text.starts_with("UPID:"))
-                    .map(str::to_owned);
+                let upid = data.as_str().filter(|text| text.starts_with("UPID:")).map(str::to_owned);
                 (Ok(data), None, upid)
             }
             Reply::Rows { rows, total } => (Ok(Value::Array(rows)), Some(total), None),
             Reply::Task(upid) => (Ok(upid.clone().into()), None, Some(upid)),
             Reply::TaskUnlessDone { upid, within } => {
                 let done = self.wait_for_task(&upid, within).await;
-                (
-                    Ok(if done {
-                        Value::Null
-                    } else {
-                        upid.clone().into()
-                    }),
-                    None,
-                    Some(upid),
-                )
+                (Ok(if done { Value::Null } else { upid.clone().into() }), None, Some(upid))
             }
         }
     }
@@ -167,16 +134,12 @@ impl Simulation {
         let Some(handler) = self.routes.find(matched.operation) else {
             return Err(not_implemented(asked));
         };
-        self.act(handler, matched.operation, &caller, &parameters)
-            .await
+        self.act(handler, matched.operation, &caller, &parameters).await
     }
 
     fn recognise(&self, asked: &Asked, matched: Option<&Matched<'_>>) -> Result<Caller, Refusal> {
         if matched.is_some_and(|matched| matched.operation.permission == Permission::World) {
-            return Ok(Caller {
-                user: String::new(),
-                token: None,
-            });
+            return Ok(Caller { user: String::new(), token: None });
         }
         let state = self.state();
         let writes = asked.method != Method::GET;
@@ -191,22 +154,13 @@ impl Simulation {
     fn with_path(&self, mut given: Parameters, matched: &Matched<'_>) -> Parameters {
         for (name, value) in &matched.bound {
             let local = name == "node" && value == "localhost";
-            let value = if local {
-                self.state().local_node().to_owned()
-            } else {
-                value.clone()
-            };
+            let value = if local { self.state().local_node().to_owned() } else { value.clone() };
             given.set(name, Given::Text(value));
         }
         given
     }
 
-    fn permit(
-        &self,
-        operation: &Operation,
-        caller: &Caller,
-        parameters: &Parameters,
-    ) -> Result<(), Refusal> {
+    fn permit(&self, operation: &Operation, caller: &Caller, parameters: &Parameters) -> Result<(), Refusal> {
         if caller.token.is_some() && !operation.takes_tokens {
             return Err(Refusal::Forbidden(None));
         }
@@ -221,10 +175,7 @@ impl Simulation {
         let state = self.state();
         match state.world.nodes.get(node) {
             Some(found) if found.online => Ok(()),
-            Some(_) => Err(Refusal::Bare {
-                status: 595,
-                reason: "No route to host".to_owned(),
-            }),
+            Some(_) => Err(Refusal::Bare { status: 595, reason: "No route to host".to_owned() }),
             None => {
                 let error = &state.world.cluster.resolver_error;
                 Err(Refusal::Failed(format!(
@@ -246,12 +197,7 @@ impl Simulation {
         loop {
             let (answer, free_at) = {
                 let mut state = self.state();
-                let answer = handler(&mut Call {
-                    state: &mut state,
-                    caller,
-                    parameters,
-                    operation,
-                });
+                let answer = handler(&mut Call { state: &mut state, caller, parameters, operation });
                 let free_at = busy_until(&state, &answer);
                 (answer, free_at)
             };
@@ -268,10 +214,7 @@ impl Simulation {
         let deadline = Instant::now() + within;
         let ends = {
             let state = self.state();
-            let task = state
-                .tasks
-                .iter()
-                .find(|task| task.upid.to_string() == upid);
+            let task = state.tasks.iter().find(|task| task.upid.to_string() == upid);
             task.map_or(deadline, |task| task.ends)
         };
         tokio::time::sleep_until(ends.min(deadline)).await;
@@ -301,10 +244,7 @@ fn demand_format(asked: &Asked) -> Result<(), Refusal> {
         None => "no such uri".to_owned(),
         Some(other) => format!("no formatter for uri {}, {other}", asked.path()),
     };
-    Err(Refusal::Bare {
-        status: 501,
-        reason,
-    })
+    Err(Refusal::Bare { status: 501, reason })
 }
 
 fn not_implemented(asked: &Asked) -> Refusal {
@@ -314,9 +254,6 @@ fn not_implemented(asked: &Asked) -> Refusal {
 fn understood(asked: &Asked) -> Result<Parameters, Refusal> {
     match &asked.parameters {
         Ok(parameters) => Ok(parameters.clone()),
-        Err(BodyError { status, reason }) => Err(Refusal::Bare {
-            status: *status,
-            reason: reason.clone(),
-        }),
+        Err(BodyError { status, reason }) => Err(Refusal::Bare { status: *status, reason: reason.clone() }),
     }
 }

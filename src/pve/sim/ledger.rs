@@ -75,13 +75,8 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn open(path: Option<&Path>) -> std::io::Result<Self> {
-        let file = path
-            .map(|path| File::options().create(true).append(true).open(path))
-            .transpose()?;
-        Ok(Self {
-            entries: Vec::new(),
-            file,
-        })
+        let file = path.map(|path| File::options().create(true).append(true).open(path)).transpose()?;
+        Ok(Self { entries: Vec::new(), file })
     }
 
     pub(super) fn entries(&self) -> Vec<LedgerEntry> {
@@ -135,10 +130,7 @@ impl Ledger {
 
 fn visible(parameters: &Parameters) -> BTreeMap<String, String> {
     let shown = |name: &str| {
-        if matches!(
-            name,
-            "password" | "cipassword" | "secret" | "encryption-key" | "ssh-public-keys"
-        ) {
+        if matches!(name, "password" | "cipassword" | "secret" | "encryption-key" | "ssh-public-keys") {
             return HIDDEN.to_owned();
         }
         match parameters.get(name) {
@@ -163,23 +155,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.jsonl");
         let mut ledger = Ledger::open(Some(&path)).unwrap();
-        let seq = ledger.receive(
-            "now".into(),
-            "root@pam",
-            "POST",
-            "/pools",
-            &Parameters::default(),
-        );
+        let seq = ledger.receive("now".into(), "root@pam", "POST", "/pools", &Parameters::default());
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
         ledger.complete(seq, |entry| entry.outcome = Outcome::Executed);
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 2);
-        assert!(
-            text.lines()
-                .last()
-                .unwrap()
-                .contains("\"outcome\":\"executed\"")
-        );
+        assert!(text.lines().last().unwrap().contains("\"outcome\":\"executed\""));
     }
 
     #[test]

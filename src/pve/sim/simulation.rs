@@ -63,12 +63,7 @@ impl Simulation {
         let mut state = self.state();
         state.crash_tasks();
         let now = state.clock.seconds();
-        for guest in state
-            .world
-            .guests
-            .values_mut()
-            .filter(|guest| guest.is_running())
-        {
+        for guest in state.world.guests.values_mut().filter(|guest| guest.is_running()) {
             guest.set_power(Power::Stopped, now);
             guest.apply_pending();
             if guest.flag("onboot") {
@@ -89,10 +84,7 @@ impl Simulation {
             Ok(asked) => asked,
             Err(response) => return Ok(response),
         };
-        let disturbance = self
-            .state()
-            .faults
-            .meet(asked.method.as_str(), &asked.path());
+        let disturbance = self.state().faults.meet(asked.method.as_str(), &asked.path());
         let entry = asked.is_mutation().then(|| self.receive(&asked));
         if let Some(outcome) = self.intercept(&disturbance, entry) {
             return outcome;
@@ -101,13 +93,8 @@ impl Simulation {
         self.complete(entry, |entry| {
             entry.status = Some(answered.status);
             entry.upid.clone_from(&answered.upid);
-            let accepted =
-                StatusCode::from_u16(answered.status).is_ok_and(|status| status.is_success());
-            entry.outcome = if accepted {
-                Outcome::Executed
-            } else {
-                Outcome::Refused
-            };
+            let accepted = StatusCode::from_u16(answered.status).is_ok_and(|status| status.is_success());
+            entry.outcome = if accepted { Outcome::Executed } else { Outcome::Refused };
         });
         self.deliver(disturbance, entry, answered).await
     }
@@ -117,8 +104,7 @@ impl Simulation {
         let time = self.state().clock.now().to_string();
         let none = Parameters::default();
         let parameters = asked.parameters.as_ref().unwrap_or(&none);
-        self.ledger()
-            .receive(time, &who, asked.method.as_str(), &asked.path(), parameters)
+        self.ledger().receive(time, &who, asked.method.as_str(), &asked.path(), parameters)
     }
 
     fn complete(&self, entry: Option<u64>, complete: impl FnOnce(&mut LedgerEntry)) {
@@ -128,11 +114,7 @@ impl Simulation {
     }
 
     /// Faults that keep a request from the API.
-    fn intercept(
-        &self,
-        disturbance: &Disturbance,
-        entry: Option<u64>,
-    ) -> Option<Result<Response, Lost>> {
+    fn intercept(&self, disturbance: &Disturbance, entry: Option<u64>) -> Option<Result<Response, Lost>> {
         let not_executed = |delivery: Delivery| {
             self.complete(entry, |entry| {
                 entry.outcome = Outcome::NotExecuted;
@@ -148,10 +130,7 @@ impl Simulation {
             self.restart();
             return Some(Err(Lost));
         }
-        let instead = disturbance
-            .instead
-            .as_ref()
-            .filter(|instead| !instead.executed)?;
+        let instead = disturbance.instead.as_ref().filter(|instead| !instead.executed)?;
         not_executed(Delivery::Replaced);
         Some(Ok(substitute(instead.status, &instead.reason)))
     }

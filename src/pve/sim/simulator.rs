@@ -122,16 +122,9 @@ impl Simulator {
         let certificate = Certificate::generate(&options.listen.ip().to_string())?;
         let simulation = Arc::new(Simulation::new(options.world, Contract::load()?, ledger));
         let acceptor = (!options.plain_http).then(|| certificate.acceptor.clone());
-        let listener = Listener::start(
-            options.listen,
-            acceptor,
-            Arc::new(Front(Arc::clone(&simulation))),
-        )
-        .await
-        .map_err(|source| SimError::Listen {
-            address: options.listen,
-            source,
-        })?;
+        let listener = Listener::start(options.listen, acceptor, Arc::new(Front(Arc::clone(&simulation))))
+            .await
+            .map_err(|source| SimError::Listen { address: options.listen, source })?;
         simulation.on_restart(Box::new(listener.cutter()));
         let scheme = if options.plain_http { "http" } else { "https" };
         let ca_file = write_ca(&certificate.ca_pem)?;
@@ -206,12 +199,8 @@ impl Simulator {
 }
 
 fn write_ca(pem: &str) -> Result<PathBuf, SimError> {
-    let path =
-        std::env::temp_dir().join(format!("simulated-proxmox-ca-{}.pem", uuid::Uuid::new_v4()));
-    std::fs::write(&path, pem).map_err(|source| SimError::WriteCa {
-        path: path.clone(),
-        source,
-    })?;
+    let path = std::env::temp_dir().join(format!("simulated-proxmox-ca-{}.pem", uuid::Uuid::new_v4()));
+    std::fs::write(&path, pem).map_err(|source| SimError::WriteCa { path: path.clone(), source })?;
     Ok(path)
 }
 
@@ -220,10 +209,7 @@ fn tokens(simulation: &Simulation) -> BTreeMap<String, String> {
     let mut tokens = BTreeMap::new();
     for (user_id, user) in &state.world.users {
         for (name, token) in &user.tokens {
-            tokens.insert(
-                format!("{user_id}!{name}"),
-                token.secret.clone().unwrap_or_default(),
-            );
+            tokens.insert(format!("{user_id}!{name}"), token.secret.clone().unwrap_or_default());
         }
     }
     tokens

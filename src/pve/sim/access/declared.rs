@@ -18,12 +18,7 @@ pub(in crate::pve::sim) fn allowed(
         Permission::RootOnly if caller.is_root() => Ok(()),
         Permission::RootOnly => Err(Some("user != root@pam".to_owned())),
         Permission::Check(_) if caller.is_root() => Ok(()),
-        Permission::Check(check) => Judge {
-            world,
-            caller,
-            parameters,
-        }
-        .judge(check),
+        Permission::Check(check) => Judge { world, caller, parameters }.judge(check),
     }
 }
 
@@ -39,31 +34,19 @@ impl Judge<'_> {
             Check::All(checks) => checks.iter().try_for_each(|check| self.judge(check)),
             Check::Any(checks) if checks.iter().any(|check| self.judge(check).is_ok()) => Ok(()),
             Check::Any(_) => Err(None),
-            Check::Privileges {
-                only_with: Some(name),
-                ..
-            } if !self.parameters.has(name) => Err(None),
-            Check::Privileges {
-                path,
-                privileges,
-                any,
-                ..
-            } => self.privileges(&self.fill(path), privileges, *any),
+            Check::Privileges { only_with: Some(name), .. } if !self.parameters.has(name) => Err(None),
+            Check::Privileges { path, privileges, any, .. } => {
+                self.privileges(&self.fill(path), privileges, *any)
+            }
             Check::Oneself => self.oneself(),
             Check::UserRealm => {
                 let user = self.parameters.demanded("userid");
                 let realm = user.rsplit_once('@').map_or("", |(_, realm)| realm);
-                self.privileges(
-                    &format!("/access/realm/{realm}"),
-                    &["Realm.AllocateUser".to_owned()],
-                    false,
-                )
+                self.privileges(&format!("/access/realm/{realm}"), &["Realm.AllocateUser".to_owned()], false)
             }
-            Check::UserGroup {
-                privileges,
-                creates,
-                takes_groups,
-            } => self.user_group(privileges, *creates, *takes_groups),
+            Check::UserGroup { privileges, creates, takes_groups } => {
+                self.user_group(privileges, *creates, *takes_groups)
+            }
             Check::ModifyPermissions { path } => self.modify_permissions(&self.fill(path)),
             Check::Unknown => Err(None),
         }
@@ -76,19 +59,10 @@ impl Judge<'_> {
     fn privileges(&self, path: &str, privileges: &[String], any: bool) -> Verdict {
         let held = self.rights().on(path);
         if any {
-            let found = privileges
-                .iter()
-                .any(|privilege| held.contains_key(privilege));
-            return if found {
-                Ok(())
-            } else {
-                Err(Some(format!("{path}, {}", privileges.join("|"))))
-            };
+            let found = privileges.iter().any(|privilege| held.contains_key(privilege));
+            return if found { Ok(()) } else { Err(Some(format!("{path}, {}", privileges.join("|")))) };
         }
-        match privileges
-            .iter()
-            .find(|privilege| !held.contains_key(*privilege))
-        {
+        match privileges.iter().find(|privilege| !held.contains_key(*privilege)) {
             None => Ok(()),
             Some(missing) => Err(Some(format!("{path}, {missing}"))),
         }
@@ -96,11 +70,7 @@ impl Judge<'_> {
 
     fn oneself(&self) -> Verdict {
         let named = self.parameters.demanded("userid");
-        if named == self.caller.id() {
-            Ok(())
-        } else {
-            Err(None)
-        }
+        if named == self.caller.id() { Ok(()) } else { Err(None) }
     }
 
     fn user_group(&self, privileges: &[String], creates: bool, takes_groups: bool) -> Verdict {
@@ -119,20 +89,10 @@ impl Judge<'_> {
         if creates {
             return Ok(());
         }
-        let member_of = self
-            .world
-            .users
-            .get(self.parameters.demanded("userid"))
-            .map(|user| &user.groups);
-        let manages = |group: &String| {
-            self.privileges(&format!("/access/groups/{group}"), privileges, true)
-                .is_ok()
-        };
-        if member_of.is_some_and(|groups| groups.iter().any(manages)) {
-            Ok(())
-        } else {
-            Err(None)
-        }
+        let member_of = self.world.users.get(self.parameters.demanded("userid")).map(|user| &user.groups);
+        let manages =
+            |group: &String| self.privileges(&format!("/access/groups/{group}"), privileges, true).is_ok();
+        if member_of.is_some_and(|groups| groups.iter().any(manages)) { Ok(()) } else { Err(None) }
     }
 
     /// Whoever allocates something below a path may also say who else may use it.
@@ -143,10 +103,7 @@ impl Judge<'_> {
             Some("pool") => "Pool.Allocate",
             _ => "Permissions.Modify",
         };
-        if self
-            .rights()
-            .has_any(path, &["Permissions.Modify", allocates])
-        {
+        if self.rights().has_any(path, &["Permissions.Modify", allocates]) {
             return Ok(());
         }
         Err(Some(format!("{path}, Permissions.Modify")))
@@ -155,10 +112,7 @@ impl Judge<'_> {
     /// What the request does not name shows as a dash, because permissions are judged before parameters.
     fn fill(&self, template: &str) -> String {
         let filled = template.split('/').map(|part| {
-            match part
-                .strip_prefix('{')
-                .and_then(|part| part.strip_suffix('}'))
-            {
+            match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
                 Some(name) => self.parameters.text(name).unwrap_or("-"),
                 None => part,
             }
@@ -180,36 +134,24 @@ mod tests {
         let contract = Contract::load().unwrap();
         let found = contract.find(method, path).unwrap();
         let mut parameters = Parameters::default();
-        for (name, value) in found
-            .bound
-            .iter()
-            .map(|(n, v)| (n.as_str(), v.as_str()))
-            .chain(given.iter().copied())
+        for (name, value) in
+            found.bound.iter().map(|(n, v)| (n.as_str(), v.as_str())).chain(given.iter().copied())
         {
             parameters.add(name, value.to_owned());
         }
-        let caller = Caller {
-            user: user.into(),
-            token: None,
-        };
+        let caller = Caller { user: user.into(), token: None };
         allowed(&found.operation.permission, &world, &caller, &parameters)
     }
 
     #[test]
     fn a_missing_privilege_is_named_with_its_path() {
         let start = ["nodes", "pve1", "qemu", "100", "snapshot"];
-        assert_eq!(
-            verdict("alice@pve", "POST", &start, &[]),
-            Err(Some("/vms/100, VM.Snapshot".into()))
-        );
+        assert_eq!(verdict("alice@pve", "POST", &start, &[]), Err(Some("/vms/100, VM.Snapshot".into())));
     }
 
     #[test]
     fn a_parameter_that_is_missing_shows_as_a_dash() {
-        assert_eq!(
-            verdict("alice@pve", "POST", &["pools"], &[]),
-            Err(Some("/pool/-, Pool.Allocate".into()))
-        );
+        assert_eq!(verdict("alice@pve", "POST", &["pools"], &[]), Err(Some("/pool/-, Pool.Allocate".into())));
     }
 
     #[test]

@@ -48,13 +48,7 @@ impl Tickets {
     pub(in crate::pve::sim) fn issue(&mut self, user: &str, now: i64) -> (String, String) {
         let ticket = format!("PVE:{user}:{now:08X}::{}", uuid::Uuid::new_v4().simple());
         let csrf = format!("{now:08X}:{}", uuid::Uuid::new_v4().simple());
-        self.0.insert(
-            ticket.clone(),
-            Ticket {
-                user: user.to_owned(),
-                csrf: csrf.clone(),
-            },
-        );
+        self.0.insert(ticket.clone(), Ticket { user: user.to_owned(), csrf: csrf.clone() });
         (ticket, csrf)
     }
 
@@ -71,24 +65,16 @@ impl Tickets {
         }
         let ticket = cookie(headers).ok_or("No ticket")?;
         let ticket = self.0.get(&ticket).ok_or("Authentication failed!")?;
-        let user = world
-            .users
-            .get(&ticket.user)
-            .ok_or("Authentication failed!")?;
+        let user = world.users.get(&ticket.user).ok_or("Authentication failed!")?;
         if !is_active(user.enable, user.expire, now) {
             return Err("Authentication failed!");
         }
-        let csrf = headers
-            .get("CSRFPreventionToken")
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
+        let csrf =
+            headers.get("CSRFPreventionToken").and_then(|value| value.to_str().ok()).unwrap_or_default();
         if writes && csrf != ticket.csrf {
             return Err("Permission denied - invalid csrf token");
         }
-        Ok(Caller {
-            user: ticket.user.clone(),
-            token: None,
-        })
+        Ok(Caller { user: ticket.user.clone(), token: None })
     }
 }
 
@@ -98,10 +84,7 @@ fn token_header(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn cookie(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers
-        .get_all(http::header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let cookies = headers.get_all(http::header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let ticket = cookies
         .flat_map(|line| line.split(';'))
         .find_map(|pair| pair.trim().strip_prefix("PVEAuthCookie="))?;
@@ -118,10 +101,7 @@ fn token_caller(world: &World, text: &str, now: i64) -> Option<Caller> {
     let active = is_active(user.enable, user.expire, now) && is_active(1, token.expire, now);
     (matches && active).then(|| Caller {
         user: user_id.to_owned(),
-        token: Some(CallerToken {
-            name: name.to_owned(),
-            separated: token.privsep == 1,
-        }),
+        token: Some(CallerToken { name: name.to_owned(), separated: token.privsep == 1 }),
     })
 }
 
@@ -149,12 +129,7 @@ users:
     #[track_caller]
     fn refused(headers: &HeaderMap, reason: &str) {
         let world = World::from_yaml(WORLD).unwrap();
-        assert_eq!(
-            Tickets::default()
-                .authenticate(&world, headers, false, 100)
-                .unwrap_err(),
-            reason
-        );
+        assert_eq!(Tickets::default().authenticate(&world, headers, false, 100).unwrap_err(), reason);
     }
 
     #[test]
@@ -165,38 +140,22 @@ users:
 
     #[test]
     fn every_bad_token_fails_in_the_same_words() {
-        for token in [
-            "root@pam!full=wrong",
-            "root@pam!none=s3cret",
-            "nobody@pam!full=s3cret",
-            "garbage",
-        ] {
-            refused(
-                &with("authorization", &format!("PVEAPIToken={token}")),
-                "Authentication failed!",
-            );
+        for token in ["root@pam!full=wrong", "root@pam!none=s3cret", "nobody@pam!full=s3cret", "garbage"] {
+            refused(&with("authorization", &format!("PVEAPIToken={token}")), "Authentication failed!");
         }
     }
 
     #[test]
     fn an_expired_token_and_a_disabled_user_are_turned_away() {
-        refused(
-            &with("authorization", "PVEAPIToken=root@pam!old=s3cret"),
-            "Authentication failed!",
-        );
-        refused(
-            &with("authorization", "PVEAPIToken=gone@pam!a=s3cret"),
-            "Authentication failed!",
-        );
+        refused(&with("authorization", "PVEAPIToken=root@pam!old=s3cret"), "Authentication failed!");
+        refused(&with("authorization", "PVEAPIToken=gone@pam!a=s3cret"), "Authentication failed!");
     }
 
     #[test]
     fn a_token_of_root_is_not_root() {
         let world = World::from_yaml(WORLD).unwrap();
         let headers = with("authorization", "PVEAPIToken=root@pam!full=s3cret");
-        let caller = Tickets::default()
-            .authenticate(&world, &headers, true, 100)
-            .unwrap();
+        let caller = Tickets::default().authenticate(&world, &headers, true, 100).unwrap();
         assert_eq!(caller.id(), "root@pam!full");
         assert!(!caller.is_root());
     }
@@ -208,9 +167,7 @@ users:
         let (ticket, csrf) = tickets.issue("root@pam", 100);
         let mut headers = with("cookie", &format!("PVEAuthCookie={ticket}"));
         assert!(tickets.authenticate(&world, &headers, false, 100).is_ok());
-        let refusal = tickets
-            .authenticate(&world, &headers, true, 100)
-            .unwrap_err();
+        let refusal = tickets.authenticate(&world, &headers, true, 100).unwrap_err();
         assert_eq!(refusal, "Permission denied - invalid csrf token");
         headers.insert("CSRFPreventionToken", csrf.parse().unwrap());
         assert!(tickets.authenticate(&world, &headers, true, 100).is_ok());

@@ -137,10 +137,7 @@ fn built_in_role_has(role: &str, privilege: &str) -> bool {
         "PVESDNUser" => matches!(privilege, "SDN.Use" | "SDN.Audit"),
         "PVESysAdmin" => matches!(privilege, "Sys.Audit" | "Sys.Console" | "Sys.Syslog"),
         "PVETemplateUser" => matches!(privilege, "VM.Audit" | "VM.Clone"),
-        "PVEUserAdmin" => matches!(
-            privilege,
-            "User.Modify" | "Group.Allocate" | "Realm.AllocateUser"
-        ),
+        "PVEUserAdmin" => matches!(privilege, "User.Modify" | "Group.Allocate" | "Realm.AllocateUser"),
         "PVEVMAdmin" => of("VM."),
         "PVEVMUser" => privilege == "VM.Audit" || GUEST_USER.contains(&privilege),
         _ => false,

@@ -23,9 +23,7 @@ impl<'a> Rights<'a> {
 
     pub(in crate::pve::sim) fn has_any(self, path: &str, privileges: &[&str]) -> bool {
         let held = self.on(path);
-        privileges
-            .iter()
-            .any(|privilege| held.contains_key(*privilege))
+        privileges.iter().any(|privilege| held.contains_key(*privilege))
     }
 
     /// The privileges on a path, each with whether it also holds below that path.
@@ -37,29 +35,19 @@ impl<'a> Rights<'a> {
                 let full = format!("{}!{}", self.caller.user, token.name);
                 let own = self.held(path, |who| who == full, &|_| false);
                 let owner = self.of_user(&self.caller.user, path);
-                own.into_iter()
-                    .filter(|(privilege, _)| owner.contains_key(privilege))
-                    .collect()
+                own.into_iter().filter(|(privilege, _)| owner.contains_key(privilege)).collect()
             }
         }
     }
 
     fn of_user(self, user: &str, path: &str) -> BTreeMap<String, bool> {
         if user == "root@pam" {
-            return PRIVILEGES
-                .iter()
-                .map(|&privilege| (privilege.to_owned(), true))
-                .collect();
+            return PRIVILEGES.iter().map(|&privilege| (privilege.to_owned(), true)).collect();
         }
         let none = BTreeSet::new();
-        let groups = self
-            .world
-            .users
-            .get(user)
-            .map_or(&none, |found| &found.groups);
+        let groups = self.world.users.get(user).map_or(&none, |found| &found.groups);
         self.held(path, |who| who == user, &|who| {
-            who.strip_prefix('@')
-                .is_some_and(|group| groups.contains(group))
+            who.strip_prefix('@').is_some_and(|group| groups.contains(group))
         })
     }
 
@@ -72,9 +60,7 @@ impl<'a> Rights<'a> {
     ) -> BTreeMap<String, bool> {
         let mut held = self.held_on_path(path, &is_self, is_group);
         if let Some(pool) = self.pool_of(path) {
-            for (privilege, propagates) in
-                self.held_on_path(&format!("/pool/{pool}"), &is_self, is_group)
-            {
+            for (privilege, propagates) in self.held_on_path(&format!("/pool/{pool}"), &is_self, is_group) {
                 held.entry(privilege).or_insert(propagates);
             }
         }
@@ -91,23 +77,13 @@ impl<'a> Rights<'a> {
         let mut roles: BTreeMap<String, bool> = BTreeMap::new();
         for step in steps(path) {
             let is_last = step == path;
-            let rules = || {
-                self.world
-                    .acl
-                    .iter()
-                    .filter(|rule| rule.path == step && (rule.propagate || is_last))
-            };
+            let rules =
+                || self.world.acl.iter().filter(|rule| rule.path == step && (rule.propagate || is_last));
             let own: Vec<_> = rules().filter(|rule| is_self(&rule.who)).collect();
-            let chosen = if own.is_empty() {
-                rules().filter(|rule| is_group(&rule.who)).collect()
-            } else {
-                own
-            };
+            let chosen =
+                if own.is_empty() { rules().filter(|rule| is_group(&rule.who)).collect() } else { own };
             if !chosen.is_empty() {
-                roles = chosen
-                    .into_iter()
-                    .map(|rule| (rule.role.clone(), rule.propagate))
-                    .collect();
+                roles = chosen.into_iter().map(|rule| (rule.role.clone(), rule.propagate)).collect();
             }
         }
         if roles.contains_key("NoAccess") {
@@ -130,24 +106,14 @@ impl<'a> Rights<'a> {
             "storage" => pool.storage.contains(name),
             _ => false,
         };
-        self.world
-            .pools
-            .iter()
-            .find(|(_, pool)| holds(pool))
-            .map(|(name, _)| name.as_str())
+        self.world.pools.iter().find(|(_, pool)| holds(pool)).map(|(name, _)| name.as_str())
     }
 }
 
 /// `/vms/100` is reached by way of `/` and `/vms`.
 fn steps(path: &str) -> impl Iterator<Item = &str> {
-    let inner = path
-        .char_indices()
-        .skip(1)
-        .filter(|(_, c)| *c == '/')
-        .map(|(position, _)| &path[..position]);
-    std::iter::once("/")
-        .chain(inner)
-        .chain((path != "/").then_some(path))
+    let inner = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(position, _)| &path[..position]);
+    std::iter::once("/").chain(inner).chain((path != "/").then_some(path))
 }
 
 #[cfg(test)]
@@ -169,13 +135,7 @@ acl:
 "#;
 
     fn caller(user: &str, token: Option<&str>, separated: bool) -> Caller {
-        Caller {
-            user: user.into(),
-            token: token.map(|name| CallerToken {
-                name: name.into(),
-                separated,
-            }),
-        }
+        Caller { user: user.into(), token: token.map(|name| CallerToken { name: name.into(), separated }) }
     }
 
     fn holds(caller: &Caller, path: &str, privilege: &str) -> bool {
@@ -199,20 +159,12 @@ acl:
 
     #[test]
     fn a_token_that_is_not_separated_has_all_its_user_has() {
-        assert!(holds(
-            &caller("alice@pve", Some("ci"), false),
-            "/vms/100",
-            "VM.PowerMgmt"
-        ));
+        assert!(holds(&caller("alice@pve", Some("ci"), false), "/vms/100", "VM.PowerMgmt"));
     }
 
     #[test]
     fn a_group_grants_to_its_members() {
-        assert!(holds(
-            &caller("alice@pve", None, false),
-            "/nodes/pve1",
-            "Sys.Audit"
-        ));
+        assert!(holds(&caller("alice@pve", None, false), "/nodes/pve1", "Sys.Audit"));
     }
 
     #[test]

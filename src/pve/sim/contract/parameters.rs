@@ -101,8 +101,7 @@ impl Parameters {
 }
 
 pub(in crate::pve::sim) fn split_list(text: &str) -> impl Iterator<Item = &str> {
-    text.split([',', ';', ' ', '\t', '\n', '\0'])
-        .filter(|item| !item.is_empty())
+    text.split([',', ';', ' ', '\t', '\n', '\0']).filter(|item| !item.is_empty())
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -123,10 +122,7 @@ mod tests {
         let mut parameters = Parameters::default();
         parameters.add("poolid", "p1".into());
         parameters.add("poolid", "p2".into());
-        assert_eq!(
-            parameters.get("poolid"),
-            Some(&Given::List(vec!["p1".into(), "p2".into()]))
-        );
+        assert_eq!(parameters.get("poolid"), Some(&Given::List(vec!["p1".into(), "p2".into()])));
     }
 
     #[test]

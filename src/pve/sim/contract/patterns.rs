@@ -9,10 +9,7 @@ pub(super) fn matches(pattern: &str, value: &str) -> bool {
 
 /// Perl prints a compiled pattern as `(?^flags:…)`; the caret only resets flags that are never set here.
 fn to_rust(pattern: &str) -> String {
-    pattern
-        .replace("(?^u:", "(?:")
-        .replace("(?^", "(?")
-        .replace("\\0", "\\x00")
+    pattern.replace("(?^u:", "(?:").replace("(?^", "(?").replace("\\0", "\\x00")
 }
 
 #[cfg(test)]

@@ -53,12 +53,7 @@ impl Check {
         let Some(parts) = declared.as_array() else {
             return Self::Unknown;
         };
-        let text = |position: usize| {
-            parts
-                .get(position)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
+        let text = |position: usize| parts.get(position).and_then(Value::as_str).unwrap_or_default();
         let nested = || parts.iter().skip(1).map(Self::read).collect();
         match text(0) {
             "and" => Self::All(nested()),
@@ -67,9 +62,7 @@ impl Check {
                 path: text(1).to_owned(),
                 privileges: strings(parts.get(2)),
                 any: option(parts, "any").is_some(),
-                only_with: option(parts, "require_param")
-                    .and_then(Value::as_str)
-                    .map(str::to_owned),
+                only_with: option(parts, "require_param").and_then(Value::as_str).map(str::to_owned),
             },
             "userid-param" if text(1) == "self" => Self::Oneself,
             "userid-param" => Self::UserRealm,
@@ -81,9 +74,7 @@ impl Check {
                     takes_groups: groups.is_some(),
                 }
             }
-            "perm-modify" => Self::ModifyPermissions {
-                path: text(1).to_owned(),
-            },
+            "perm-modify" => Self::ModifyPermissions { path: text(1).to_owned() },
             _ => Self::Unknown,
         }
     }
@@ -97,14 +88,7 @@ fn option<'a>(parts: &'a [Value], name: &str) -> Option<&'a Value> {
 
 fn strings(value: Option<&Value>) -> Vec<String> {
     let list = value.and_then(Value::as_array);
-    list.map(|items| {
-        items
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
-    })
-    .unwrap_or_default()
+    list.map(|items| items.iter().filter_map(Value::as_str).map(str::to_owned).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -119,8 +103,7 @@ mod tests {
 
     #[test]
     fn options_of_a_check_are_read_by_name() {
-        let declared =
-            json!({"check": ["perm", "/pool/{pool}", ["VM.Allocate"], "require_param", "pool"]});
+        let declared = json!({"check": ["perm", "/pool/{pool}", ["VM.Allocate"], "require_param", "pool"]});
         let expected = Check::Privileges {
             path: "/pool/{pool}".into(),
             privileges: vec!["VM.Allocate".into()],

@@ -24,10 +24,7 @@ impl PropertyString {
     }
 
     pub(in crate::pve::sim) fn get(&self, name: &str) -> Option<&str> {
-        self.parts
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.parts.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     pub(in crate::pve::sim) fn set(&mut self, name: &str, value: &str) {
@@ -54,21 +51,14 @@ impl PropertyString {
 
 impl std::fmt::Display for PropertyString {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let named = self
-            .parts
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
+        let named = self.parts.iter().map(|(name, value)| format!("{name}={value}"));
         let bare = (!self.bare.is_empty()).then(|| self.bare.clone());
         formatter.write_str(&bare.into_iter().chain(named).collect::<Vec<_>>().join(","))
     }
 }
 
 /// Judges a property string by its parts. `Err` is the text after "invalid format - ".
-pub(super) fn check(
-    name: &str,
-    text: &str,
-    schema: &BTreeMap<String, Property>,
-) -> Result<(), String> {
+pub(super) fn check(name: &str, text: &str, schema: &BTreeMap<String, Property>) -> Result<(), String> {
     let given = assign(text, schema)?;
     let mut errors = BTreeMap::new();
     for (part, value) in &given {
@@ -93,10 +83,7 @@ pub(super) fn check(
     if errors.is_empty() {
         return Ok(());
     }
-    let lines: String = errors
-        .iter()
-        .map(|(part, error)| format!("{name}.{part}: {error}\n"))
-        .collect();
+    let lines: String = errors.iter().map(|(part, error)| format!("{name}.{part}: {error}\n")).collect();
     Err(format!("format error\n{lines}"))
 }
 
@@ -106,30 +93,20 @@ fn has_default(property: &Property) -> bool {
 }
 
 /// Gives every item its name, following aliases: `virtio=BC:…` means `model=virtio,macaddr=BC:…`.
-fn assign(
-    text: &str,
-    schema: &BTreeMap<String, Property>,
-) -> Result<BTreeMap<String, String>, String> {
-    let bare_key = schema
-        .iter()
-        .find(|(_, property)| property.takes_bare_value())
-        .map(|(name, _)| name.as_str());
+fn assign(text: &str, schema: &BTreeMap<String, Property>) -> Result<BTreeMap<String, String>, String> {
+    let bare_key =
+        schema.iter().find(|(_, property)| property.takes_bare_value()).map(|(name, _)| name.as_str());
     let mut given = BTreeMap::new();
     for item in text.split(',').filter(|item| !item.trim().is_empty()) {
         let (key, value) = match item.split_once('=') {
             Some((key, value)) => (key.trim(), value),
             None => {
-                let key = bare_key
-                    .ok_or("value without key, but schema does not define a default key\n")?;
+                let key = bare_key.ok_or("value without key, but schema does not define a default key\n")?;
                 (key, item)
             }
         };
         let target = match schema.get(key) {
-            Some(Property {
-                alias: Some(alias),
-                key_alias,
-                ..
-            }) => {
+            Some(Property { alias: Some(alias), key_alias, .. }) => {
                 if let Some(key_alias) = key_alias {
                     given.insert(key_alias.clone(), key.to_owned());
                 }
@@ -138,9 +115,7 @@ fn assign(
             _ => key,
         };
         if given.insert(target.to_owned(), value.to_owned()).is_some() {
-            return Err(format!(
-                "duplicate key in comma-separated list property: {target}\n"
-            ));
+            return Err(format!("duplicate key in comma-separated list property: {target}\n"));
         }
     }
     Ok(given)

@@ -81,16 +81,12 @@ impl Operation {
     }
 
     pub(super) fn required(&self) -> impl Iterator<Item = &str> {
-        self.parameters
-            .iter()
-            .filter(|(_, property)| !property.is_optional())
-            .map(|(name, _)| name.as_str())
+        self.parameters.iter().filter(|(_, property)| !property.is_optional()).map(|(name, _)| name.as_str())
     }
 
     fn bind(&self, path: &[&str]) -> Option<BTreeMap<String, String>> {
         let swallows_rest = self.segments.last().is_some_and(|last| last == "{volume}");
-        if path.len() != self.segments.len() && !(swallows_rest && path.len() > self.segments.len())
-        {
+        if path.len() != self.segments.len() && !(swallows_rest && path.len() > self.segments.len()) {
             return None;
         }
         let mut bound = BTreeMap::new();
@@ -110,10 +106,7 @@ impl Operation {
     }
 
     fn literal_segments(&self) -> usize {
-        self.segments
-            .iter()
-            .filter(|segment| placeholder(segment).is_none())
-            .count()
+        self.segments.iter().filter(|segment| placeholder(segment).is_none()).count()
     }
 }
 
@@ -132,16 +125,9 @@ pub(in crate::pve::sim) struct Contract {
 impl Contract {
     pub(in crate::pve::sim) fn load() -> Result<Self, serde_json::Error> {
         let table: Table = serde_json::from_str(TABLE)?;
-        let shared: BTreeMap<String, Arc<Property>> = table
-            .shared
-            .into_iter()
-            .map(|(name, property)| (name, Arc::new(property)))
-            .collect();
-        let operations = table
-            .operations
-            .into_iter()
-            .map(|row| row.resolve(&shared))
-            .collect();
+        let shared: BTreeMap<String, Arc<Property>> =
+            table.shared.into_iter().map(|(name, property)| (name, Arc::new(property))).collect();
+        let operations = table.operations.into_iter().map(|row| row.resolve(&shared)).collect();
         Ok(Self { operations })
     }
 
@@ -150,20 +136,14 @@ impl Contract {
         self.operations
             .iter()
             .filter(|operation| operation.method == method)
-            .filter_map(|operation| {
-                operation
-                    .bind(path)
-                    .map(|bound| Matched { operation, bound })
-            })
+            .filter_map(|operation| operation.bind(path).map(|bound| Matched { operation, bound }))
             .max_by_key(|matched| matched.operation.literal_segments())
     }
 
     /// The schema that guards a guest's configuration keys: the parameters of the call that writes them.
     pub(in crate::pve::sim) fn config_writer(&self, guest_type: &str) -> Option<&Operation> {
         let path = format!("/nodes/{{node}}/{guest_type}/{{vmid}}/config");
-        self.operations
-            .iter()
-            .find(|operation| operation.method == "PUT" && operation.path == path)
+        self.operations.iter().find(|operation| operation.method == "PUT" && operation.path == path)
     }
 }
 
@@ -206,18 +186,11 @@ impl Row {
             .into_iter()
             .filter_map(|(name, described)| match described {
                 Described::Own(property) => Some((name, Arc::from(property))),
-                Described::Shared(reference) => shared
-                    .get(&reference)
-                    .map(|found| (name, Arc::clone(found))),
+                Described::Shared(reference) => shared.get(&reference).map(|found| (name, Arc::clone(found))),
             })
             .collect();
         Operation {
-            segments: self
-                .path
-                .split('/')
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            segments: self.path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
             permission: Permission::read(&self.permissions),
             runs_on_node: self.proxyto.is_some(),
             takes_tokens: self.allowtoken == 1,
@@ -270,24 +243,14 @@ mod tests {
     #[test]
     fn a_literal_segment_wins_over_a_placeholder() {
         let contract = Contract::load().unwrap();
-        let found = contract
-            .find("GET", &["cluster", "ha", "resources"])
-            .unwrap();
+        let found = contract.find("GET", &["cluster", "ha", "resources"]).unwrap();
         assert_eq!(found.operation.path, "/cluster/ha/resources");
     }
 
     #[test]
     fn a_volume_name_may_contain_slashes() {
         let contract = Contract::load().unwrap();
-        let path = [
-            "nodes",
-            "pve1",
-            "storage",
-            "tank",
-            "content",
-            "tank:400",
-            "vm-400-disk-0.raw",
-        ];
+        let path = ["nodes", "pve1", "storage", "tank", "content", "tank:400", "vm-400-disk-0.raw"];
         let found = contract.find("DELETE", &path).unwrap();
         assert_eq!(found.bound["volume"], "tank:400/vm-400-disk-0.raw");
     }
@@ -295,10 +258,7 @@ mod tests {
     #[test]
     fn numbered_parameters_end_where_proxmox_ends_them() {
         let contract = Contract::load().unwrap();
-        let create = contract
-            .find("POST", &["nodes", "pve1", "qemu"])
-            .unwrap()
-            .operation;
+        let create = contract.find("POST", &["nodes", "pve1", "qemu"]).unwrap().operation;
         assert!(create.parameter("scsi30").is_some());
         assert!(create.parameter("scsi31").is_none());
         assert!(create.parameter("net01").is_none());

@@ -27,24 +27,15 @@ pub(in crate::pve::sim) fn verify(
             errors.insert(name.to_owned(), error);
             continue;
         }
-        let required = operation
-            .parameter(name)
-            .and_then(|property| property.requires.as_deref());
+        let required = operation.parameter(name).and_then(|property| property.requires.as_deref());
         if let Some(required) = required.filter(|required| !parameters.has(required)) {
-            errors.insert(
-                required.to_owned(),
-                format!("missing property required by '{name}'"),
-            );
+            errors.insert(required.to_owned(), format!("missing property required by '{name}'"));
         }
     }
     for name in operation.required().filter(|name| !parameters.has(name)) {
         errors.insert(name.to_owned(), MISSING.to_owned());
     }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(errors)
-    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 fn check_given(name: &str, given: &Given, property: &Property) -> Result<(), String> {
@@ -54,14 +45,8 @@ fn check_given(name: &str, given: &Given, property: &Property) -> Result<(), Str
         }
         Given::Text(text) => check_property(name, text, property),
         Given::List(items) if property.kind() == "array" => check_items(name, items, property),
-        Given::List(_) => Err(format!(
-            "type check ('{}') failed - got ARRAY",
-            property.kind()
-        )),
-        Given::Object => Err(format!(
-            "type check ('{}') failed - got HASH",
-            property.kind()
-        )),
+        Given::List(_) => Err(format!("type check ('{}') failed - got ARRAY", property.kind())),
+        Given::Object => Err(format!("type check ('{}') failed - got HASH", property.kind())),
     }
 }
 
@@ -69,9 +54,7 @@ fn check_items(name: &str, items: &[String], property: &Property) -> Result<(), 
     let Some(schema) = property.items.as_deref() else {
         return Ok(());
     };
-    items
-        .iter()
-        .try_for_each(|item| check_property(name, item, schema))
+    items.iter().try_for_each(|item| check_property(name, item, schema))
 }
 
 pub(super) fn check_property(name: &str, value: &str, property: &Property) -> Result<(), String> {
@@ -79,11 +62,7 @@ pub(super) fn check_property(name: &str, value: &str, property: &Property) -> Re
     if let Some(format) = &property.format {
         check_format(name, value, format).map_err(|reason| format!("invalid format - {reason}"))?;
     }
-    if property
-        .pattern
-        .as_deref()
-        .is_some_and(|pattern| !patterns::matches(pattern, value))
-    {
+    if property.pattern.as_deref().is_some_and(|pattern| !patterns::matches(pattern, value)) {
         return Err("value does not match the regex pattern".to_owned());
     }
     check_length(value, property)?;
@@ -98,11 +77,7 @@ fn check_type(value: &str, kind: &str) -> Result<(), String> {
         "boolean" => matches!(value, "0" | "1"),
         _ => true,
     };
-    if fits {
-        Ok(())
-    } else {
-        Err(format!("type check ('{kind}') failed - got '{value}'"))
-    }
+    if fits { Ok(()) } else { Err(format!("type check ('{kind}') failed - got '{value}'")) }
 }
 
 fn is_integer(value: &str) -> bool {
@@ -112,9 +87,7 @@ fn is_integer(value: &str) -> bool {
 
 fn check_format(name: &str, value: &str, format: &Format) -> Result<(), String> {
     match format {
-        Format::Named(format) => {
-            formats::check(format, value).map_err(|reason| format!("{reason}\n"))
-        }
+        Format::Named(format) => formats::check(format, value).map_err(|reason| format!("{reason}\n")),
         Format::Parts(parts) => property_string::check(name, value, parts),
     }
 }
@@ -122,12 +95,8 @@ fn check_format(name: &str, value: &str, format: &Format) -> Result<(), String> 
 fn check_length(value: &str, property: &Property) -> Result<(), String> {
     let length = value.chars().count();
     match (property.max_length, property.min_length) {
-        (Some(most), _) if length > most => {
-            Err(format!("value may only be {most} characters long"))
-        }
-        (_, Some(least)) if length < least => {
-            Err(format!("value must be at least {least} characters long"))
-        }
+        (Some(most), _) if length > most => Err(format!("value may only be {most} characters long")),
+        (_, Some(least)) if length < least => Err(format!("value must be at least {least} characters long")),
         _ => Ok(()),
     }
 }
@@ -140,12 +109,8 @@ fn check_bounds(value: &str, property: &Property) -> Result<(), String> {
         return Ok(());
     };
     match (property.maximum, property.minimum) {
-        (Some(most), _) if number > most => {
-            Err(format!("value must have a maximum value of {most}"))
-        }
-        (_, Some(least)) if number < least => {
-            Err(format!("value must have a minimum value of {least}"))
-        }
+        (Some(most), _) if number > most => Err(format!("value must have a maximum value of {most}")),
+        (_, Some(least)) if number < least => Err(format!("value must have a minimum value of {least}")),
         _ => Ok(()),
     }
 }
@@ -158,23 +123,16 @@ fn check_enumeration(value: &str, property: &Property) -> Result<(), String> {
     if names.contains(&value) {
         return Ok(());
     }
-    Err(format!(
-        "value '{value}' does not have a value in the enumeration '{}'",
-        names.join(", ")
-    ))
+    Err(format!("value '{value}' does not have a value in the enumeration '{}'", names.join(", ")))
 }
 
 /// How a configuration value shows in answers: numbers and truth values as numbers, all else as text.
 pub(in crate::pve::sim) fn config_value(property: Option<&Property>, text: &str) -> Value {
     match property.map(Property::kind) {
-        Some("integer" | "boolean") => text
-            .parse::<i64>()
-            .map_or_else(|_| text.into(), Value::from),
+        Some("integer" | "boolean") => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
         Some("number") => match text.parse::<i64>() {
             Ok(whole) => whole.into(),
-            Err(_) => text
-                .parse::<f64>()
-                .map_or_else(|_| text.into(), Value::from),
+            Err(_) => text.parse::<f64>().map_or_else(|_| text.into(), Value::from),
         },
         _ => text.into(),
     }
@@ -188,42 +146,24 @@ mod tests {
     #[track_caller]
     fn error_of(name: &str, value: &str) -> String {
         let contract = Contract::load().unwrap();
-        let create = contract
-            .find("POST", &["nodes", "pve1", "qemu"])
-            .unwrap()
-            .operation;
+        let create = contract.find("POST", &["nodes", "pve1", "qemu"]).unwrap().operation;
         let mut parameters = Parameters::default();
         parameters.add("node", "pve1".into());
         parameters.add("vmid", "990".into());
         parameters.set(name, Given::Text(value.into()));
-        verify(create, &parameters)
-            .unwrap_err()
-            .remove(name)
-            .unwrap()
+        verify(create, &parameters).unwrap_err().remove(name).unwrap()
     }
 
     #[test]
     fn booleans_are_only_zero_and_one() {
-        assert_eq!(
-            error_of("onboot", "true"),
-            "type check ('boolean') failed - got 'true'"
-        );
-        assert_eq!(
-            error_of("onboot", ""),
-            "type check ('boolean') failed - got ''"
-        );
+        assert_eq!(error_of("onboot", "true"), "type check ('boolean') failed - got 'true'");
+        assert_eq!(error_of("onboot", ""), "type check ('boolean') failed - got ''");
     }
 
     #[test]
     fn the_format_of_a_number_is_judged_before_its_bounds() {
-        assert_eq!(
-            error_of("vmid", "99"),
-            "invalid format - value does not look like a valid VM ID\n"
-        );
-        assert_eq!(
-            error_of("cores", "0"),
-            "value must have a minimum value of 1"
-        );
+        assert_eq!(error_of("vmid", "99"), "invalid format - value does not look like a valid VM ID\n");
+        assert_eq!(error_of("cores", "0"), "value must have a minimum value of 1");
     }
 
     #[test]
@@ -243,10 +183,7 @@ mod tests {
     #[test]
     fn an_option_that_needs_another_reports_the_other() {
         let contract = Contract::load().unwrap();
-        let create = contract
-            .find("POST", &["nodes", "pve1", "qemu"])
-            .unwrap()
-            .operation;
+        let create = contract.find("POST", &["nodes", "pve1", "qemu"]).unwrap().operation;
         let mut parameters = Parameters::default();
         for (name, value) in [("node", "pve1"), ("vmid", "100"), ("force", "1")] {
             parameters.add(name, value.into());

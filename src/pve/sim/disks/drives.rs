@@ -4,9 +4,7 @@ use serde_json::Value;
 use crate::pve::sim::contract::PropertyString;
 use crate::pve::sim::world::Config;
 
-const DRIVE_STEMS: [&str; 8] = [
-    "ide", "sata", "scsi", "virtio", "efidisk", "tpmstate", "rootfs", "mp",
-];
+const DRIVE_STEMS: [&str; 8] = ["ide", "sata", "scsi", "virtio", "efidisk", "tpmstate", "rootfs", "mp"];
 
 fn stem_and_number(key: &str) -> (&str, &str) {
     let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -25,13 +23,10 @@ pub(in crate::pve::sim) fn is_unused_key(key: &str) -> bool {
 
 /// All drives of a configuration, in the order of their names.
 pub(in crate::pve::sim) fn drives(config: &Config) -> impl Iterator<Item = (&str, PropertyString)> {
-    config
-        .iter()
-        .filter(|(key, _)| is_drive_key(key))
-        .filter_map(|(key, value)| {
-            let text = value.as_str()?;
-            Some((key.as_str(), PropertyString::parse(text)))
-        })
+    config.iter().filter(|(key, _)| is_drive_key(key)).filter_map(|(key, value)| {
+        let text = value.as_str()?;
+        Some((key.as_str(), PropertyString::parse(text)))
+    })
 }
 
 pub(in crate::pve::sim) fn is_cdrom(drive: &PropertyString) -> bool {
@@ -50,37 +45,24 @@ pub(in crate::pve::sim) fn referenced_volumes(config: &Config) -> Vec<(String, S
 
 /// The boot order: as configured, else disks before CD-ROMs before network cards.
 pub(in crate::pve::sim) fn drive_order(config: &Config) -> Vec<String> {
-    let configured = config
-        .get("boot")
-        .and_then(Value::as_str)
-        .and_then(|boot| boot.strip_prefix("order="));
+    let configured = config.get("boot").and_then(Value::as_str).and_then(|boot| boot.strip_prefix("order="));
     if let Some(order) = configured {
         return order.split(';').map(str::to_owned).collect();
     }
-    let is_boot_drive =
-        |key: &str| matches!(stem_and_number(key).0, "ide" | "sata" | "scsi" | "virtio");
+    let is_boot_drive = |key: &str| matches!(stem_and_number(key).0, "ide" | "sata" | "scsi" | "virtio");
     let pick = |cdroms: bool| {
         drives(config)
             .filter(move |(key, drive)| is_boot_drive(key) && is_cdrom(drive) == cdroms)
             .map(|(key, _)| key.to_owned())
             .next()
     };
-    let card = config
-        .keys()
-        .find(|key| stem_and_number(key).0 == "net")
-        .cloned();
-    [pick(false), pick(true), card]
-        .into_iter()
-        .flatten()
-        .collect()
+    let card = config.keys().find(|key| stem_and_number(key).0 == "net").cloned();
+    [pick(false), pick(true), card].into_iter().flatten().collect()
 }
 
 pub(in crate::pve::sim) fn boot_disk(config: &Config) -> Option<String> {
     let is_disk = |key: &String| {
-        let drive = config
-            .get(key)
-            .and_then(Value::as_str)
-            .map(PropertyString::parse);
+        let drive = config.get(key).and_then(Value::as_str).map(PropertyString::parse);
         is_drive_key(key) && drive.is_some_and(|drive| !is_cdrom(&drive))
     };
     drive_order(config).into_iter().find(is_disk)
@@ -96,29 +78,20 @@ mod tests {
     use super::*;
 
     fn config(pairs: &[(&str, &str)]) -> Config {
-        pairs
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).into()))
-            .collect()
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect()
     }
 
     #[test]
     fn disks_boot_before_cdroms_and_network() {
-        let config = config(&[
-            ("ide2", "local:iso/a.iso,media=cdrom"),
-            ("net0", "virtio"),
-            ("scsi0", "tank:1"),
-        ]);
+        let config =
+            config(&[("ide2", "local:iso/a.iso,media=cdrom"), ("net0", "virtio"), ("scsi0", "tank:1")]);
         assert_eq!(drive_order(&config), ["scsi0", "ide2", "net0"]);
     }
 
     #[test]
     fn the_boot_disk_is_the_first_disk_in_order() {
-        let config = config(&[
-            ("boot", "order=ide2;scsi1"),
-            ("ide2", "none,media=cdrom"),
-            ("scsi1", "tank:1"),
-        ]);
+        let config =
+            config(&[("boot", "order=ide2;scsi1"), ("ide2", "none,media=cdrom"), ("scsi1", "tank:1")]);
         assert_eq!(boot_disk(&config).as_deref(), Some("scsi1"));
     }
 

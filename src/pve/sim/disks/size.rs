@@ -1,11 +1,6 @@
 //! Sizes as configurations write them.
 
-const UNITS: [(char, u64); 4] = [
-    ('T', 1 << 40),
-    ('G', 1 << 30),
-    ('M', 1 << 20),
-    ('K', 1 << 10),
-];
+const UNITS: [(char, u64); 4] = [('T', 1 << 40), ('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
 
 /// `32G` in bytes; a number without a unit is bytes.
 pub(in crate::pve::sim) fn parse_size(text: &str) -> Option<u64> {
@@ -17,9 +12,7 @@ pub(in crate::pve::sim) fn parse_size(text: &str) -> Option<u64> {
 
 /// The largest unit in which the size is a whole number, but never bytes: a started KiB counts.
 pub(in crate::pve::sim) fn format_size(bytes: u64) -> String {
-    let whole = UNITS
-        .iter()
-        .find(|(_, factor)| bytes >= *factor && bytes % factor == 0);
+    let whole = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes % factor == 0);
     match whole {
         Some((letter, factor)) => format!("{}{letter}", bytes / factor),
         None => format!("{}K", bytes.div_ceil(1 << 10)),

@@ -21,9 +21,7 @@ impl Storage {
     }
 
     pub(in crate::pve::sim) fn flag(&self, key: &str) -> bool {
-        self.config
-            .get(key)
-            .is_some_and(|value| value == 1 || value == "1" || value == true)
+        self.config.get(key).is_some_and(|value| value == 1 || value == "1" || value == true)
     }
 
     fn keeps_files(&self) -> bool {
@@ -32,25 +30,16 @@ impl Storage {
 
     pub(in crate::pve::sim) fn is_shared(&self) -> bool {
         self.flag("shared")
-            || matches!(
-                self.kind(),
-                "cephfs" | "cifs" | "iscsi" | "iscsidirect" | "nfs" | "pbs" | "rbd"
-            )
+            || matches!(self.kind(), "cephfs" | "cifs" | "iscsi" | "iscsidirect" | "nfs" | "pbs" | "rbd")
     }
 }
 
 pub(in crate::pve::sim) fn content_types(storage: &Storage) -> Vec<&str> {
-    storage
-        .text("content")
-        .unwrap_or("images,rootdir")
-        .split(',')
-        .collect()
+    storage.text("content").unwrap_or("images,rootdir").split(',').collect()
 }
 
 pub(in crate::pve::sim) fn is_on_node(storage: &Storage, node: &str) -> bool {
-    storage
-        .text("nodes")
-        .is_none_or(|nodes| nodes.split(',').any(|allowed| allowed == node))
+    storage.text("nodes").is_none_or(|nodes| nodes.split(',').any(|allowed| allowed == node))
 }
 
 /// Finds a storage that may be used on a node. `Err` says why it can't be.
@@ -59,18 +48,12 @@ pub(in crate::pve::sim) fn available<'a>(
     node: &str,
     name: &str,
 ) -> Result<&'a Storage, String> {
-    let storage = state
-        .world
-        .storages
-        .get(name)
-        .ok_or_else(|| format!("storage '{name}' does not exist"))?;
+    let storage = state.world.storages.get(name).ok_or_else(|| format!("storage '{name}' does not exist"))?;
     if storage.flag("disable") {
         return Err(format!("storage '{name}' is disabled"));
     }
     if !is_on_node(storage, node) {
-        return Err(format!(
-            "storage '{name}' is not available on node '{node}'"
-        ));
+        return Err(format!("storage '{name}' is not available on node '{node}'"));
     }
     Ok(storage)
 }
@@ -95,27 +78,17 @@ pub(in crate::pve::sim) fn drive_request(drive: &PropertyString) -> DriveRequest
     }
     match volume.parse::<f64>() {
         // A started KiB counts, as storages allocate whole ones.
-        Ok(gib) => DriveRequest::New {
-            storage,
-            bytes: ((gib * f64::from(1 << 20)).ceil() as u64) << 10,
-        },
-        Err(_) => DriveRequest::Existing {
-            storage,
-            volid: drive.bare.clone(),
-        },
+        Ok(gib) => DriveRequest::New { storage, bytes: ((gib * f64::from(1 << 20)).ceil() as u64) << 10 },
+        Err(_) => DriveRequest::Existing { storage, volid: drive.bare.clone() },
     }
 }
 
-pub(in crate::pve::sim) fn find<'a>(
-    state: &'a State,
-    node: &str,
-    volid: &str,
-) -> Option<&'a Volume> {
+pub(in crate::pve::sim) fn find<'a>(state: &'a State, node: &str, volid: &str) -> Option<&'a Volume> {
     let (storage, _) = volid.split_once(':')?;
     let volumes = &state.world.storages.get(storage)?.volumes;
-    volumes.iter().find(|volume| {
-        volume.volid == volid && volume.node.as_deref().is_none_or(|home| home == node)
-    })
+    volumes
+        .iter()
+        .find(|volume| volume.volid == volid && volume.node.as_deref().is_none_or(|home| home == node))
 }
 
 /// Where the volume would lie in the file system.
@@ -133,9 +106,7 @@ pub(in crate::pve::sim) fn volume_path(storage: &Storage, volid: &str) -> String
 }
 
 pub(in crate::pve::sim) fn path_of(state: &State, volid: &str) -> String {
-    let storage = volid
-        .split_once(':')
-        .and_then(|(name, _)| state.world.storages.get(name));
+    let storage = volid.split_once(':').and_then(|(name, _)| state.world.storages.get(name));
     storage.map_or_else(String::new, |storage| volume_path(storage, volid))
 }
 
@@ -157,14 +128,9 @@ pub(in crate::pve::sim) fn new_name(
     };
     let taken = |number: &u32| {
         let wanted = numbered(*number);
-        let without_extension = wanted
-            .rsplit_once('.')
-            .map_or(wanted.as_str(), |(name, _)| name);
+        let without_extension = wanted.rsplit_once('.').map_or(wanted.as_str(), |(name, _)| name);
         storage.volumes.iter().any(|volume| {
-            let name = volume
-                .volid
-                .rsplit_once('.')
-                .map_or(volume.volid.as_str(), |(name, _)| name);
+            let name = volume.volid.rsplit_once('.').map_or(volume.volid.as_str(), |(name, _)| name);
             name == without_extension || volume.volid == wanted
         })
     };
@@ -190,12 +156,7 @@ pub(in crate::pve::sim) fn allocate(
 ) -> Result<Allocation, String> {
     let ctime = state.clock.seconds();
     let storage = available(state, node, storage_name)?;
-    let format = if storage.keeps_files() {
-        format.unwrap_or("raw")
-    } else {
-        "raw"
-    }
-    .to_owned();
+    let format = if storage.keeps_files() { format.unwrap_or("raw") } else { "raw" }.to_owned();
     let volid = if content == "cloudinit" {
         let name = format!("vm-{vmid}-cloudinit");
         if storage.keeps_files() {
@@ -206,21 +167,12 @@ pub(in crate::pve::sim) fn allocate(
     } else {
         new_name(storage_name, storage, vmid, "vm", &format)
     };
-    let bytes = if content == "cloudinit" {
-        CLOUD_INIT_SIZE
-    } else {
-        bytes
-    };
+    let bytes = if content == "cloudinit" { CLOUD_INIT_SIZE } else { bytes };
     let home = (!storage.is_shared()).then(|| node.to_owned());
     let log = formatting(storage, &volid, &format, bytes);
     let volume = Volume {
         volid: volid.clone(),
-        content: if content == "cloudinit" {
-            "images"
-        } else {
-            content
-        }
-        .to_owned(),
+        content: if content == "cloudinit" { "images" } else { content }.to_owned(),
         format: format.clone(),
         size: bytes,
         node: home,
@@ -267,33 +219,23 @@ pub(in crate::pve::sim) fn free_all_of(state: &mut State, node: &str, vmid: u32)
     for storage in state.world.storages.values_mut() {
         let is_disk = |volume: &Volume| matches!(volume.content.as_str(), "images" | "rootdir");
         let is_here = |volume: &Volume| volume.node.as_deref().is_none_or(|home| home == node);
-        storage
-            .volumes
-            .retain(|volume| !(volume.vmid == Some(vmid) && is_disk(volume) && is_here(volume)));
+        storage.volumes.retain(|volume| !(volume.vmid == Some(vmid) && is_disk(volume) && is_here(volume)));
     }
 }
 
 /// A guest can be snapshotted if each of its disks can.
 pub(in crate::pve::sim) fn supports_snapshots(state: &State, guest: &Guest) -> bool {
-    super::drives(&guest.config)
-        .filter(|(_, drive)| !super::is_cdrom(drive))
-        .all(|(_, drive)| {
-            let storage = drive
-                .bare
-                .split_once(':')
-                .and_then(|(name, _)| state.world.storages.get(name));
-            let by_storage =
-                storage.is_some_and(|storage| SNAPSHOT_TYPES.contains(&storage.kind()));
-            by_storage || drive.bare.ends_with(".qcow2")
-        })
+    super::drives(&guest.config).filter(|(_, drive)| !super::is_cdrom(drive)).all(|(_, drive)| {
+        let storage = drive.bare.split_once(':').and_then(|(name, _)| state.world.storages.get(name));
+        let by_storage = storage.is_some_and(|storage| SNAPSHOT_TYPES.contains(&storage.kind()));
+        by_storage || drive.bare.ends_with(".qcow2")
+    })
 }
 
 /// The size of a drive: as its configuration says, else as the volume has it.
 pub(in crate::pve::sim) fn drive_bytes(state: &State, node: &str, drive: &PropertyString) -> u64 {
     let configured = drive.get("size").and_then(parse_size);
-    configured
-        .or_else(|| find(state, node, &drive.bare).map(|volume| volume.size))
-        .unwrap_or_default()
+    configured.or_else(|| find(state, node, &drive.bare).map(|volume| volume.size)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -303,27 +245,10 @@ mod tests {
     #[test]
     fn a_number_after_the_storage_asks_for_a_new_volume() {
         let request = |text: &str| drive_request(&PropertyString::parse(text));
-        assert_eq!(
-            request("tank:0.1"),
-            DriveRequest::New {
-                storage: "tank".into(),
-                bytes: 107_374_592
-            }
-        );
-        assert_eq!(
-            request("tank:cloudinit"),
-            DriveRequest::CloudInit {
-                storage: "tank".into()
-            }
-        );
+        assert_eq!(request("tank:0.1"), DriveRequest::New { storage: "tank".into(), bytes: 107_374_592 });
+        assert_eq!(request("tank:cloudinit"), DriveRequest::CloudInit { storage: "tank".into() });
         let volid = "tank:100/vm-100-disk-0.raw".to_owned();
-        assert_eq!(
-            request(&volid),
-            DriveRequest::Existing {
-                storage: "tank".into(),
-                volid
-            }
-        );
+        assert_eq!(request(&volid), DriveRequest::Existing { storage: "tank".into(), volid });
         assert_eq!(request("none,media=cdrom"), DriveRequest::Nothing);
     }
 }

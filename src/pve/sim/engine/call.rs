@@ -28,11 +28,7 @@ impl Call<'_> {
 
     /// The type of guest that the path speaks of.
     pub(in crate::pve::sim) fn guest_type(&self) -> GuestType {
-        if self.operation.path.contains("/lxc") {
-            GuestType::Lxc
-        } else {
-            GuestType::Qemu
-        }
+        if self.operation.path.contains("/lxc") { GuestType::Lxc } else { GuestType::Qemu }
     }
 
     pub(in crate::pve::sim) fn rights(&self) -> Rights<'_> {
@@ -44,24 +40,16 @@ impl Call<'_> {
     }
 
     pub(in crate::pve::sim) fn demand(&self, path: &str, privilege: &str) -> Result<(), Refusal> {
-        if self.has(path, privilege) {
-            Ok(())
-        } else {
-            Err(Refusal::privilege(path, privilege))
-        }
+        if self.has(path, privilege) { Ok(()) } else { Err(Refusal::privilege(path, privilege)) }
     }
 
     pub(in crate::pve::sim) fn guest(&self) -> Result<&Guest, Refusal> {
-        self.state
-            .guest(self.node(), self.guest_type(), self.vmid())
-            .map_err(Refusal::Failed)
+        self.state.guest(self.node(), self.guest_type(), self.vmid()).map_err(Refusal::Failed)
     }
 
     pub(in crate::pve::sim) fn guest_mut(&mut self) -> Result<&mut Guest, Refusal> {
         let (node, kind, vmid) = (self.node().to_owned(), self.guest_type(), self.vmid());
-        self.state
-            .guest_mut(&node, kind, vmid)
-            .map_err(Refusal::Failed)
+        self.state.guest_mut(&node, kind, vmid).map_err(Refusal::Failed)
     }
 
     /// Synchronous changes of a guest wait for the workers that hold its lock.

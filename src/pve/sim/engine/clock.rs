@@ -9,10 +9,7 @@ pub(in crate::pve::sim) struct Clock {
 
 impl Clock {
     pub(in crate::pve::sim) fn start() -> Self {
-        Self {
-            began: Instant::now(),
-            began_at: jiff::Timestamp::now(),
-        }
+        Self { began: Instant::now(), began_at: jiff::Timestamp::now() }
     }
 
     pub(in crate::pve::sim) fn now(&self) -> jiff::Timestamp {
@@ -26,9 +23,7 @@ impl Clock {
 
     /// The wall-clock second at which an instant of the runtime's clock lies.
     pub(in crate::pve::sim) fn seconds_at(&self, instant: Instant) -> i64 {
-        let ago = Instant::now()
-            .saturating_duration_since(instant)
-            .as_millis();
+        let ago = Instant::now().saturating_duration_since(instant).as_millis();
         (self.now().as_millisecond() - i64::try_from(ago).unwrap_or_default()).div_euclid(1000)
     }
 

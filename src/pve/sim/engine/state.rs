@@ -25,34 +25,17 @@ const FIRST_PID: u32 = 0x1000;
 impl State {
     pub(in crate::pve::sim) fn new(mut world: World, contract: Arc<Contract>) -> Self {
         let clock = Clock::start();
-        for token in world
-            .users
-            .values_mut()
-            .flat_map(|user| user.tokens.values_mut())
-        {
-            token
-                .secret
-                .get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
+        for token in world.users.values_mut().flat_map(|user| user.tokens.values_mut()) {
+            token.secret.get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
         }
-        for guest in world
-            .guests
-            .values_mut()
-            .filter(|guest| guest.status != Power::Stopped)
-        {
+        for guest in world.guests.values_mut().filter(|guest| guest.status != Power::Stopped) {
             guest.started = clock.seconds() - guest.uptime;
         }
         let faults = Faults::new(std::mem::take(&mut world.faults));
         let described = std::mem::take(&mut world.tasks);
         let tickets = Tickets::default();
-        let mut state = Self {
-            world,
-            tasks: Vec::new(),
-            tickets,
-            faults,
-            clock,
-            contract,
-            last_pid: FIRST_PID,
-        };
+        let mut state =
+            Self { world, tasks: Vec::new(), tickets, faults, clock, contract, last_pid: FIRST_PID };
         state.adopt(&described);
         state
     }
@@ -75,11 +58,7 @@ impl State {
         kind: GuestType,
         vmid: u32,
     ) -> Result<&Guest, String> {
-        let found = self
-            .world
-            .guests
-            .get(&vmid)
-            .filter(|guest| guest.node == node && guest.kind == kind);
+        let found = self.world.guests.get(&vmid).filter(|guest| guest.node == node && guest.kind == kind);
         found.ok_or_else(|| missing_config(node, kind, vmid))
     }
 
@@ -89,28 +68,16 @@ impl State {
         kind: GuestType,
         vmid: u32,
     ) -> Result<&mut Guest, String> {
-        let found = self
-            .world
-            .guests
-            .get_mut(&vmid)
-            .filter(|guest| guest.node == node && guest.kind == kind);
+        let found = self.world.guests.get_mut(&vmid).filter(|guest| guest.node == node && guest.kind == kind);
         found.ok_or_else(|| missing_config(node, kind, vmid))
     }
 
     pub(in crate::pve::sim) fn demand_quorum(&self) -> Result<(), Refusal> {
-        if self.world.cluster.quorate {
-            Ok(())
-        } else {
-            refuse("cluster not ready - no quorum?")
-        }
+        if self.world.cluster.quorate { Ok(()) } else { refuse("cluster not ready - no quorum?") }
     }
 
     /// Files that the whole cluster shares are only written under a lock that needs a quorum.
-    pub(in crate::pve::sim) fn demand_file_lock(
-        &self,
-        file: &str,
-        doing: &str,
-    ) -> Result<(), Refusal> {
+    pub(in crate::pve::sim) fn demand_file_lock(&self, file: &str, doing: &str) -> Result<(), Refusal> {
         if self.world.cluster.quorate {
             return Ok(());
         }
@@ -120,12 +87,7 @@ impl State {
     /// Guests in a running HA state are started and stopped by the HA manager alone.
     pub(in crate::pve::sim) fn is_ha_managed(&self, kind: GuestType, vmid: u32) -> bool {
         let resource = self.world.ha.get(&format!("{}:{vmid}", kind.ha_prefix()));
-        resource.is_some_and(|resource| {
-            resource
-                .config
-                .get("state")
-                .is_none_or(|state| state != "ignored")
-        })
+        resource.is_some_and(|resource| resource.config.get("state").is_none_or(|state| state != "ignored"))
     }
 
     /// A world that could be loaded to go on from here.
@@ -141,8 +103,5 @@ impl State {
 }
 
 fn missing_config(node: &str, kind: GuestType, vmid: u32) -> String {
-    format!(
-        "Configuration file 'nodes/{node}/{}/{vmid}.conf' does not exist",
-        kind.config_folder()
-    )
+    format!("Configuration file 'nodes/{node}/{}/{vmid}.conf' does not exist", kind.config_folder())
 }

@@ -61,10 +61,7 @@ impl NewTask {
         who: &str,
         work: impl FnOnce(&mut Run<'_>) -> Result<(), String> + Send + 'static,
     ) -> Self {
-        Self {
-            guest: Some(vmid),
-            ..Self::other(node, kind, vmid.to_string(), who, work)
-        }
+        Self { guest: Some(vmid), ..Self::other(node, kind, vmid.to_string(), who, work) }
     }
 
     pub(in crate::pve::sim) fn other(
@@ -92,10 +89,7 @@ impl NewTask {
         self
     }
 
-    pub(in crate::pve::sim) fn undone_by(
-        mut self,
-        undo: impl FnOnce(&mut State) + Send + 'static,
-    ) -> Self {
+    pub(in crate::pve::sim) fn undone_by(mut self, undo: impl FnOnce(&mut State) + Send + 'static) -> Self {
         self.undo = Some(Box::new(undo));
         self
     }
@@ -132,11 +126,7 @@ impl Task {
     }
 
     fn end(&mut self, exit: &str, endtime: i64) {
-        self.log.push(if exit == "OK" {
-            "TASK OK".to_owned()
-        } else {
-            format!("TASK ERROR: {exit}")
-        });
+        self.log.push(if exit == "OK" { "TASK OK".to_owned() } else { format!("TASK ERROR: {exit}") });
         self.exit = Some(exit.to_owned());
         self.endtime = Some(endtime);
     }
@@ -146,15 +136,11 @@ impl State {
     /// Starts a task and returns its id. It waits for the tasks that hold the same guest's lock.
     pub(in crate::pve::sim) fn fork(&mut self, new: NewTask) -> String {
         let now = Instant::now();
-        let free_at = new
-            .guest
-            .and_then(|vmid| self.guest_free_at(vmid))
-            .unwrap_or(now)
-            .max(now);
+        let free_at = new.guest.and_then(|vmid| self.guest_free_at(vmid)).unwrap_or(now).max(now);
         let patience = seconds_of(self.world.lock_seconds);
         let starved = free_at > now + patience;
-        let time = new.takes.unwrap_or_else(|| self.usual_time(new.kind))
-            + self.faults.extra_task_time(new.kind);
+        let time =
+            new.takes.unwrap_or_else(|| self.usual_time(new.kind)) + self.faults.extra_task_time(new.kind);
         let mut log = Vec::new();
         if free_at > now {
             log.push("trying to acquire lock...".to_owned());
@@ -170,11 +156,7 @@ impl State {
             exit: None,
             endtime: None,
             began: now,
-            ends: if starved {
-                now + patience
-            } else {
-                free_at + time
-            },
+            ends: if starved { now + patience } else { free_at + time },
             guest: new.guest.filter(|_| !starved),
             starved,
             work: Some(new.work),
@@ -207,14 +189,9 @@ impl State {
     }
 
     fn usual_time(&self, kind: &str) -> Duration {
-        let configured = self
-            .world
-            .task_seconds
-            .get(kind)
-            .or_else(|| self.world.task_seconds.get("default"));
+        let configured = self.world.task_seconds.get(kind).or_else(|| self.world.task_seconds.get("default"));
         seconds_of(configured.copied().unwrap_or(match kind {
-            "qmcreate" | "qmclone" | "qmrestore" | "vzcreate" | "vzclone" | "vzrestore"
-            | "vzdump" => 1.0,
+            "qmcreate" | "qmclone" | "qmrestore" | "vzcreate" | "vzclone" | "vzrestore" | "vzdump" => 1.0,
             "qmigrate" | "vzmigrate" | "qmmove" | "move_volume" => 1.0,
             "qmconfig" | "imgdel" | "hastart" | "hastop" | "hamigrate" => 0.1,
             _ => 0.3,
@@ -230,14 +207,8 @@ impl State {
     }
 
     fn next_ending(&self, now: Instant) -> Option<usize> {
-        let running = self
-            .tasks
-            .iter()
-            .enumerate()
-            .filter(|(_, task)| task.is_running() && task.ends <= now);
-        running
-            .min_by_key(|(_, task)| task.ends)
-            .map(|(position, _)| position)
+        let running = self.tasks.iter().enumerate().filter(|(_, task)| task.is_running() && task.ends <= now);
+        running.min_by_key(|(_, task)| task.ends).map(|(position, _)| position)
     }
 
     fn finish(&mut self, position: usize) {
@@ -265,12 +236,7 @@ impl State {
     pub(in crate::pve::sim) fn interrupt(&mut self, which: impl Fn(&Task) -> bool) {
         let now = self.clock.seconds();
         let mut undoings = Vec::new();
-        for task in self
-            .tasks
-            .iter_mut()
-            .filter(|task| task.is_running())
-            .filter(|task| which(task))
-        {
+        for task in self.tasks.iter_mut().filter(|task| task.is_running()).filter(|task| which(task)) {
             task.work = None;
             undoings.extend(task.undo.take());
             task.end("received interrupt", now);
@@ -304,11 +270,7 @@ impl State {
                 endtime: None,
                 began: now.checked_sub(seconds_of(10.0)).unwrap_or(now),
                 ends: now + seconds_of(row.remaining_seconds.unwrap_or_default()),
-                guest: row
-                    .id
-                    .parse()
-                    .ok()
-                    .filter(|vmid| self.world.guests.contains_key(vmid)),
+                guest: row.id.parse().ok().filter(|vmid| self.world.guests.contains_key(vmid)),
                 starved: false,
                 work: None,
                 undo: None,

@@ -24,15 +24,7 @@ impl Upid {
         let starttime = i64::from_str_radix(next()?, 16).ok()?;
         let (kind, id, who) = (next()?.to_owned(), next()?.to_owned(), next()?.to_owned());
         (next()? == "" && next().is_none()).then_some(())?;
-        Some(Self {
-            node,
-            pid,
-            pstart,
-            starttime,
-            kind,
-            id,
-            who,
-        })
+        Some(Self { node, pid, pstart, starttime, kind, id, who })
     }
 
     pub(in crate::pve::sim) fn user(&self) -> &str {
@@ -46,19 +38,8 @@ impl Upid {
 
 impl fmt::Display for Upid {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            node,
-            pid,
-            pstart,
-            starttime,
-            kind,
-            id,
-            who,
-        } = self;
-        write!(
-            formatter,
-            "UPID:{node}:{pid:08X}:{pstart:08X}:{starttime:08X}:{kind}:{id}:{who}:"
-        )
+        let Self { node, pid, pstart, starttime, kind, id, who } = self;
+        write!(formatter, "UPID:{node}:{pid:08X}:{pstart:08X}:{starttime:08X}:{kind}:{id}:{who}:")
     }
 }
 
@@ -80,17 +61,13 @@ mod tests {
 
     #[test]
     fn user_and_token_are_apart() {
-        let upid =
-            Upid::parse("UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:100:a@pve!b:").unwrap();
+        let upid = Upid::parse("UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:100:a@pve!b:").unwrap();
         assert_eq!((upid.user(), upid.token()), ("a@pve", Some("b")));
     }
 
     #[test]
     fn garbage_is_no_upid() {
         assert_eq!(Upid::parse("UPID:pve1:zz:0:0:a:b:c:"), None);
-        assert_eq!(
-            Upid::parse("UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:100:root@pam"),
-            None
-        );
+        assert_eq!(Upid::parse("UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:100:root@pam"), None);
     }
 }

@@ -23,20 +23,14 @@ pub(in crate::pve::sim) fn read_parameters(request: &Request) -> Result<Paramete
     }
     if request.method == Method::DELETE || request.method == Method::GET {
         let reason = format!("Unexpected content for method '{}'", request.method);
-        return Err(BodyError {
-            status: 501,
-            reason,
-        });
+        return Err(BodyError { status: 501, reason });
     }
     let content_type = content_type(request);
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     match kind {
         "application/json" => parameters.merge(json(&request.body)?),
         "" | "application/x-www-form-urlencoded" if request.body.len() > LARGEST_FORM => {
-            return Err(BodyError {
-                status: 501,
-                reason: "for data too large".to_owned(),
-            });
+            return Err(BodyError { status: 501, reason: "for data too large".to_owned() });
         }
         "" | "application/x-www-form-urlencoded" => {
             parameters.merge(form(&String::from_utf8_lossy(&request.body)))
@@ -44,20 +38,14 @@ pub(in crate::pve::sim) fn read_parameters(request: &Request) -> Result<Paramete
         "multipart/form-data" => parameters.merge(multipart_fields(&content_type, &request.body)),
         other => {
             let reason = format!("upload 'Content-Type '{other}' not implemented");
-            return Err(BodyError {
-                status: 506,
-                reason,
-            });
+            return Err(BodyError { status: 506, reason });
         }
     }
     Ok(parameters)
 }
 
 fn content_type(request: &Request) -> String {
-    let value = request
-        .headers
-        .get(http::header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let value = request.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.unwrap_or_default().to_owned()
 }
 
@@ -75,10 +63,7 @@ fn json(body: &[u8]) -> Result<Parameters, BodyError> {
     let value: Value = serde_json::from_str(&text).map_err(|_| broken_json(&text))?;
     let Value::Object(fields) = value else {
         let reason = format!("Not a HASH reference at {DAEMON} line 978.");
-        return Err(BodyError {
-            status: 500,
-            reason,
-        });
+        return Err(BodyError { status: 500, reason });
     };
     let mut parameters = Parameters::default();
     for (name, value) in &fields {
@@ -93,10 +78,7 @@ fn broken_json(text: &str) -> BodyError {
         "malformed JSON string, neither tag, array, object, number, string or atom, at character offset {} (before \"(end of string)\") at {DAEMON} line 934.",
         text.chars().count()
     );
-    BodyError {
-        status: 500,
-        reason,
-    }
+    BodyError { status: 500, reason }
 }
 
 /// The plain fields of an upload; of a file only its name and size become parameters.
@@ -108,19 +90,13 @@ pub(in crate::pve::sim) fn multipart_fields(content_type: &str, body: &[u8]) -> 
     let boundary = boundary.trim().trim_matches('"');
     let text = String::from_utf8_lossy(body);
     for part in text.split(&format!("--{boundary}")) {
-        let Some((head, content)) = part
-            .split_once("\r\n\r\n")
-            .or_else(|| part.split_once("\n\n"))
-        else {
+        let Some((head, content)) = part.split_once("\r\n\r\n").or_else(|| part.split_once("\n\n")) else {
             continue;
         };
         let Some(name) = quoted(head, "name=") else {
             continue;
         };
-        let content = content
-            .strip_suffix("\r\n")
-            .or_else(|| content.strip_suffix('\n'))
-            .unwrap_or(content);
+        let content = content.strip_suffix("\r\n").or_else(|| content.strip_suffix('\n')).unwrap_or(content);
         match quoted(head, "filename=") {
             Some(file) => {
                 parameters.add(name, file.to_owned());
@@ -133,14 +109,8 @@ pub(in crate::pve::sim) fn multipart_fields(content_type: &str, body: &[u8]) -> 
 }
 
 fn quoted<'a>(head: &'a str, marker: &str) -> Option<&'a str> {
-    let position = head
-        .match_indices(marker)
-        .map(|(at, _)| at)
-        .find(|at| !head[..*at].ends_with("file"))?;
-    head[position + marker.len()..]
-        .strip_prefix('"')?
-        .split('"')
-        .next()
+    let position = head.match_indices(marker).map(|(at, _)| at).find(|at| !head[..*at].ends_with("file"))?;
+    head[position + marker.len()..].strip_prefix('"')?.split('"').next()
 }
 
 fn decode_form(text: &str) -> String {
@@ -202,47 +172,28 @@ mod tests {
         let refusal = read_parameters(&request(Method::DELETE, "", "poolid=x")).unwrap_err();
         assert_eq!(
             refusal,
-            BodyError {
-                status: 501,
-                reason: "Unexpected content for method 'DELETE'".into()
-            }
+            BodyError { status: 501, reason: "Unexpected content for method 'DELETE'".into() }
         );
     }
 
     #[test]
     fn unknown_content_types_are_refused() {
-        let refusal =
-            read_parameters(&request(Method::POST, "text/plain", "poolid=x")).unwrap_err();
+        let refusal = read_parameters(&request(Method::POST, "text/plain", "poolid=x")).unwrap_err();
         assert_eq!(refusal.status, 506);
-        assert_eq!(
-            refusal.reason,
-            "upload 'Content-Type 'text/plain' not implemented"
-        );
+        assert_eq!(refusal.reason, "upload 'Content-Type 'text/plain' not implemented");
     }
 
     #[test]
     fn json_lists_keep_their_shape() {
-        let read = read_parameters(&request(
-            Method::POST,
-            "application/json",
-            r#"{"command":["a","b"]}"#,
-        ))
-        .unwrap();
-        assert_eq!(
-            read.get("command"),
-            Some(&Given::List(vec!["a".into(), "b".into()]))
-        );
+        let read =
+            read_parameters(&request(Method::POST, "application/json", r#"{"command":["a","b"]}"#)).unwrap();
+        assert_eq!(read.get("command"), Some(&Given::List(vec!["a".into(), "b".into()])));
     }
 
     #[test]
     fn an_upload_names_its_file() {
         let body = "--X\r\nContent-Disposition: form-data; name=\"content\"\r\n\r\niso\r\n--X\r\nContent-Disposition: form-data; name=\"filename\"; filename=\"up.iso\"\r\n\r\nHELLO\r\n--X--";
-        let read = read_parameters(&request(
-            Method::POST,
-            "multipart/form-data; boundary=X",
-            body,
-        ))
-        .unwrap();
+        let read = read_parameters(&request(Method::POST, "multipart/form-data; boundary=X", body)).unwrap();
         assert_eq!(read.text("content"), Some("iso"));
         assert_eq!(read.text("filename"), Some("up.iso"));
     }

@@ -51,11 +51,7 @@ impl Listener {
         let address = socket.local_addr()?;
         let (signal, told) = watch::channel(Signal::Epoch(0));
         let accepting = tokio::spawn(accept(socket, tls, service, told));
-        Ok(Self {
-            address,
-            signal: Arc::new(signal),
-            accepting,
-        })
+        Ok(Self { address, signal: Arc::new(signal), accepting })
     }
 
     pub(in crate::pve::sim) fn address(&self) -> SocketAddr {
@@ -96,12 +92,7 @@ async fn accept<S: Service>(
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(connection(
-                    stream,
-                    tls.clone(),
-                    Arc::clone(&service),
-                    told.clone(),
-                ));
+                connections.spawn(connection(stream, tls.clone(), Arc::clone(&service), told.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection to the simulated Proxmox")
@@ -133,27 +124,18 @@ async fn connection<S: Service>(
     }
 }
 
-async fn serve<S: Service, I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: I,
-    service: Arc<S>,
-) {
+async fn serve<S: Service, I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: I, service: Arc<S>) {
     let handler = service_fn(move |request: hyper::Request<Incoming>| {
         let service = Arc::clone(&service);
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
-            let request = Request {
-                method: head.method,
-                uri: head.uri,
-                headers: head.headers,
-                body,
-            };
+            let request = Request { method: head.method, uri: head.uri, headers: head.headers, body };
             service.serve(request).await.map(on_the_wire)
         }
     });
-    let served = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), handler)
-        .await;
+    let served =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), handler).await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection to the simulated Proxmox ended early");
     }
@@ -164,8 +146,7 @@ fn on_the_wire(
 ) -> hyper::Response<http_body_util::combinators::BoxBody<Bytes, Infallible>> {
     let body = response.body.clone().unwrap_or_default();
     let mut wire = hyper::Response::new(Full::new(Bytes::from(body)).boxed());
-    *wire.status_mut() =
-        StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *wire.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Ok(reason) = ReasonPhrase::try_from(printable(&response.reason).into_bytes()) {
         wire.extensions_mut().insert(reason);
     }
@@ -174,10 +155,7 @@ fn on_the_wire(
     headers.insert("cache-control", HeaderValue::from_static("max-age=0"));
     headers.insert("pragma", HeaderValue::from_static("no-cache"));
     if response.body.is_some() {
-        headers.insert(
-            "content-type",
-            HeaderValue::from_static(response.content_type),
-        );
+        headers.insert("content-type", HeaderValue::from_static(response.content_type));
     }
     wire
 }

@@ -32,20 +32,10 @@ pub(super) const JSON: &str = "application/json;charset=UTF-8";
 impl Response {
     /// Many refusals consist of a status line and nothing else.
     pub(super) fn bare(status: u16, reason: &str) -> Self {
-        Self {
-            status,
-            reason: reason.to_owned(),
-            body: None,
-            content_type: JSON,
-        }
+        Self { status, reason: reason.to_owned(), body: None, content_type: JSON }
     }
 
     pub(super) fn json(status: u16, reason: &str, body: &serde_json::Value) -> Self {
-        Self {
-            status,
-            reason: reason.to_owned(),
-            body: Some(body.to_string()),
-            content_type: JSON,
-        }
+        Self { status, reason: reason.to_owned(), body: Some(body.to_string()), content_type: JSON }
     }
 }

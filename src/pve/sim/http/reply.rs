@@ -75,10 +75,9 @@ impl Refusal {
             Self::Parameters(_) => (400, "Parameter verification failed.\n".to_owned()),
             Self::Failed(message) => (500, format!("{}\n", message.trim_end_matches('\n'))),
             Self::Bare { status, reason } => (*status, reason.clone()),
-            Self::GuestBusy { vmid } => (
-                500,
-                format!("can't lock file '/var/lock/qemu-server/lock-{vmid}.conf' - got timeout\n"),
-            ),
+            Self::GuestBusy { vmid } => {
+                (500, format!("can't lock file '/var/lock/qemu-server/lock-{vmid}.conf' - got timeout\n"))
+            }
         }
     }
 }
@@ -119,11 +118,7 @@ fn render_refusal(refusal: &Refusal, extjs: bool) -> Response {
         return Response::json(status, &reason, &body);
     }
     body["success"] = 0.into();
-    body["status"] = if status == 400 {
-        "400".into()
-    } else {
-        status.into()
-    };
+    body["status"] = if status == 400 { "400".into() } else { status.into() };
     Response::json(200, "OK", &body)
 }
 
@@ -137,15 +132,9 @@ mod tests {
 
     #[test]
     fn the_reason_is_the_first_line_of_the_message() {
-        let response = render(
-            &refuse("create ha rule failed: 400 Rule 'r3' is invalid.\nresources: two"),
-            None,
-            false,
-        );
-        assert_eq!(
-            response.reason,
-            "create ha rule failed: 400 Rule 'r3' is invalid."
-        );
+        let response =
+            render(&refuse("create ha rule failed: 400 Rule 'r3' is invalid.\nresources: two"), None, false);
+        assert_eq!(response.reason, "create ha rule failed: 400 Rule 'r3' is invalid.");
         assert_eq!(
             body(&response)["message"],
             "create ha rule failed: 400 Rule 'r3' is invalid.\nresources: two\n"

@@ -27,10 +27,7 @@ pub(in crate::pve::sim) struct Certificate {
 
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Certificate")
-            .field("fingerprint", &self.fingerprint)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Certificate").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
     }
 }
 
@@ -39,25 +36,19 @@ impl Certificate {
     pub(in crate::pve::sim) fn generate(host: &str) -> Result<Self, TlsError> {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::default();
-        ca.distinguished_name
-            .push(DnType::CommonName, "Simulated Proxmox CA");
+        ca.distinguished_name.push(DnType::CommonName, "Simulated Proxmox CA");
         ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let ca_certificate = ca.self_signed(&ca_key)?;
         let issuer = Issuer::new(ca, ca_key);
 
         let leaf_key = KeyPair::generate()?;
-        let mut names = vec![
-            "localhost".to_owned(),
-            "127.0.0.1".to_owned(),
-            "::1".to_owned(),
-        ];
+        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
         if !names.iter().any(|name| name == host) {
             names.push(host.to_owned());
         }
         let mut leaf = CertificateParams::new(names)?;
-        leaf.distinguished_name
-            .push(DnType::CommonName, "simulated-proxmox");
+        leaf.distinguished_name.push(DnType::CommonName, "simulated-proxmox");
         let leaf = leaf.signed_by(&leaf_key, &issuer)?;
 
         let fingerprint = fingerprint(leaf.der());
@@ -68,20 +59,12 @@ impl Certificate {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        Ok(Self {
-            ca_pem: ca_certificate.pem(),
-            fingerprint,
-            acceptor: TlsAcceptor::from(Arc::new(config)),
-        })
+        Ok(Self { ca_pem: ca_certificate.pem(), fingerprint, acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
 }
 
 fn fingerprint(der: &[u8]) -> String {
-    Sha256::digest(der)
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect::<Vec<_>>()
-        .join(":")
+    Sha256::digest(der).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
 }
 
 #[cfg(test)]
@@ -92,14 +75,7 @@ mod tests {
     fn a_fingerprint_is_thirty_two_pairs_in_capitals() {
         let certificate = Certificate::generate("127.0.0.1").unwrap();
         assert_eq!(certificate.fingerprint.len(), 32 * 3 - 1);
-        assert_eq!(
-            certificate.fingerprint,
-            certificate.fingerprint.to_uppercase()
-        );
-        assert!(
-            certificate
-                .ca_pem
-                .starts_with("-----BEGIN CERTIFICATE-----")
-        );
+        assert_eq!(certificate.fingerprint, certificate.fingerprint.to_uppercase());
+        assert!(certificate.ca_pem.starts_with("-----BEGIN CERTIFICATE-----"));
     }
 }

@@ -16,9 +16,7 @@ pub(super) const ROUTES: &[Route] = &[
 fn version(call: &mut Call<'_>) -> Answer {
     let cluster = &call.state.world.cluster;
     let release: Vec<&str> = cluster.version.split('.').take(2).collect();
-    data(
-        json!({ "version": cluster.version, "release": release.join("."), "repoid": cluster.repoid }),
-    )
+    data(json!({ "version": cluster.version, "release": release.join("."), "repoid": cluster.repoid }))
 }
 
 fn log_in(call: &mut Call<'_>) -> Answer {
@@ -27,21 +25,13 @@ fn log_in(call: &mut Call<'_>) -> Answer {
         user = format!("{user}@{realm}");
     }
     let password = call.text("password");
-    let known = call
-        .state
-        .world
-        .users
-        .get(&user)
-        .filter(|known| known.enable == 1);
+    let known = call.state.world.users.get(&user).filter(|known| known.enable == 1);
     if known.and_then(|known| known.password.as_deref()) != Some(password) {
         return Err(Refusal::LoginFailed);
     }
     let now = call.state.clock.seconds();
     let (ticket, csrf) = call.state.tickets.issue(&user, now);
-    let caller = Caller {
-        user: user.clone(),
-        token: None,
-    };
+    let caller = Caller { user: user.clone(), token: None };
     let mut answer = json!({
         "username": user,
         "ticket": ticket,
@@ -82,16 +72,8 @@ fn capabilities(rights: Rights<'_>) -> Value {
 }
 
 /// The paths that are always reported, besides those that some rule names.
-const COMMON_PATHS: [&str; 8] = [
-    "/",
-    "/access",
-    "/access/groups",
-    "/nodes",
-    "/pool",
-    "/sdn",
-    "/storage",
-    "/vms",
-];
+const COMMON_PATHS: [&str; 8] =
+    ["/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"];
 
 fn permissions(call: &mut Call<'_>) -> Answer {
     let caller = permissions_of_whom(call)?;
@@ -99,10 +81,7 @@ fn permissions(call: &mut Call<'_>) -> Answer {
     let rights = Rights::new(world, &caller);
     let paths: Vec<&str> = match call.parameters.text("path") {
         Some(path) => vec![path],
-        None => COMMON_PATHS
-            .into_iter()
-            .chain(world.acl.iter().map(|rule| rule.path.as_str()))
-            .collect(),
+        None => COMMON_PATHS.into_iter().chain(world.acl.iter().map(|rule| rule.path.as_str())).collect(),
     };
     let mut answer = Map::new();
     for path in paths {
@@ -123,11 +102,8 @@ fn permissions_of_whom(call: &Call<'_>) -> Result<Caller, Refusal> {
     let Some(asked) = call.parameters.text("userid") else {
         return Ok(call.caller.clone());
     };
-    let (user, token) = asked
-        .split_once('!')
-        .map_or((asked, None), |(user, token)| (user, Some(token)));
-    let own =
-        asked == call.caller.id() || (call.caller.token.is_none() && user == call.caller.user);
+    let (user, token) = asked.split_once('!').map_or((asked, None), |(user, token)| (user, Some(token)));
+    let own = asked == call.caller.id() || (call.caller.token.is_none() && user == call.caller.user);
     if !own {
         call.demand("/access", "Sys.Audit")?;
     }
@@ -138,17 +114,11 @@ fn permissions_of_whom(call: &Call<'_>) -> Result<Caller, Refusal> {
                 .tokens
                 .get(name)
                 .ok_or_else(|| Refusal::Failed(format!("token '{asked}' does not exist")))?;
-            Some(CallerToken {
-                name: name.to_owned(),
-                separated: found.privsep == 1,
-            })
+            Some(CallerToken { name: name.to_owned(), separated: found.privsep == 1 })
         }
         _ => None,
     };
-    Ok(Caller {
-        user: user.to_owned(),
-        token,
-    })
+    Ok(Caller { user: user.to_owned(), token })
 }
 
 #[cfg(test)]
@@ -158,10 +128,7 @@ mod tests {
     #[test]
     fn every_area_of_the_capabilities_knows_root() {
         let world = crate::pve::sim::World::sample();
-        let root = Caller {
-            user: "root@pam".into(),
-            token: None,
-        };
+        let root = Caller { user: "root@pam".into(), token: None };
         let shown = capabilities(Rights::new(&world, &root));
         assert_eq!(shown["vms"]["VM.Config.Disk"], 1);
         assert_eq!(shown["dc"].as_object().unwrap().len(), 5);

@@ -9,11 +9,7 @@ use crate::pve::sim::http::{Answer, Refusal, refuse};
 
 pub(super) const ROUTES: &[Route] = &[
     ("POST", "/nodes/{node}/qemu/{vmid}/agent/ping", ping),
-    (
-        "GET",
-        "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces",
-        interfaces,
-    ),
+    ("GET", "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces", interfaces),
 ];
 
 /// Configured, running, answering: in this order.
@@ -29,11 +25,7 @@ fn demand_agent(call: &Call<'_>) -> Result<(), Refusal> {
     if !guest.is_running() {
         return refuse(format!("VM {} is not running", call.vmid()));
     }
-    if agent_answers(guest) {
-        Ok(())
-    } else {
-        refuse("QEMU guest agent is not running")
-    }
+    if agent_answers(guest) { Ok(()) } else { refuse("QEMU guest agent is not running") }
 }
 
 fn ping(call: &mut Call<'_>) -> Answer {
@@ -49,18 +41,10 @@ fn interfaces(call: &mut Call<'_>) -> Answer {
         "ip-addresses": [{ "ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8 }],
     });
     let guest = call.guest()?;
-    let cards = guest
-        .config
-        .iter()
-        .filter(|(key, _)| key.starts_with("net"))
-        .enumerate();
+    let cards = guest.config.iter().filter(|(key, _)| key.starts_with("net")).enumerate();
     let card = |(position, (_, value)): (usize, (&String, &Value))| {
         let text = value.as_str().unwrap_or_default();
-        let address = text
-            .split([',', '='])
-            .nth(1)
-            .unwrap_or_default()
-            .to_lowercase();
+        let address = text.split([',', '=']).nth(1).unwrap_or_default().to_lowercase();
         json!({ "name": format!("eth{position}"), "hardware-address": address })
     };
     let rows: Vec<Value> = std::iter::once(loopback).chain(cards.map(card)).collect();

@@ -7,10 +7,8 @@ use crate::pve::sim::engine::{Call, Run, State};
 use crate::pve::sim::http::{Answer, Refusal, refuse};
 use crate::pve::sim::world::{Config, Guest, GuestType, Volume};
 
-pub(super) const ROUTES: &[Route] = &[
-    ("POST", "/nodes/{node}/qemu/{vmid}/clone", clone),
-    ("POST", "/nodes/{node}/lxc/{vmid}/clone", clone),
-];
+pub(super) const ROUTES: &[Route] =
+    &[("POST", "/nodes/{node}/qemu/{vmid}/clone", clone), ("POST", "/nodes/{node}/lxc/{vmid}/clone", clone)];
 
 #[derive(Debug)]
 struct Order {
@@ -32,27 +30,18 @@ fn clone(call: &mut Call<'_>) -> Answer {
     if let Some(taken) = call.state.world.guests.get(&target) {
         return refuse(match kind {
             GuestType::Qemu => format!("unable to create VM {target}: config file already exists"),
-            GuestType::Lxc => format!(
-                "{} {target} already exists on node '{}'",
-                taken.kind.short(),
-                taken.node
-            ),
+            GuestType::Lxc => {
+                format!("{} {target} already exists on node '{}'", taken.kind.short(), taken.node)
+            }
         });
     }
     call.demand_free_guest()?;
     guest.demand_unlocked().map_err(Refusal::Failed)?;
-    let full = call
-        .parameters
-        .text("full")
-        .map_or(!guest.is_template(), |full| full == "1");
+    let full = call.parameters.text("full").map_or(!guest.is_template(), |full| full == "1");
     demand_clonable(call, guest, full)?;
     let config = clone_config(call, guest, target)?;
     call.state.demand_quorum()?;
-    let target_node = call
-        .parameters
-        .text("target")
-        .unwrap_or(call.node())
-        .to_owned();
+    let target_node = call.parameters.text("target").unwrap_or(call.node()).to_owned();
     let order = Order {
         source_node: call.node().to_owned(),
         target_node: target_node.clone(),
@@ -64,11 +53,7 @@ fn clone(call: &mut Call<'_>) -> Answer {
         config,
     };
     reserve(call, &target_node, target);
-    let task = if kind == GuestType::Qemu {
-        "qmclone"
-    } else {
-        "vzclone"
-    };
+    let task = if kind == GuestType::Qemu { "qmclone" } else { "vzclone" };
     let undo_node = target_node.clone();
     let new = call.guest_task(task, move |run| {
         copy(run, order).inspect_err(|_| super::create::abandon(run.state, &target_node, target))
@@ -79,9 +64,9 @@ fn clone(call: &mut Call<'_>) -> Answer {
 fn source_guest<'a>(call: &'a Call<'_>) -> Result<&'a Guest, Refusal> {
     let (node, vmid) = (call.node(), call.vmid());
     call.guest().map_err(|refusal| match call.guest_type() {
-        GuestType::Qemu => Refusal::Failed(format!(
-            "unable to find configuration file for VM {vmid} on node '{node}'"
-        )),
+        GuestType::Qemu => {
+            Refusal::Failed(format!("unable to find configuration file for VM {vmid} on node '{node}'"))
+        }
         GuestType::Lxc => refusal,
     })
 }
@@ -93,16 +78,11 @@ fn demand_clonable(call: &Call<'_>, guest: &Guest, full: bool) -> Result<(), Ref
     }
     if !full && !guest.is_template() && name.is_none() {
         let drive = disks::boot_disk(&guest.config).unwrap_or_else(|| "scsi0".to_owned());
-        return refuse(format!(
-            "Linked clone feature is not supported for drive '{drive}'"
-        ));
+        return refuse(format!("Linked clone feature is not supported for drive '{drive}'"));
     }
     if let Some(storage) = call.parameters.text("storage") {
         if !full {
-            return Err(Refusal::parameter(
-                "storage",
-                "option not available for linked clones",
-            ));
+            return Err(Refusal::parameter("storage", "option not available for linked clones"));
         }
         call.demand(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
         disks::available(call.state, call.node(), storage).map_err(Refusal::Failed)?;
@@ -112,24 +92,16 @@ fn demand_clonable(call: &Call<'_>, guest: &Guest, full: bool) -> Result<(), Ref
 
 /// Another node can only take over what lies on shared storage.
 fn demand_reachable_disks(call: &Call<'_>, guest: &Guest) -> Result<(), Refusal> {
-    let Some(target) = call
-        .parameters
-        .text("target")
-        .filter(|target| *target != call.node())
-    else {
+    let Some(target) = call.parameters.text("target").filter(|target| *target != call.node()) else {
         return Ok(());
     };
     if !call.state.world.nodes.contains_key(target) {
         return refuse(format!("no such cluster node '{target}'"));
     }
-    let local = disks::referenced_volumes(&guest.config)
-        .into_iter()
-        .any(|(_, volid)| {
-            let storage = volid
-                .split_once(':')
-                .and_then(|(name, _)| call.state.world.storages.get(name));
-            !storage.is_some_and(crate::pve::sim::world::Storage::is_shared)
-        });
+    let local = disks::referenced_volumes(&guest.config).into_iter().any(|(_, volid)| {
+        let storage = volid.split_once(':').and_then(|(name, _)| call.state.world.storages.get(name));
+        !storage.is_some_and(crate::pve::sim::world::Storage::is_shared)
+    });
     if local {
         return refuse(format!(
             "can't clone {} to node '{target}' (VM uses local storage)",
@@ -140,43 +112,27 @@ fn demand_reachable_disks(call: &Call<'_>, guest: &Guest) -> Result<(), Refusal>
 }
 
 fn clone_config(call: &Call<'_>, guest: &Guest, target: u32) -> Result<Config, Refusal> {
-    let mut config = match call
-        .parameters
-        .text("snapname")
-        .and_then(|name| guest.snapshots.get(name))
-    {
+    let mut config = match call.parameters.text("snapname").and_then(|name| guest.snapshots.get(name)) {
         Some(snapshot) => snapshot.config.clone(),
         None => guest.config.clone(),
     };
     let name = guest.name(call.vmid());
     config.retain(|key, _| {
-        !matches!(key.as_str(), "lock" | "template" | "protection" | "parent")
-            && !disks::is_unused_key(key)
+        !matches!(key.as_str(), "lock" | "template" | "protection" | "parent") && !disks::is_unused_key(key)
     });
     if let Some(description) = call.parameters.text("description") {
         config.insert("description".to_owned(), description.into());
     }
     match guest.kind {
         GuestType::Qemu => {
-            let name = call
-                .parameters
-                .text("name")
-                .map_or_else(|| format!("Copy-of-VM-{name}"), str::to_owned);
+            let name =
+                call.parameters.text("name").map_or_else(|| format!("Copy-of-VM-{name}"), str::to_owned);
             config.insert("name".to_owned(), name.into());
-            config.insert(
-                "smbios1".to_owned(),
-                format!("uuid={}", uuid::Uuid::new_v4()).into(),
-            );
-            config.insert(
-                "vmgenid".to_owned(),
-                uuid::Uuid::new_v4().to_string().into(),
-            );
+            config.insert("smbios1".to_owned(), format!("uuid={}", uuid::Uuid::new_v4()).into());
+            config.insert("vmgenid".to_owned(), uuid::Uuid::new_v4().to_string().into());
         }
         GuestType::Lxc => {
-            let name = call
-                .parameters
-                .text("hostname")
-                .map_or_else(|| format!("CT{target}"), str::to_owned);
+            let name = call.parameters.text("hostname").map_or_else(|| format!("CT{target}"), str::to_owned);
             config.insert("hostname".to_owned(), name.into());
         }
     }
@@ -206,68 +162,31 @@ fn reserve(call: &mut Call<'_>, node: &str, target: u32) {
     if call.guest_type() == GuestType::Qemu {
         config.insert("description".to_owned(), " qmclone temporary file".into());
     }
-    call.state
-        .world
-        .guests
-        .insert(target, Guest::new(call.guest_type(), node, config));
-    if let Some(pool) = call
-        .parameters
-        .text("pool")
-        .and_then(|pool| call.state.world.pools.get_mut(pool))
-    {
+    call.state.world.guests.insert(target, Guest::new(call.guest_type(), node, config));
+    if let Some(pool) = call.parameters.text("pool").and_then(|pool| call.state.world.pools.get_mut(pool)) {
         pool.vms.insert(target);
     }
 }
 
 fn copy(run: &mut Run<'_>, order: Order) -> Result<(), String> {
-    let Order {
-        source_node,
-        target_node,
-        kind,
-        target,
-        full,
-        storage,
-        format,
-        mut config,
-    } = order;
-    let drives: Vec<(String, PropertyString)> = disks::drives(&config)
-        .map(|(key, drive)| (key.to_owned(), drive))
-        .collect();
-    for (key, mut drive) in drives
-        .into_iter()
-        .filter(|(_, drive)| !disks::is_cdrom(drive))
-    {
+    let Order { source_node, target_node, kind, target, full, storage, format, mut config } = order;
+    let drives: Vec<(String, PropertyString)> =
+        disks::drives(&config).map(|(key, drive)| (key.to_owned(), drive)).collect();
+    for (key, mut drive) in drives.into_iter().filter(|(_, drive)| !disks::is_cdrom(drive)) {
         let bytes = disks::drive_bytes(run.state, &source_node, &drive);
         let home = drive.bare.split(':').next().unwrap_or_default().to_owned();
         if full {
             run.say(format!("create full clone of drive {key} ({})", drive.bare));
             let wanted = storage.clone().unwrap_or(home);
-            let suffix = drive
-                .bare
-                .rsplit_once('.')
-                .map(|(_, suffix)| suffix.to_owned());
-            let content = if kind == GuestType::Lxc {
-                "rootdir"
-            } else {
-                "images"
-            };
+            let suffix = drive.bare.rsplit_once('.').map(|(_, suffix)| suffix.to_owned());
+            let content = if kind == GuestType::Lxc { "rootdir" } else { "images" };
             let format = format.clone().or(suffix);
-            let made = disks::allocate(
-                run.state,
-                &target_node,
-                &wanted,
-                target,
-                bytes,
-                format.as_deref(),
-                content,
-            )?;
+            let made =
+                disks::allocate(run.state, &target_node, &wanted, target, bytes, format.as_deref(), content)?;
             run.say(made.log);
             drive.bare = made.volid;
         } else {
-            run.say(format!(
-                "create linked clone of drive {key} ({})",
-                drive.bare
-            ));
+            run.say(format!("create linked clone of drive {key} ({})", drive.bare));
             drive.bare = link(run.state, &target_node, &home, target, &drive.bare, bytes)?;
         }
         drive.set("size", &disks::format_size(bytes));
@@ -288,11 +207,7 @@ fn link(
     bytes: u64,
 ) -> Result<String, String> {
     let ctime = state.clock.seconds();
-    let format = if base.ends_with(".qcow2") {
-        "qcow2"
-    } else {
-        "raw"
-    };
+    let format = if base.ends_with(".qcow2") { "qcow2" } else { "raw" };
     let storage = disks::available(state, node, storage_name)?;
     let name = disks::new_name(storage_name, storage, target, "vm", format);
     let is_file = name.contains('/');

@@ -35,27 +35,15 @@ fn resources(call: &mut Call<'_>) -> Answer {
 }
 
 fn pool_rows(call: &Call<'_>) -> Vec<Value> {
-    let visible = |name: &&String| {
-        call.rights()
-            .has_any(&format!("/pool/{name}"), &["Pool.Audit", "Pool.Allocate"])
-    };
-    let row =
-        |name: &String| json!({ "id": format!("/pool/{name}"), "pool": name, "type": "pool" });
-    call.state
-        .world
-        .pools
-        .keys()
-        .filter(visible)
-        .map(row)
-        .collect()
+    let visible =
+        |name: &&String| call.rights().has_any(&format!("/pool/{name}"), &["Pool.Audit", "Pool.Allocate"]);
+    let row = |name: &String| json!({ "id": format!("/pool/{name}"), "pool": name, "type": "pool" });
+    call.state.world.pools.keys().filter(visible).map(row).collect()
 }
 
 fn guest_rows(call: &Call<'_>) -> Vec<Value> {
     let world = &call.state.world;
-    let visible = world
-        .guests
-        .iter()
-        .filter(|(vmid, _)| call.has(&format!("/vms/{vmid}"), "VM.Audit"));
+    let visible = world.guests.iter().filter(|(vmid, _)| call.has(&format!("/vms/{vmid}"), "VM.Audit"));
     let row = |(vmid, guest): (&u32, &crate::pve::sim::world::Guest)| {
         let mut row = resource_row(call.state, *vmid, guest);
         if let Some((pool, _)) = world.pools.iter().find(|(_, pool)| pool.vms.contains(vmid)) {
@@ -81,19 +69,13 @@ fn node_rows(call: &Call<'_>) -> Vec<Value> {
 fn storage_rows(call: &Call<'_>) -> Vec<Value> {
     let mut rows = Vec::new();
     for (name, storage) in &call.state.world.storages {
-        let visible = call.rights().has_any(
-            &format!("/storage/{name}"),
-            &["Datastore.Audit", "Datastore.AllocateSpace"],
-        );
+        let visible = call
+            .rights()
+            .has_any(&format!("/storage/{name}"), &["Datastore.Audit", "Datastore.AllocateSpace"]);
         if !visible || storage.flag("disable") {
             continue;
         }
-        let nodes = call
-            .state
-            .world
-            .nodes
-            .keys()
-            .filter(|node| disks::is_on_node(storage, node));
+        let nodes = call.state.world.nodes.keys().filter(|node| disks::is_on_node(storage, node));
         rows.extend(nodes.map(|node| storage_row(node, name, storage)));
     }
     rows
@@ -125,11 +107,7 @@ fn status(call: &mut Call<'_>) -> Answer {
     }
     let local = call.state.local_node();
     for (position, (name, node)) in world.nodes.iter().enumerate() {
-        let nodeid = if world.cluster.name.is_some() {
-            position + 1
-        } else {
-            0
-        };
+        let nodeid = if world.cluster.name.is_some() { position + 1 } else { 0 };
         rows.push(json!({
             "id": format!("node/{name}"), "type": "node", "name": name, "nodeid": nodeid, "ip": node.ip,
             "level": "", "local": u8::from(name == local), "online": u8::from(node.online),
@@ -157,10 +135,7 @@ fn next_id(call: &mut Call<'_>) -> Answer {
     let guests = &call.state.world.guests;
     if let Some(vmid) = call.parameters.number::<u32>("vmid") {
         if guests.contains_key(&vmid) {
-            return Err(Refusal::parameter(
-                "vmid",
-                format!("VM {vmid} already exists"),
-            ));
+            return Err(Refusal::parameter("vmid", format!("VM {vmid} already exists")));
         }
         return data(vmid.to_string());
     }

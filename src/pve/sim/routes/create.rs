@@ -10,11 +10,7 @@ pub(super) const ROUTES: &[Route] = &[
     ("POST", "/nodes/{node}/qemu", create),
     ("POST", "/nodes/{node}/lxc", create),
     ("POST", "/nodes/{node}/qemu/{vmid}/template", template_vm),
-    (
-        "POST",
-        "/nodes/{node}/lxc/{vmid}/template",
-        template_container,
-    ),
+    ("POST", "/nodes/{node}/lxc/{vmid}/template", template_container),
 ];
 
 /// The QEMU version that new VMs remember having been made with.
@@ -36,15 +32,7 @@ fn create(call: &mut Call<'_>) -> Answer {
     let (kind, vmid) = (call.guest_type(), call.vmid());
     demand_allocation(call)?;
     let mut given = config_keys(call, kind);
-    demand_keys(
-        call,
-        kind,
-        vmid,
-        given
-            .iter()
-            .copied()
-            .filter(|(key, _)| *key != "unprivileged"),
-    )?;
+    demand_keys(call, kind, vmid, given.iter().copied().filter(|(key, _)| *key != "unprivileged"))?;
     let rootfs = default_rootfs(call, &given);
     if let Some(rootfs) = &rootfs {
         given.push(("rootfs", rootfs));
@@ -66,11 +54,7 @@ fn create(call: &mut Call<'_>) -> Answer {
         template: call.parameters.text("ostemplate").map(str::to_owned),
     };
     reserve(call.state, &order);
-    let task = if kind == GuestType::Qemu {
-        "qmcreate"
-    } else {
-        "vzcreate"
-    };
+    let task = if kind == GuestType::Qemu { "qmcreate" } else { "vzcreate" };
     let node = order.node.clone();
     let new = call.guest_task(task, move |run| {
         let (node, short) = (order.node.clone(), kind.short());
@@ -86,9 +70,7 @@ fn create(call: &mut Call<'_>) -> Answer {
 fn demand_allocation(call: &Call<'_>) -> Result<(), Refusal> {
     if let Some(pool) = call.parameters.text("pool") {
         if !call.state.world.pools.contains_key(pool) {
-            return Err(Refusal::Forbidden(Some(format!(
-                "pool '{pool}' does not exist"
-            ))));
+            return Err(Refusal::Forbidden(Some(format!("pool '{pool}' does not exist"))));
         }
         if call.has(&format!("/pool/{pool}"), "VM.Allocate") {
             return Ok(());
@@ -105,11 +87,7 @@ fn demand_new_id(state: &State, kind: GuestType, vmid: u32) -> Result<(), Refusa
     let Some(guest) = state.world.guests.get(&vmid) else {
         return Ok(());
     };
-    let taken = format!(
-        "{} {vmid} already exists on node '{}'",
-        guest.kind.short(),
-        guest.node
-    );
+    let taken = format!("{} {vmid} already exists on node '{}'", guest.kind.short(), guest.node);
     refuse(match kind {
         GuestType::Qemu => format!("unable to create VM {vmid} - {taken}"),
         GuestType::Lxc => taken,
@@ -121,24 +99,14 @@ fn default_rootfs(call: &Call<'_>, given: &[(&str, &str)]) -> Option<String> {
     if call.guest_type() == GuestType::Qemu || given.iter().any(|(key, _)| *key == "rootfs") {
         return None;
     }
-    Some(format!(
-        "{}:4",
-        call.parameters.text("storage").unwrap_or("local")
-    ))
+    Some(format!("{}:4", call.parameters.text("storage").unwrap_or("local")))
 }
 
 /// The number is taken from the moment at which the request is accepted.
 fn reserve(state: &mut State, order: &Order) {
     let config = Config::from([("lock".to_owned(), "create".into())]);
-    state
-        .world
-        .guests
-        .insert(order.vmid, Guest::new(order.kind, &order.node, config));
-    if let Some(pool) = order
-        .pool
-        .as_ref()
-        .and_then(|pool| state.world.pools.get_mut(pool))
-    {
+    state.world.guests.insert(order.vmid, Guest::new(order.kind, &order.node, config));
+    if let Some(pool) = order.pool.as_ref().and_then(|pool| state.world.pools.get_mut(pool)) {
         pool.vms.insert(order.vmid);
     }
 }
@@ -152,26 +120,9 @@ pub(super) fn abandon(state: &mut State, node: &str, vmid: u32) {
 }
 
 fn build(run: &mut Run<'_>, order: Order) -> Result<(), String> {
-    let Order {
-        node,
-        kind,
-        vmid,
-        mut given,
-        start,
-        ha_managed,
-        template,
-        ..
-    } = order;
-    let drives = NewDrives {
-        node: &node,
-        kind,
-        vmid,
-    };
-    let keys: Vec<String> = given
-        .keys()
-        .filter(|key| disks::is_drive_key(key))
-        .cloned()
-        .collect();
+    let Order { node, kind, vmid, mut given, start, ha_managed, template, .. } = order;
+    let drives = NewDrives { node: &node, kind, vmid };
+    let keys: Vec<String> = given.keys().filter(|key| disks::is_drive_key(key)).cloned().collect();
     let mut made = Vec::new();
     for key in keys {
         let text = given[&key].as_str().unwrap_or_default().to_owned();
@@ -184,27 +135,16 @@ fn build(run: &mut Run<'_>, order: Order) -> Result<(), String> {
     if let Some(template) = &template {
         unpack(run, &node, template)?;
     }
-    complete(
-        &mut given,
-        kind,
-        vmid,
-        template.as_deref(),
-        run.state.clock.seconds(),
-    );
+    complete(&mut given, kind, vmid, template.as_deref(), run.state.clock.seconds());
     let guest = run.state.guest_mut(&node, kind, vmid)?;
     *guest = Guest::new(kind, &node, given);
     if start {
         run.say("Execute autostart");
         let now = run.state.clock.seconds();
-        run.state
-            .guest_mut(&node, kind, vmid)?
-            .set_power(Power::Running, now);
+        run.state.guest_mut(&node, kind, vmid)?.set_power(Power::Running, now);
     }
     if ha_managed {
-        run.state.world.ha.insert(
-            format!("{}:{vmid}", kind.ha_prefix()),
-            HaResource::default(),
-        );
+        run.state.world.ha.insert(format!("{}:{vmid}", kind.ha_prefix()), HaResource::default());
     }
     Ok(())
 }
@@ -229,18 +169,11 @@ fn complete(config: &mut Config, kind: GuestType, vmid: u32, template: Option<&s
     };
     match kind {
         GuestType::Qemu => {
-            default(
-                "meta",
-                format!("creation-qemu={QEMU_VERSION},ctime={now}").into(),
-            );
+            default("meta", format!("creation-qemu={QEMU_VERSION},ctime={now}").into());
             default("smbios1", format!("uuid={}", uuid::Uuid::new_v4()).into());
             default("vmgenid", uuid::Uuid::new_v4().to_string().into());
             let order = disks::drive_order(config).join(";");
-            let boot = if order.is_empty() {
-                " ".to_owned()
-            } else {
-                format!("order={order}")
-            };
+            let boot = if order.is_empty() { " ".to_owned() } else { format!("order={order}") };
             config.entry("boot".to_owned()).or_insert(boot.into());
         }
         GuestType::Lxc => {
@@ -267,10 +200,7 @@ fn system_of(template: &str) -> &'static str {
         "opensuse",
         "ubuntu",
     ];
-    known
-        .into_iter()
-        .find(|system| template.contains(system))
-        .unwrap_or("unmanaged")
+    known.into_iter().find(|system| template.contains(system)).unwrap_or("unmanaged")
 }
 
 fn demand_convertible(call: &Call<'_>) -> Result<(), Refusal> {
@@ -279,17 +209,13 @@ fn demand_convertible(call: &Call<'_>) -> Result<(), Refusal> {
     guest.demand_unlocked().map_err(Refusal::Failed)?;
     let short = guest.kind.short();
     if !guest.snapshots.is_empty() {
-        return refuse(format!(
-            "unable to create template, because {short} contains snapshots"
-        ));
+        return refuse(format!("unable to create template, because {short} contains snapshots"));
     }
     if guest.is_template() {
         return refuse("you can't convert a template to a template");
     }
     if guest.is_running() {
-        return refuse(format!(
-            "you can't convert a {short} to template if {short} is running"
-        ));
+        return refuse(format!("you can't convert a {short} to template if {short} is running"));
     }
     Ok(())
 }
@@ -297,9 +223,7 @@ fn demand_convertible(call: &Call<'_>) -> Result<(), Refusal> {
 fn conversion(call: &Call<'_>, task: &'static str) -> NewTask {
     let (node, kind, vmid) = (call.node().to_owned(), call.guest_type(), call.vmid());
     call.guest_task(task, move |run| {
-        for (key, volid) in
-            disks::referenced_volumes(&run.state.guest(&node, kind, vmid)?.config.clone())
-        {
+        for (key, volid) in disks::referenced_volumes(&run.state.guest(&node, kind, vmid)?.config.clone()) {
             make_base(run.state, &node, kind, vmid, &key, &volid);
         }
         let guest = run.state.guest_mut(&node, kind, vmid)?;
@@ -311,12 +235,7 @@ fn conversion(call: &Call<'_>, task: &'static str) -> NewTask {
 /// Disks of templates are called `base` instead of `vm`.
 fn make_base(state: &mut State, node: &str, kind: GuestType, vmid: u32, key: &str, volid: &str) {
     let base = volid.replacen(&format!("vm-{vmid}-disk"), &format!("base-{vmid}-disk"), 1);
-    for volume in state
-        .world
-        .storages
-        .values_mut()
-        .flat_map(|storage| &mut storage.volumes)
-    {
+    for volume in state.world.storages.values_mut().flat_map(|storage| &mut storage.volumes) {
         if volume.volid == volid {
             volume.volid.clone_from(&base);
         }

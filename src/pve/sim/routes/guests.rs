@@ -13,18 +13,10 @@ use crate::pve::sim::world::{AgentState, Guest, GuestType, Power};
 pub(super) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/qemu", list),
     ("GET", "/nodes/{node}/lxc", list),
-    ("GET", "/nodes/{node}/qemu/{vmid}", |_| {
-        data(index(&VM_ENTRIES))
-    }),
-    ("GET", "/nodes/{node}/lxc/{vmid}", |_| {
-        data(index(&CONTAINER_ENTRIES))
-    }),
-    ("GET", "/nodes/{node}/qemu/{vmid}/status", |_| {
-        data(index(&STATUS_ENTRIES))
-    }),
-    ("GET", "/nodes/{node}/lxc/{vmid}/status", |_| {
-        data(index(&STATUS_ENTRIES))
-    }),
+    ("GET", "/nodes/{node}/qemu/{vmid}", |_| data(index(&VM_ENTRIES))),
+    ("GET", "/nodes/{node}/lxc/{vmid}", |_| data(index(&CONTAINER_ENTRIES))),
+    ("GET", "/nodes/{node}/qemu/{vmid}/status", |_| data(index(&STATUS_ENTRIES))),
+    ("GET", "/nodes/{node}/lxc/{vmid}/status", |_| data(index(&STATUS_ENTRIES))),
     ("GET", "/nodes/{node}/qemu/{vmid}/status/current", current),
     ("GET", "/nodes/{node}/lxc/{vmid}/status/current", current),
     ("GET", "/nodes/{node}/lxc/{vmid}/interfaces", interfaces),
@@ -89,14 +81,7 @@ fn list(call: &mut Call<'_>) -> Answer {
         }
         row
     };
-    let rows: Vec<Value> = call
-        .state
-        .world
-        .guests
-        .iter()
-        .filter(visible)
-        .map(row)
-        .collect();
+    let rows: Vec<Value> = call.state.world.guests.iter().filter(visible).map(row).collect();
     data(rows)
 }
 
@@ -109,9 +94,7 @@ pub(super) fn extend(row: &mut Value, more: Value) {
 pub(super) fn cpus(guest: &Guest) -> u64 {
     let sockets = guest.number("sockets").unwrap_or(1);
     match guest.kind {
-        GuestType::Qemu => guest
-            .number("vcpus")
-            .unwrap_or(sockets * guest.number("cores").unwrap_or(1)),
+        GuestType::Qemu => guest.number("vcpus").unwrap_or(sockets * guest.number("cores").unwrap_or(1)),
         GuestType::Lxc => guest.number("cores").unwrap_or(1),
     }
 }
@@ -127,17 +110,11 @@ pub(super) fn max_disk(guest: &Guest) -> u64 {
         GuestType::Qemu => disks::boot_disk(&guest.config),
     };
     let drive = key.and_then(|key| guest.text(&key).map(PropertyString::parse));
-    drive
-        .and_then(|drive| disks::parse_size(drive.get("size")?))
-        .unwrap_or_default()
+    drive.and_then(|drive| disks::parse_size(drive.get("size")?)).unwrap_or_default()
 }
 
 pub(super) fn power_name(power: Power) -> &'static str {
-    if power == Power::Stopped {
-        "stopped"
-    } else {
-        "running"
-    }
+    if power == Power::Stopped { "stopped" } else { "running" }
 }
 
 fn qmp_status(guest: &Guest) -> &'static str {
@@ -206,10 +183,7 @@ fn current(call: &mut Call<'_>) -> Answer {
     row["ha"] = super::ha::state_of_guest(call.state, guest.kind, vmid);
     if guest.kind == GuestType::Qemu {
         row["qmpstatus"] = qmp_status(guest).into();
-        if guest
-            .text("agent")
-            .is_some_and(|agent| agent.starts_with('1') || agent.contains("enabled=1"))
-        {
+        if guest.text("agent").is_some_and(|agent| agent.starts_with('1') || agent.contains("enabled=1")) {
             row["agent"] = 1.into();
         }
         if guest.is_running() {
@@ -222,22 +196,11 @@ fn current(call: &mut Call<'_>) -> Answer {
 /// What QEMU itself reports; its truth values are real ones.
 fn running_machine(vmid: u32, guest: &Guest) -> Value {
     let memory = max_memory(guest);
-    let cards = guest
-        .config
-        .keys()
-        .filter_map(|key| key.strip_prefix("net"));
-    let nics: Map<String, Value> = cards
-        .map(|card| {
-            (
-                format!("tap{vmid}i{card}"),
-                json!({ "netin": 0, "netout": 0 }),
-            )
-        })
-        .collect();
+    let cards = guest.config.keys().filter_map(|key| key.strip_prefix("net"));
+    let nics: Map<String, Value> =
+        cards.map(|card| (format!("tap{vmid}i{card}"), json!({ "netin": 0, "netout": 0 }))).collect();
     let drives = disks::drives(&guest.config);
-    let blocks: Map<String, Value> = drives
-        .map(|(key, _)| (key.to_owned(), block_statistics()))
-        .collect();
+    let blocks: Map<String, Value> = drives.map(|(key, _)| (key.to_owned(), block_statistics())).collect();
     let mut row = json!({
         "balloon": memory,
         "ballooninfo": { "actual": memory, "max_mem": memory },
@@ -259,7 +222,8 @@ fn running_machine(vmid: u32, guest: &Guest) -> Value {
 }
 
 fn block_statistics() -> Value {
-    let mut row = json!({ "account_failed": true, "account_invalid": true, "idle_time_ns": 0, "timed_stats": [] });
+    let mut row =
+        json!({ "account_failed": true, "account_invalid": true, "idle_time_ns": 0, "timed_stats": [] });
     for what in ["flush", "rd", "wr", "unmap", "zone_append"] {
         row[format!("failed_{what}_operations")] = 0.into();
         row[format!("invalid_{what}_operations")] = 0.into();
@@ -283,16 +247,8 @@ pub(super) fn resource_row(state: &State, vmid: u32, guest: &Guest) -> Value {
     let kind = guest.kind.name();
     let mut row = json!({ "id": format!("{kind}/{vmid}"), "type": kind, "vmid": vmid, "node": guest.node, "status": "unknown" });
     if !recent(guest.observed.created) {
-        let status = guest
-            .observed
-            .before
-            .filter(|_| recent(guest.observed.changed))
-            .unwrap_or(guest.status);
-        let uptime = if status == Power::Stopped {
-            0
-        } else {
-            guest.uptime_at(state.clock.seconds())
-        };
+        let status = guest.observed.before.filter(|_| recent(guest.observed.changed)).unwrap_or(guest.status);
+        let uptime = if status == Power::Stopped { 0 } else { guest.uptime_at(state.clock.seconds()) };
         let seen = json!({
             "name": guest.name(vmid), "status": power_name(status), "uptime": uptime,
             "template": u8::from(guest.is_template()),
@@ -330,13 +286,8 @@ fn interfaces(call: &mut Call<'_>) -> Answer {
             .and_then(|net| net.get("hwaddr").map(str::to_lowercase));
         json!({ "name": format!("eth{position}"), "hwaddr": hardware, "hardware-address": hardware, "ip-addresses": [] })
     };
-    let rows: Vec<Value> = guest
-        .config
-        .iter()
-        .filter(|(key, _)| key.starts_with("net"))
-        .enumerate()
-        .map(card)
-        .collect();
+    let rows: Vec<Value> =
+        guest.config.iter().filter(|(key, _)| key.starts_with("net")).enumerate().map(card).collect();
     data(rows)
 }
 

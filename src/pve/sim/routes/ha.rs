@@ -15,9 +15,7 @@ pub(super) const ROUTES: &[Route] = &[
     ("POST", "/cluster/ha/resources/{sid}/migrate", ask_to_move),
     ("POST", "/cluster/ha/resources/{sid}/relocate", ask_to_move),
     ("GET", "/cluster/ha/status/current", status),
-    ("GET", "/cluster/ha/groups", |_| {
-        refuse("cannot index groups: ha groups have been migrated to rules")
-    }),
+    ("GET", "/cluster/ha/groups", |_| refuse("cannot index groups: ha groups have been migrated to rules")),
 ];
 
 /// A bare number means the guest of that number, whatever its type.
@@ -26,12 +24,7 @@ fn full_sid(call: &Call<'_>) -> String {
     let Ok(vmid) = sid.parse::<u32>() else {
         return sid.to_owned();
     };
-    let kind = call
-        .state
-        .world
-        .guests
-        .get(&vmid)
-        .map_or(GuestType::Qemu, |guest| guest.kind);
+    let kind = call.state.world.guests.get(&vmid).map_or(GuestType::Qemu, |guest| guest.kind);
     format!("{}:{vmid}", kind.ha_prefix())
 }
 
@@ -40,36 +33,23 @@ fn guest_of(sid: &str) -> Option<u32> {
 }
 
 fn digest(state: &State) -> String {
-    let text: String = state
-        .world
-        .ha
-        .iter()
-        .map(|(sid, resource)| format!("{sid} {:?}\n", resource.config))
-        .collect();
+    let text: String =
+        state.world.ha.iter().map(|(sid, resource)| format!("{sid} {:?}\n", resource.config)).collect();
     sha1_hex(&text)
 }
 
 fn shown(call: &Call<'_>, sid: &str, resource: &HaResource) -> Value {
     let mut row: Map<String, Value> = resource.config.clone().into_iter().collect();
     row.insert("sid".to_owned(), sid.into());
-    row.insert(
-        "type".to_owned(),
-        sid.split(':').next().unwrap_or_default().into(),
-    );
+    row.insert("type".to_owned(), sid.split(':').next().unwrap_or_default().into());
     row.insert("digest".to_owned(), digest(call.state).into());
     Value::Object(row)
 }
 
 fn list(call: &mut Call<'_>) -> Answer {
-    let wanted = |sid: &str| {
-        call.parameters
-            .text("type")
-            .is_none_or(|kind| sid.starts_with(kind))
-    };
+    let wanted = |sid: &str| call.parameters.text("type").is_none_or(|kind| sid.starts_with(kind));
     let resources = call.state.world.ha.iter().filter(|(sid, _)| wanted(sid));
-    let rows: Vec<Value> = resources
-        .map(|(sid, resource)| shown(call, sid, resource))
-        .collect();
+    let rows: Vec<Value> = resources.map(|(sid, resource)| shown(call, sid, resource)).collect();
     data(rows)
 }
 
@@ -82,16 +62,11 @@ fn read(call: &mut Call<'_>) -> Answer {
 }
 
 fn settings(call: &Call<'_>) -> impl Iterator<Item = (String, Value)> {
-    let keys = call
-        .parameters
-        .texts()
-        .filter(|(key, _)| !matches!(*key, "sid" | "type" | "digest" | "delete"));
+    let keys =
+        call.parameters.texts().filter(|(key, _)| !matches!(*key, "sid" | "type" | "digest" | "delete"));
     keys.map(|(key, text)| {
         let property = call.operation.parameter(key);
-        (
-            key.to_owned(),
-            crate::pve::sim::contract::config_value(property, text),
-        )
+        (key.to_owned(), crate::pve::sim::contract::config_value(property, text))
     })
 }
 
@@ -104,22 +79,12 @@ fn create(call: &mut Call<'_>) -> Answer {
     }
     call.state.demand_quorum()?;
     if call.state.world.ha.contains_key(&sid) {
-        return refuse(format!(
-            "create resource failed: resource ID '{sid}' already defined"
-        ));
+        return refuse(format!("create resource failed: resource ID '{sid}' already defined"));
     }
     let mut config: crate::pve::sim::world::Config = settings(call).collect();
-    config
-        .entry("state".to_owned())
-        .or_insert_with(|| "started".into());
+    config.entry("state".to_owned()).or_insert_with(|| "started".into());
     let state = config["state"].as_str().unwrap_or_default().to_owned();
-    call.state.world.ha.insert(
-        sid.clone(),
-        HaResource {
-            config,
-            crm_state: Some("queued".to_owned()),
-        },
-    );
+    call.state.world.ha.insert(sid.clone(), HaResource { config, crm_state: Some("queued".to_owned()) });
     follow(call.state, &sid, &state);
     nothing()
 }
@@ -133,11 +98,7 @@ fn update(call: &mut Call<'_>) -> Answer {
     };
     resource.config.retain(|key, _| !removed.contains(key));
     resource.config.extend(changes);
-    let state = resource
-        .config
-        .get("state")
-        .and_then(Value::as_str)
-        .map(str::to_owned);
+    let state = resource.config.get("state").and_then(Value::as_str).map(str::to_owned);
     follow(call.state, &sid, state.as_deref().unwrap_or("started"));
     nothing()
 }
@@ -154,18 +115,10 @@ fn delete(call: &mut Call<'_>) -> Answer {
 fn ask_to_move(call: &mut Call<'_>) -> Answer {
     let sid = full_sid(call);
     if !call.state.world.ha.contains_key(&sid) {
-        return Err(Refusal::parameter(
-            "sid",
-            format!("'{sid}' is not HA managed"),
-        ));
+        return Err(Refusal::parameter("sid", format!("'{sid}' is not HA managed")));
     }
     let node = call.text("node").to_owned();
-    if call
-        .state
-        .world
-        .nodes
-        .get(&node)
-        .is_some_and(|node| node.online)
+    if call.state.world.nodes.get(&node).is_some_and(|node| node.online)
         && let Some(guest) = guest_of(&sid).and_then(|vmid| call.state.world.guests.get_mut(&vmid))
     {
         guest.node.clone_from(&node);
@@ -199,21 +152,9 @@ fn follow(state: &mut State, sid: &str, wanted: &str) {
 }
 
 pub(super) fn manager_state(state: &State, kind: GuestType, vmid: u32) -> Option<String> {
-    let resource = state
-        .world
-        .ha
-        .get(&format!("{}:{vmid}", kind.ha_prefix()))?;
-    let requested = resource
-        .config
-        .get("state")
-        .and_then(Value::as_str)
-        .unwrap_or("started");
-    Some(
-        resource
-            .crm_state
-            .clone()
-            .unwrap_or_else(|| requested.to_owned()),
-    )
+    let resource = state.world.ha.get(&format!("{}:{vmid}", kind.ha_prefix()))?;
+    let requested = resource.config.get("state").and_then(Value::as_str).unwrap_or("started");
+    Some(resource.crm_state.clone().unwrap_or_else(|| requested.to_owned()))
 }
 
 pub(super) fn state_of_guest(state: &State, kind: GuestType, vmid: u32) -> Value {
@@ -240,18 +181,14 @@ fn status(call: &mut Call<'_>) -> Answer {
     } else {
         ("armed", "armed (CRM watchdog active)")
     };
-    rows.push(json!({ "id": "fencing", "type": "fencing", "node": master, "armed-state": armed, "status": word }));
+    rows.push(
+        json!({ "id": "fencing", "type": "fencing", "node": master, "armed-state": armed, "status": word }),
+    );
     if !state.world.ha.is_empty() {
         let lrm = |name: &String| json!({ "id": format!("lrm:{name}"), "type": "lrm", "node": name, "status": format!("{name} (active, watchdog active, {stamp})"), "timestamp": now.as_second() });
         rows.extend(state.world.nodes.keys().map(lrm));
     }
-    rows.extend(
-        state
-            .world
-            .ha
-            .iter()
-            .filter_map(|(sid, resource)| service_row(state, sid, resource)),
-    );
+    rows.extend(state.world.ha.iter().filter_map(|(sid, resource)| service_row(state, sid, resource)));
     data(rows)
 }
 

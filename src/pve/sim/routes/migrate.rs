@@ -26,26 +26,19 @@ struct Journey {
 
 fn local_disks(state: &State, guest: &Guest) -> Vec<(String, String)> {
     let is_local = |volid: &str| {
-        let storage = volid
-            .split_once(':')
-            .and_then(|(name, _)| state.world.storages.get(name));
+        let storage = volid.split_once(':').and_then(|(name, _)| state.world.storages.get(name));
         !storage.is_some_and(Storage::is_shared)
     };
-    disks::referenced_volumes(&guest.config)
-        .into_iter()
-        .filter(|(_, volid)| is_local(volid))
-        .collect()
+    disks::referenced_volumes(&guest.config).into_iter().filter(|(_, volid)| is_local(volid)).collect()
 }
 
 /// Storages of the guest's disks that a node does not have.
 fn missing_storages(state: &State, guest: &Guest, node: &str) -> Vec<String> {
     let volumes = disks::referenced_volumes(&guest.config);
-    let names = volumes
-        .iter()
-        .filter_map(|(_, volid)| volid.split_once(':').map(|(name, _)| name.to_owned()));
-    let mut missing: Vec<String> = names
-        .filter(|name| disks::available(state, node, name).is_err())
-        .collect();
+    let names =
+        volumes.iter().filter_map(|(_, volid)| volid.split_once(':').map(|(name, _)| name.to_owned()));
+    let mut missing: Vec<String> =
+        names.filter(|name| disks::available(state, node, name).is_err()).collect();
     missing.dedup();
     missing
 }
@@ -61,11 +54,7 @@ fn precheck(call: &mut Call<'_>) -> Answer {
         })
     };
     let local: Vec<Value> = local_disks(state, guest).into_iter().map(disk).collect();
-    let others = state
-        .world
-        .nodes
-        .iter()
-        .filter(|(name, node)| node.online && name.as_str() != call.node());
+    let others = state.world.nodes.iter().filter(|(name, node)| node.online && name.as_str() != call.node());
     let (mut allowed, mut refused) = (Vec::new(), Map::new());
     for (name, _) in others {
         let missing = missing_storages(state, guest, name);
@@ -74,11 +63,8 @@ fn precheck(call: &mut Call<'_>) -> Answer {
             allowed.push(name.clone());
         }
         if asked || !missing.is_empty() {
-            let reason = if missing.is_empty() {
-                json!({})
-            } else {
-                json!({ "unavailable_storages": missing })
-            };
+            let reason =
+                if missing.is_empty() { json!({}) } else { json!({ "unavailable_storages": missing }) };
             refused.insert(name.clone(), reason);
         }
     }
@@ -95,13 +81,7 @@ fn migrate(call: &mut Call<'_>) -> Answer {
     if target == node {
         return Err(Refusal::parameter("target", "target is local node."));
     }
-    let Some(address) = call
-        .state
-        .world
-        .nodes
-        .get(&target)
-        .map(|node| node.ip.clone())
-    else {
+    let Some(address) = call.state.world.nodes.get(&target).map(|node| node.ip.clone()) else {
         return refuse(format!("no such cluster node '{target}'"));
     };
     call.state.demand_quorum()?;
@@ -130,14 +110,8 @@ fn migrate(call: &mut Call<'_>) -> Answer {
             || kind == GuestType::Lxc,
         restarts: call.parameters.flag("restart"),
     };
-    let task = if kind == GuestType::Qemu {
-        "qmigrate"
-    } else {
-        "vzmigrate"
-    };
-    call.guest_mut()?
-        .config
-        .insert("lock".to_owned(), "migrate".into());
+    let task = if kind == GuestType::Qemu { "qmigrate" } else { "vzmigrate" };
+    call.guest_mut()?.config.insert("lock".to_owned(), "migrate".into());
     let new = call.guest_task(task, move |run| {
         let (node, vmid) = (journey.from.clone(), journey.vmid);
         travel(run, journey).inspect_err(|_| unlock(run.state, &node, kind, vmid))
@@ -146,45 +120,29 @@ fn migrate(call: &mut Call<'_>) -> Answer {
 }
 
 fn demand_storages(call: &Call<'_>, guest: &Guest, target: &str) -> Result<(), Refusal> {
-    let mapped = call
-        .parameters
-        .text("targetstorage")
-        .or(call.parameters.text("target-storage"));
+    let mapped = call.parameters.text("targetstorage").or(call.parameters.text("target-storage"));
     match mapped {
         Some("1") | None => match missing_storages(call.state, guest, target).first() {
-            Some(missing) => refuse(format!(
-                "storage '{missing}' is not available on node '{target}'"
-            )),
+            Some(missing) => refuse(format!("storage '{missing}' is not available on node '{target}'")),
             None => Ok(()),
         },
         Some(storage) => {
             let storage = storage.split(':').next_back().unwrap_or(storage);
-            disks::available(call.state, target, storage)
-                .map(|_| ())
-                .map_err(Refusal::Failed)
+            disks::available(call.state, target, storage).map(|_| ()).map_err(Refusal::Failed)
         }
     }
 }
 
 fn hand_to_manager(call: &mut Call<'_>, target: String) -> Answer {
     let (kind, vmid) = (call.guest_type(), call.vmid());
-    let line = format!(
-        "Requesting HA migration for {} {vmid} to node {target}",
-        kind.short()
-    );
-    let new = NewTask::other(
-        call.node(),
-        "hamigrate",
-        vmid.to_string(),
-        &call.caller.id(),
-        move |run| {
-            run.say(line);
-            if let Some(guest) = run.state.world.guests.get_mut(&vmid) {
-                guest.node = target;
-            }
-            Ok(())
-        },
-    );
+    let line = format!("Requesting HA migration for {} {vmid} to node {target}", kind.short());
+    let new = NewTask::other(call.node(), "hamigrate", vmid.to_string(), &call.caller.id(), move |run| {
+        run.say(line);
+        if let Some(guest) = run.state.world.guests.get_mut(&vmid) {
+            guest.node = target;
+        }
+        Ok(())
+    });
     call.fork(new)
 }
 
@@ -195,28 +153,12 @@ fn unlock(state: &mut State, node: &str, kind: GuestType, vmid: u32) {
 }
 
 fn travel(run: &mut Run<'_>, journey: Journey) -> Result<(), String> {
-    let Journey {
-        from,
-        to,
-        address,
-        kind,
-        vmid,
-        with_local_disks,
-        restarts,
-    } = journey;
+    let Journey { from, to, address, kind, vmid, with_local_disks, restarts } = journey;
     let stamp = |run: &Run<'_>| run.state.clock.now().strftime("%F %T").to_string();
     let now = stamp(run);
     let short = kind.short();
-    run.say(format!(
-        "{now} starting migration of {short} {vmid} to node '{to}' ({address})"
-    ));
-    if !run
-        .state
-        .world
-        .nodes
-        .get(&to)
-        .is_some_and(|node| node.online)
-    {
+    run.say(format!("{now} starting migration of {short} {vmid} to node '{to}' ({address})"));
+    if !run.state.world.nodes.get(&to).is_some_and(|node| node.online) {
         run.say(format!("{now} ERROR: migration aborted (duration 00:00:00): Can't connect to destination address using public key"));
         return Err("migration aborted".to_owned());
     }
@@ -233,13 +175,7 @@ fn travel(run: &mut Run<'_>, journey: Journey) -> Result<(), String> {
             return Err("migration aborted".to_owned());
         }
     }
-    for volume in run
-        .state
-        .world
-        .storages
-        .values_mut()
-        .flat_map(|storage| &mut storage.volumes)
-    {
+    for volume in run.state.world.storages.values_mut().flat_map(|storage| &mut storage.volumes) {
         if local.iter().any(|(_, volid)| *volid == volume.volid)
             && volume.node.as_deref() == Some(from.as_str())
         {
@@ -253,8 +189,6 @@ fn travel(run: &mut Run<'_>, journey: Journey) -> Result<(), String> {
     if restarts && guest.is_running() {
         guest.started = seconds;
     }
-    run.say(format!(
-        "{now} migration finished successfully (duration 00:00:01)"
-    ));
+    run.say(format!("{now} migration finished successfully (duration 00:00:01)"));
     Ok(())
 }

@@ -61,19 +61,11 @@ impl Routes {
             vzdump::ROUTES,
             volumes::ROUTES,
         ];
-        Self(
-            files
-                .into_iter()
-                .flatten()
-                .map(|&(method, path, handler)| ((method, path), handler))
-                .collect(),
-        )
+        Self(files.into_iter().flatten().map(|&(method, path, handler)| ((method, path), handler)).collect())
     }
 
     pub(super) fn find(&self, operation: &Operation) -> Option<Handler> {
-        self.0
-            .get(&(operation.method.as_str(), operation.path.as_str()))
-            .copied()
+        self.0.get(&(operation.method.as_str(), operation.path.as_str())).copied()
     }
 }
 
@@ -83,10 +75,7 @@ pub(super) fn index_of_root() -> Value {
 
 /// Directories of the API list their entries like this.
 fn index(entries: &[&str]) -> Value {
-    entries
-        .iter()
-        .map(|entry| json!({ "subdir": entry }))
-        .collect()
+    entries.iter().map(|entry| json!({ "subdir": entry })).collect()
 }
 
 /// Nothing but "done".
@@ -108,9 +97,7 @@ mod tests {
         let contract = Contract::load().unwrap();
         for (method, path) in Routes::all().0.keys() {
             let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-            let found = contract
-                .find(method, &segments)
-                .map(|found| found.operation.path.clone());
+            let found = contract.find(method, &segments).map(|found| found.operation.path.clone());
             assert_eq!(found.as_deref(), Some(*path), "{method} {path}");
         }
     }

@@ -28,8 +28,7 @@ fn list(call: &mut Call<'_>) -> Answer {
 /// What everybody sees of a node, and what its auditors see besides.
 pub(super) fn node_row(state: &State, name: &str, node: &Node, audited: bool) -> Value {
     let status = if node.online { "online" } else { "offline" };
-    let mut row =
-        json!({ "id": format!("node/{name}"), "node": name, "type": "node", "status": status });
+    let mut row = json!({ "id": format!("node/{name}"), "node": name, "type": "node", "status": status });
     if audited && node.online {
         let numbers = json!({
             "cpu": 0.0125,
@@ -53,9 +52,7 @@ fn uptime(state: &State, node: &Node) -> i64 {
 /// Stable for a node's name, so that the list looks alike between runs.
 fn fingerprint(name: &str) -> String {
     let text = sha1_hex(name) + &sha1_hex(&format!("{name}."));
-    let pairs: Vec<&str> = (0..32)
-        .filter_map(|pair| text.get(pair * 2..pair * 2 + 2))
-        .collect();
+    let pairs: Vec<&str> = (0..32).filter_map(|pair| text.get(pair * 2..pair * 2 + 2)).collect();
     pairs.join(":").to_uppercase()
 }
 
@@ -109,7 +106,5 @@ fn time(call: &mut Call<'_>) -> Answer {
 fn version(call: &mut Call<'_>) -> Answer {
     let cluster = &call.state.world.cluster;
     let release: Vec<&str> = cluster.version.split('.').take(2).collect();
-    data(
-        json!({ "version": cluster.version, "release": release.join("."), "repoid": cluster.repoid }),
-    )
+    data(json!({ "version": cluster.version, "release": release.join("."), "repoid": cluster.repoid }))
 }

@@ -31,16 +31,9 @@ fn list(call: &mut Call<'_>) -> Answer {
         row["members"] = members(call, pool);
         return data(vec![row]);
     }
-    let visible = |name: &str| {
-        call.rights()
-            .has_any(&format!("/pool/{name}"), &["Pool.Allocate", "Pool.Audit"])
-    };
-    let pools = call
-        .state
-        .world
-        .pools
-        .iter()
-        .filter(|(name, _)| visible(name));
+    let visible =
+        |name: &str| call.rights().has_any(&format!("/pool/{name}"), &["Pool.Allocate", "Pool.Audit"]);
+    let pools = call.state.world.pools.iter().filter(|(name, _)| visible(name));
     let rows: Vec<Value> = pools.map(|(name, pool)| row(name, pool)).collect();
     data(rows)
 }
@@ -52,11 +45,7 @@ fn read(call: &mut Call<'_>) -> Answer {
     data(row)
 }
 
-fn known<'a>(
-    call: &'a Call<'_>,
-    name: &str,
-    doing: &str,
-) -> Result<(&'a String, &'a Pool), Refusal> {
+fn known<'a>(call: &'a Call<'_>, name: &str, doing: &str) -> Result<(&'a String, &'a Pool), Refusal> {
     let found = call.state.world.pools.get_key_value(name);
     found.ok_or_else(|| Refusal::Failed(format!("{doing}pool '{name}' does not exist")))
 }
@@ -70,11 +59,8 @@ fn members(call: &Call<'_>, pool: &Pool) -> Value {
             .then(|| super::guests::resource_row(state, *vmid, guest))
     });
     let local = state.local_node();
-    let storages = pool
-        .storage
-        .iter()
-        .filter(|_| kind.is_none_or(|kind| kind == "storage"))
-        .filter_map(|name| {
+    let storages =
+        pool.storage.iter().filter(|_| kind.is_none_or(|kind| kind == "storage")).filter_map(|name| {
             let storage = state.world.storages.get(name)?;
             Some(super::cluster::storage_row(local, name, storage))
         });
@@ -83,26 +69,17 @@ fn members(call: &Call<'_>, pool: &Pool) -> Value {
 
 fn create(call: &mut Call<'_>) -> Answer {
     let name = call.text("poolid").to_owned();
-    call.state
-        .demand_file_lock("user_cfg", "create pool failed: ")?;
+    call.state.demand_file_lock("user_cfg", "create pool failed: ")?;
     if call.state.world.pools.contains_key(&name) {
         return refuse(format!("create pool failed: pool '{name}' already exists"));
     }
     if let Some((parent, _)) = name.rsplit_once('/')
         && !call.state.world.pools.contains_key(parent)
     {
-        return refuse(format!(
-            "create pool failed: parent '{parent}' of pool '{name}' does not exist"
-        ));
+        return refuse(format!("create pool failed: parent '{parent}' of pool '{name}' does not exist"));
     }
     let comment = call.parameters.text("comment").map(str::to_owned);
-    call.state.world.pools.insert(
-        name,
-        Pool {
-            comment,
-            ..Pool::default()
-        },
-    );
+    call.state.world.pools.insert(name, Pool { comment, ..Pool::default() });
     nothing()
 }
 
@@ -112,18 +89,9 @@ fn update(call: &mut Call<'_>) -> Answer {
     call.state.demand_file_lock("user_cfg", DOING)?;
     known(call, &name, DOING)?;
     let removes = call.parameters.flag("delete");
-    let vms: Vec<u32> = call
-        .parameters
-        .list("vms")
-        .iter()
-        .filter_map(|vmid| vmid.parse().ok())
-        .collect();
+    let vms: Vec<u32> = call.parameters.list("vms").iter().filter_map(|vmid| vmid.parse().ok()).collect();
     for vmid in vms {
-        if removes {
-            remove_guest(call, &name, vmid)?
-        } else {
-            add_guest(call, &name, vmid)?
-        }
+        if removes { remove_guest(call, &name, vmid)? } else { add_guest(call, &name, vmid)? }
     }
     for storage in call.parameters.list("storage") {
         change_storage(call, &name, storage, removes)?;
@@ -136,19 +104,8 @@ fn update(call: &mut Call<'_>) -> Answer {
 }
 
 fn remove_guest(call: &mut Call<'_>, name: &str, vmid: u32) -> Result<(), Refusal> {
-    let removed = call
-        .state
-        .world
-        .pools
-        .get_mut(name)
-        .is_some_and(|pool| pool.vms.remove(&vmid));
-    if removed {
-        Ok(())
-    } else {
-        refuse(format!(
-            "update pools failed: VM {vmid} is not a pool member"
-        ))
-    }
+    let removed = call.state.world.pools.get_mut(name).is_some_and(|pool| pool.vms.remove(&vmid));
+    if removed { Ok(()) } else { refuse(format!("update pools failed: VM {vmid} is not a pool member")) }
 }
 
 /// A guest is in one pool at most.
@@ -163,9 +120,7 @@ fn add_guest(call: &mut Call<'_>, name: &str, vmid: u32) -> Result<(), Refusal> 
         .map(|(pool, _)| pool.clone());
     match member_of {
         Some(present) if present == name => {
-            return refuse(format!(
-                "update pools failed: VM {vmid} is already a pool member"
-            ));
+            return refuse(format!("update pools failed: VM {vmid} is already a pool member"));
         }
         Some(other) if !moves => {
             return refuse(format!(
@@ -184,29 +139,16 @@ fn add_guest(call: &mut Call<'_>, name: &str, vmid: u32) -> Result<(), Refusal> 
     Ok(())
 }
 
-fn change_storage(
-    call: &mut Call<'_>,
-    name: &str,
-    storage: String,
-    removes: bool,
-) -> Result<(), Refusal> {
+fn change_storage(call: &mut Call<'_>, name: &str, storage: String, removes: bool) -> Result<(), Refusal> {
     let Some(pool) = call.state.world.pools.get_mut(name) else {
         return Ok(());
     };
     if removes {
         let text = format!("update pools failed: Storage '{storage}' is not a pool member");
-        return if pool.storage.remove(&storage) {
-            Ok(())
-        } else {
-            refuse(text)
-        };
+        return if pool.storage.remove(&storage) { Ok(()) } else { refuse(text) };
     }
     let text = format!("update pools failed: Storage '{storage}' is already a pool member");
-    if pool.storage.insert(storage) {
-        Ok(())
-    } else {
-        refuse(text)
-    }
+    if pool.storage.insert(storage) { Ok(()) } else { refuse(text) }
 }
 
 fn delete(call: &mut Call<'_>) -> Answer {
@@ -214,16 +156,8 @@ fn delete(call: &mut Call<'_>) -> Answer {
     const DOING: &str = "delete pool failed: ";
     call.state.demand_file_lock("user_cfg", DOING)?;
     let (_, pool) = known(call, &name, DOING)?;
-    let child = call
-        .state
-        .world
-        .pools
-        .keys()
-        .find(|other| other.starts_with(&format!("{name}/")));
-    let guest = pool
-        .vms
-        .iter()
-        .find(|vmid| call.state.world.guests.contains_key(vmid));
+    let child = call.state.world.pools.keys().find(|other| other.starts_with(&format!("{name}/")));
+    let guest = pool.vms.iter().find(|vmid| call.state.world.guests.contains_key(vmid));
     let holds = match (child, guest, pool.storage.first()) {
         (Some(child), _, _) => Some(format!("pool '{child}'")),
         (_, Some(vmid), _) => Some(format!("VM {vmid}")),
@@ -231,9 +165,7 @@ fn delete(call: &mut Call<'_>) -> Answer {
         _ => None,
     };
     if let Some(holds) = holds {
-        return refuse(format!(
-            "{DOING}pool '{name}' is not empty (contains {holds})"
-        ));
+        return refuse(format!("{DOING}pool '{name}' is not empty (contains {holds})"));
     }
     call.state.world.pools.remove(&name);
     nothing()

@@ -11,22 +11,14 @@ use crate::pve::sim::world::{GuestType, Power};
 pub(super) const ROUTES: &[Route] = &[
     ("POST", "/nodes/{node}/qemu/{vmid}/status/start", start),
     ("POST", "/nodes/{node}/qemu/{vmid}/status/stop", stop),
-    (
-        "POST",
-        "/nodes/{node}/qemu/{vmid}/status/shutdown",
-        shut_down,
-    ),
+    ("POST", "/nodes/{node}/qemu/{vmid}/status/shutdown", shut_down),
     ("POST", "/nodes/{node}/qemu/{vmid}/status/reboot", reboot),
     ("POST", "/nodes/{node}/qemu/{vmid}/status/reset", reset),
     ("POST", "/nodes/{node}/qemu/{vmid}/status/suspend", suspend),
     ("POST", "/nodes/{node}/qemu/{vmid}/status/resume", resume),
     ("POST", "/nodes/{node}/lxc/{vmid}/status/start", start),
     ("POST", "/nodes/{node}/lxc/{vmid}/status/stop", stop),
-    (
-        "POST",
-        "/nodes/{node}/lxc/{vmid}/status/shutdown",
-        shut_down,
-    ),
+    ("POST", "/nodes/{node}/lxc/{vmid}/status/shutdown", shut_down),
     ("POST", "/nodes/{node}/lxc/{vmid}/status/reboot", reboot),
     ("POST", "/nodes/{node}/lxc/{vmid}/status/suspend", suspend),
     ("POST", "/nodes/{node}/lxc/{vmid}/status/resume", resume),
@@ -44,11 +36,7 @@ struct Subject {
 
 impl Subject {
     fn of(call: &Call<'_>) -> Self {
-        Self {
-            node: call.node().to_owned(),
-            kind: call.guest_type(),
-            vmid: call.vmid(),
-        }
+        Self { node: call.node().to_owned(), kind: call.guest_type(), vmid: call.vmid() }
     }
 
     fn set_power(&self, state: &mut State, power: Power) -> Result<(), String> {
@@ -68,49 +56,30 @@ fn is_running(call: &Call<'_>) -> bool {
 
 fn demand_root_for_lock_override(call: &Call<'_>) -> Result<(), Refusal> {
     if call.parameters.flag("skiplock") && !call.caller.is_root() {
-        return Err(Refusal::parameter(
-            "skiplock",
-            "Only root may use this option.",
-        ));
+        return Err(Refusal::parameter("skiplock", "Only root may use this option."));
     }
     Ok(())
 }
 
 /// VMs that are not running are refused at once by most verbs; only starting and stopping are left to the worker.
 fn demand_running(call: &Call<'_>, word: &str) -> Result<(), Refusal> {
-    if is_running(call) {
-        Ok(())
-    } else {
-        refuse(format!("{word} {} not running", call.vmid()))
-    }
+    if is_running(call) { Ok(()) } else { refuse(format!("{word} {} not running", call.vmid())) }
 }
 
 fn demand_not_paused(call: &Call<'_>) -> Result<(), Refusal> {
-    if call
-        .guest()
-        .is_ok_and(|guest| guest.status == Power::Paused)
-    {
+    if call.guest().is_ok_and(|guest| guest.status == Power::Paused) {
         return refuse("VM is paused - cannot shutdown");
     }
     Ok(())
 }
 
 /// For guests in the care of the HA manager, the worker only passes the wish on.
-fn ask_manager(
-    call: &mut Call<'_>,
-    task: &'static str,
-    verb: &str,
-    state: &'static str,
-) -> Option<Answer> {
+fn ask_manager(call: &mut Call<'_>, task: &'static str, verb: &str, state: &'static str) -> Option<Answer> {
     let subject = Subject::of(call);
     if !call.state.is_ha_managed(subject.kind, subject.vmid) {
         return None;
     }
-    let line = format!(
-        "Requesting HA {verb} for {} {}",
-        subject.kind.short(),
-        subject.vmid
-    );
+    let line = format!("Requesting HA {verb} for {} {}", subject.kind.short(), subject.vmid);
     let new = NewTask::other(
         &subject.node.clone(),
         task,
@@ -136,11 +105,7 @@ fn start(call: &mut Call<'_>) -> Answer {
     }
     let subject = Subject::of(call);
     let skip_lock = call.parameters.flag("skiplock");
-    let kind = if subject.kind == GuestType::Qemu {
-        "qmstart"
-    } else {
-        "vzstart"
-    };
+    let kind = if subject.kind == GuestType::Qemu { "qmstart" } else { "vzstart" };
     let new = call.guest_task(kind, move |run| work_start(run, &subject, skip_lock));
     call.fork(new)
 }
@@ -179,18 +144,10 @@ fn begin(state: &mut State, subject: &Subject) -> Result<(), String> {
     let guest = state.guest_mut(&subject.node, subject.kind, subject.vmid)?;
     guest.apply_pending();
     let config = guest.config.clone();
-    let cards = config
-        .iter()
-        .filter(|(key, _)| key.starts_with("net"))
-        .filter_map(|(_, value)| value.as_str());
-    let bridges = state
-        .world
-        .nodes
-        .get(&subject.node)
-        .map(|node| &node.bridges);
-    for bridge in
-        cards.filter_map(|card| PropertyString::parse(card).get("bridge").map(str::to_owned))
-    {
+    let cards =
+        config.iter().filter(|(key, _)| key.starts_with("net")).filter_map(|(_, value)| value.as_str());
+    let bridges = state.world.nodes.get(&subject.node).map(|node| &node.bridges);
+    for bridge in cards.filter_map(|card| PropertyString::parse(card).get("bridge").map(str::to_owned)) {
         if bridges.is_some_and(|known| !known.contains(&bridge)) {
             return Err(format!("bridge '{bridge}' does not exist"));
         }
@@ -216,15 +173,10 @@ fn stop(call: &mut Call<'_>) -> Answer {
     }
     if call.parameters.flag("overrule-shutdown") {
         let vmid = subject.vmid;
-        call.state
-            .interrupt(|task| task.guest == Some(vmid) && task.upid.kind.ends_with("shutdown"));
+        call.state.interrupt(|task| task.guest == Some(vmid) && task.upid.kind.ends_with("shutdown"));
     }
     let skip_lock = call.parameters.flag("skiplock");
-    let kind = if subject.kind == GuestType::Qemu {
-        "qmstop"
-    } else {
-        "vzstop"
-    };
+    let kind = if subject.kind == GuestType::Qemu { "qmstop" } else { "vzstop" };
     let new = call.guest_task(kind, move |run| {
         let guest = run.state.guest(&subject.node, subject.kind, subject.vmid)?;
         if !guest.is_running() {
@@ -250,11 +202,7 @@ fn shut_down(call: &mut Call<'_>) -> Answer {
     }
     let force = call.parameters.flag("forceStop");
     let patience = timeout_if_ignored(call);
-    let kind = if subject.kind == GuestType::Qemu {
-        "qmshutdown"
-    } else {
-        "vzshutdown"
-    };
+    let kind = if subject.kind == GuestType::Qemu { "qmshutdown" } else { "vzshutdown" };
     let new = call.guest_task(kind, move |run| {
         let guest = run.state.guest(&subject.node, subject.kind, subject.vmid)?;
         if !guest.is_running() {
@@ -284,13 +232,8 @@ fn waiting(new: NewTask, patience: Option<Duration>) -> NewTask {
 /// How long a worker waits for a guest that will not listen; nothing for a guest that does.
 fn timeout_if_ignored(call: &Call<'_>) -> Option<Duration> {
     let guest = call.guest().ok()?;
-    let deaf = guest.ignores_shutdown
-        || (guest.kind == GuestType::Qemu && !disks::bootable(&guest.config));
-    let usual = if guest.kind == GuestType::Qemu {
-        180
-    } else {
-        60
-    };
+    let deaf = guest.ignores_shutdown || (guest.kind == GuestType::Qemu && !disks::bootable(&guest.config));
+    let usual = if guest.kind == GuestType::Qemu { 180 } else { 60 };
     let seconds = call.parameters.number("timeout").unwrap_or(usual);
     (deaf && guest.is_running()).then(|| Duration::from_secs(seconds))
 }
@@ -300,15 +243,9 @@ fn reboot(call: &mut Call<'_>) -> Answer {
     demand_not_paused(call)?;
     let subject = Subject::of(call);
     let patience = timeout_if_ignored(call);
-    let kind = if subject.kind == GuestType::Qemu {
-        "qmreboot"
-    } else {
-        "vzreboot"
-    };
+    let kind = if subject.kind == GuestType::Qemu { "qmreboot" } else { "vzreboot" };
     let new = call.guest_task(kind, move |run| {
-        run.state
-            .guest(&subject.node, subject.kind, subject.vmid)?
-            .demand_unlocked()?;
+        run.state.guest(&subject.node, subject.kind, subject.vmid)?.demand_unlocked()?;
         if patience.is_some() {
             return Err(SHUTDOWN_TIMED_OUT.to_owned());
         }
@@ -318,13 +255,9 @@ fn reboot(call: &mut Call<'_>) -> Answer {
         }
         // The event daemon notices that the VM is gone and starts it again in a task of its own.
         let again = subject.clone();
-        let restart = NewTask::guest(
-            &subject.node,
-            "qmstart",
-            subject.vmid,
-            "root@pam",
-            move |run| work_start(run, &again, false),
-        );
+        let restart = NewTask::guest(&subject.node, "qmstart", subject.vmid, "root@pam", move |run| {
+            work_start(run, &again, false)
+        });
         run.state.fork(restart);
         Ok(())
     });
@@ -336,9 +269,7 @@ fn reset(call: &mut Call<'_>) -> Answer {
     demand_running(call, "VM")?;
     let subject = Subject::of(call);
     let new = call.guest_task("qmreset", move |run| {
-        run.state
-            .guest(&subject.node, subject.kind, subject.vmid)?
-            .demand_unlocked()
+        run.state.guest(&subject.node, subject.kind, subject.vmid)?.demand_unlocked()
     });
     call.fork(new)
 }
@@ -357,16 +288,12 @@ fn suspend(call: &mut Call<'_>) -> Answer {
         (GuestType::Qemu, true) => "qmsuspend",
     };
     let new = call.guest_task(kind, move |run| {
-        run.state
-            .guest(&subject.node, subject.kind, subject.vmid)?
-            .demand_unlocked()?;
+        run.state.guest(&subject.node, subject.kind, subject.vmid)?.demand_unlocked()?;
         if !to_disk {
             return subject.set_power(run.state, Power::Paused);
         }
         subject.set_power(run.state, Power::Stopped)?;
-        let guest = run
-            .state
-            .guest_mut(&subject.node, subject.kind, subject.vmid)?;
+        let guest = run.state.guest_mut(&subject.node, subject.kind, subject.vmid)?;
         guest.config.insert("lock".to_owned(), "suspended".into());
         Ok(())
     });
@@ -376,9 +303,7 @@ fn suspend(call: &mut Call<'_>) -> Answer {
 fn resume(call: &mut Call<'_>) -> Answer {
     let subject = Subject::of(call);
     let guest = call.guest();
-    let on_disk = guest
-        .as_ref()
-        .is_ok_and(|guest| guest.text("lock") == Some("suspended"));
+    let on_disk = guest.as_ref().is_ok_and(|guest| guest.text("lock") == Some("suspended"));
     match subject.kind {
         GuestType::Qemu if !on_disk => demand_running(call, "VM")?,
         GuestType::Lxc if guest.is_ok_and(|guest| guest.status == Power::Running) => {
@@ -386,11 +311,7 @@ fn resume(call: &mut Call<'_>) -> Answer {
         }
         _ => {}
     }
-    let kind = if subject.kind == GuestType::Qemu {
-        "qmresume"
-    } else {
-        "vzresume"
-    };
+    let kind = if subject.kind == GuestType::Qemu { "qmresume" } else { "vzresume" };
     let new = call.guest_task(kind, move |run| {
         if on_disk {
             return work_start(run, &subject, false);

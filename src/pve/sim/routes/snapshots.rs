@@ -14,56 +14,16 @@ pub(super) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/lxc/{vmid}/snapshot", list),
     ("POST", "/nodes/{node}/qemu/{vmid}/snapshot", create),
     ("POST", "/nodes/{node}/lxc/{vmid}/snapshot", create),
-    (
-        "GET",
-        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}",
-        |_| data(index(&["rollback", "config"])),
-    ),
-    (
-        "GET",
-        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}",
-        |_| data(index(&["rollback", "config"])),
-    ),
-    (
-        "DELETE",
-        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}",
-        delete,
-    ),
-    (
-        "DELETE",
-        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}",
-        delete,
-    ),
-    (
-        "POST",
-        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback",
-        roll_back,
-    ),
-    (
-        "POST",
-        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/rollback",
-        roll_back,
-    ),
-    (
-        "GET",
-        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config",
-        read,
-    ),
-    (
-        "GET",
-        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config",
-        read,
-    ),
-    (
-        "PUT",
-        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config",
-        describe,
-    ),
-    (
-        "PUT",
-        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config",
-        describe,
-    ),
+    ("GET", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}", |_| data(index(&["rollback", "config"]))),
+    ("GET", "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}", |_| data(index(&["rollback", "config"]))),
+    ("DELETE", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}", delete),
+    ("DELETE", "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}", delete),
+    ("POST", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback", roll_back),
+    ("POST", "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/rollback", roll_back),
+    ("GET", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config", read),
+    ("GET", "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config", read),
+    ("PUT", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config", describe),
+    ("PUT", "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config", describe),
 ];
 
 /// Keys that are no part of what a snapshot keeps.
@@ -71,11 +31,8 @@ const NOT_KEPT: [&str; 4] = ["lock", "template", "digest", "parent"];
 
 fn list(call: &mut Call<'_>) -> Answer {
     let guest = call.guest()?;
-    let mut rows: Vec<Value> = guest
-        .snapshots
-        .iter()
-        .map(|(name, snapshot)| row(guest.kind, name, snapshot))
-        .collect();
+    let mut rows: Vec<Value> =
+        guest.snapshots.iter().map(|(name, snapshot)| row(guest.kind, name, snapshot)).collect();
     let mut current = json!({
         "name": "current",
         "description": "You are here!",
@@ -91,8 +48,7 @@ fn list(call: &mut Call<'_>) -> Answer {
 
 fn row(kind: GuestType, name: &str, snapshot: &Snapshot) -> Value {
     let description = snapshot.description.clone().unwrap_or_default();
-    let mut row =
-        json!({ "name": name, "snaptime": snapshot.snaptime, "description": description });
+    let mut row = json!({ "name": name, "snaptime": snapshot.snaptime, "description": description });
     if kind == GuestType::Qemu {
         row["vmstate"] = u8::from(snapshot.vmstate).into();
     }
@@ -109,23 +65,13 @@ fn missing(name: &str) -> String {
 fn create(call: &mut Call<'_>) -> Answer {
     let (node, kind, vmid) = (call.node().to_owned(), call.guest_type(), call.vmid());
     let name = call.text("snapname").to_owned();
-    let reserved = if kind == GuestType::Qemu {
-        ["current", "pending"]
-    } else {
-        ["current", "vzdump"]
-    };
+    let reserved = if kind == GuestType::Qemu { ["current", "pending"] } else { ["current", "vzdump"] };
     if reserved.contains(&name.as_str()) {
-        return refuse(format!(
-            "unable to use snapshot name '{name}' (reserved name)"
-        ));
+        return refuse(format!("unable to use snapshot name '{name}' (reserved name)"));
     }
     let description = call.parameters.text("description").map(str::to_owned);
     let with_memory = call.parameters.flag("vmstate");
-    let task = if kind == GuestType::Qemu {
-        "qmsnapshot"
-    } else {
-        "vzsnapshot"
-    };
+    let task = if kind == GuestType::Qemu { "qmsnapshot" } else { "vzsnapshot" };
     let new = call.guest_task(task, move |run| {
         let snaptime = run.state.clock.seconds();
         let guest = run.state.guest(&node, kind, vmid)?;
@@ -138,13 +84,7 @@ fn create(call: &mut Call<'_>) -> Answer {
         let guest = run.state.guest_mut(&node, kind, vmid)?;
         let mut config = guest.config.clone();
         config.retain(|key, _| !NOT_KEPT.contains(&key.as_str()) && !disks::is_unused_key(key));
-        let snapshot = Snapshot {
-            description,
-            snaptime,
-            parent: guest.parent.take(),
-            vmstate,
-            config,
-        };
+        let snapshot = Snapshot { description, snaptime, parent: guest.parent.take(), vmstate, config };
         guest.snapshots.insert(name.clone(), snapshot);
         guest.parent = Some(name);
         Ok(())
@@ -154,9 +94,7 @@ fn create(call: &mut Call<'_>) -> Answer {
 
 fn snapshot_lines(guest: &Guest) -> Vec<String> {
     let disks = disks::drives(&guest.config).filter(|(_, drive)| !disks::is_cdrom(drive));
-    disks
-        .map(|(key, drive)| format!("snapshotting '{key}' ({})", drive.bare))
-        .collect()
+    disks.map(|(key, drive)| format!("snapshotting '{key}' ({})", drive.bare)).collect()
 }
 
 fn demand_snapshot_possible(state: &State, guest: &Guest, name: &str) -> Result<(), String> {
@@ -178,11 +116,7 @@ fn delete(call: &mut Call<'_>) -> Answer {
     let (node, kind, vmid) = (call.node().to_owned(), call.guest_type(), call.vmid());
     let name = call.text("snapname").to_owned();
     let force = call.parameters.flag("force");
-    let task = if kind == GuestType::Qemu {
-        "qmdelsnapshot"
-    } else {
-        "vzdelsnapshot"
-    };
+    let task = if kind == GuestType::Qemu { "qmdelsnapshot" } else { "vzdelsnapshot" };
     let new = call.guest_task(task, move |run| {
         let guest = run.state.guest_mut(&node, kind, vmid)?;
         if !guest.snapshots.contains_key(&name) {
@@ -191,16 +125,10 @@ fn delete(call: &mut Call<'_>) -> Answer {
         if !force || guest.text("lock") != Some("snapshot-delete") {
             guest.demand_unlocked()?;
         }
-        let removed = guest
-            .snapshots
-            .remove(&name)
-            .and_then(|snapshot| snapshot.parent);
+        let removed = guest.snapshots.remove(&name).and_then(|snapshot| snapshot.parent);
         // Whatever came after it now comes after what it came after.
-        let parents = guest
-            .snapshots
-            .values_mut()
-            .map(|snapshot| &mut snapshot.parent)
-            .chain([&mut guest.parent]);
+        let parents =
+            guest.snapshots.values_mut().map(|snapshot| &mut snapshot.parent).chain([&mut guest.parent]);
         for parent in parents.filter(|parent| parent.as_deref() == Some(name.as_str())) {
             parent.clone_from(&removed);
         }
@@ -216,19 +144,11 @@ fn roll_back(call: &mut Call<'_>) -> Answer {
     if start {
         call.demand(&format!("/vms/{vmid}"), "VM.PowerMgmt")?;
     }
-    let task = if kind == GuestType::Qemu {
-        "qmrollback"
-    } else {
-        "vzrollback"
-    };
+    let task = if kind == GuestType::Qemu { "qmrollback" } else { "vzrollback" };
     let new = call.guest_task(task, move |run| {
         let now = run.state.clock.seconds();
         let guest = run.state.guest_mut(&node, kind, vmid)?;
-        let snapshot = guest
-            .snapshots
-            .get(&name)
-            .cloned()
-            .ok_or_else(|| missing(&name))?;
+        let snapshot = guest.snapshots.get(&name).cloned().ok_or_else(|| missing(&name))?;
         guest.demand_unlocked()?;
         if guest.is_template() {
             return Err("you can't rollback if it's a template".to_owned());
@@ -247,10 +167,7 @@ fn roll_back(call: &mut Call<'_>) -> Answer {
 }
 
 fn known(snapshots: &BTreeMap<String, Snapshot>, name: &str) -> Result<Snapshot, Refusal> {
-    snapshots
-        .get(name)
-        .cloned()
-        .ok_or_else(|| Refusal::Failed(missing(name)))
+    snapshots.get(name).cloned().ok_or_else(|| Refusal::Failed(missing(name)))
 }
 
 fn read(call: &mut Call<'_>) -> Answer {

@@ -15,15 +15,9 @@ pub(super) const ROUTES: &[Route] = &[
     ("PUT", "/storage/{storage}", update),
     ("DELETE", "/storage/{storage}", delete),
     ("GET", "/nodes/{node}/storage", node_list),
-    ("GET", "/nodes/{node}/storage/{storage}", |_| {
-        data(index(&ENTRIES))
-    }),
+    ("GET", "/nodes/{node}/storage/{storage}", |_| data(index(&ENTRIES))),
     ("GET", "/nodes/{node}/storage/{storage}/status", node_status),
-    (
-        "GET",
-        "/nodes/{node}/storage/{storage}/prunebackups",
-        |_| data(Value::Array(Vec::new())),
-    ),
+    ("GET", "/nodes/{node}/storage/{storage}/prunebackups", |_| data(Value::Array(Vec::new()))),
 ];
 
 const ENTRIES: [&str; 11] = [
@@ -56,11 +50,7 @@ fn required_options(kind: &str) -> &'static [&'static str] {
 }
 
 fn digest(state: &State) -> String {
-    let lines = state
-        .world
-        .storages
-        .iter()
-        .map(|(name, storage)| format!("{name} {:?}\n", storage.config));
+    let lines = state.world.storages.iter().map(|(name, storage)| format!("{name} {:?}\n", storage.config));
     sha1_hex(&lines.collect::<String>())
 }
 
@@ -72,12 +62,8 @@ fn definition(state: &State, name: &str, storage: &Storage) -> Value {
 }
 
 fn may_see(call: &Call<'_>, name: &str) -> bool {
-    let wanted = [
-        "Datastore.Audit",
-        "Datastore.Allocate",
-        "Datastore.AllocateSpace",
-        "Datastore.AllocateTemplate",
-    ];
+    let wanted =
+        ["Datastore.Audit", "Datastore.Allocate", "Datastore.AllocateSpace", "Datastore.AllocateTemplate"];
     call.rights().has_any(&format!("/storage/{name}"), &wanted)
 }
 
@@ -87,9 +73,7 @@ fn list(call: &mut Call<'_>) -> Answer {
         may_see(call, name) && kind.is_none_or(|kind| kind == storage.kind())
     };
     let storages = call.state.world.storages.iter().filter(visible);
-    let rows: Vec<Value> = storages
-        .map(|(name, storage)| definition(call.state, name, storage))
-        .collect();
+    let rows: Vec<Value> = storages.map(|(name, storage)| definition(call.state, name, storage)).collect();
     data(rows)
 }
 
@@ -106,56 +90,29 @@ fn settings(call: &Call<'_>) -> Config {
         .parameters
         .texts()
         .filter(|(key, _)| !matches!(*key, "storage" | "digest" | "delete" | "password"));
-    given
-        .map(|(key, text)| {
-            (
-                key.to_owned(),
-                config_value(call.operation.parameter(key), text),
-            )
-        })
-        .collect()
+    given.map(|(key, text)| (key.to_owned(), config_value(call.operation.parameter(key), text))).collect()
 }
 
 fn create(call: &mut Call<'_>) -> Answer {
     const DOING: &str = "create storage failed: ";
-    let (name, kind) = (
-        call.text("storage").to_owned(),
-        call.text("type").to_owned(),
-    );
+    let (name, kind) = (call.text("storage").to_owned(), call.text("type").to_owned());
     let mut config = settings(call);
-    if let Some(missing) = required_options(&kind)
-        .iter()
-        .find(|option| !config.contains_key(**option))
-    {
+    if let Some(missing) = required_options(&kind).iter().find(|option| !config.contains_key(**option)) {
         return refuse(format!("missing value for required option '{missing}'"));
     }
     call.state.demand_file_lock("storage_cfg", DOING)?;
     if call.state.world.storages.contains_key(&name) {
         return refuse(format!("{DOING}storage ID '{name}' already defined"));
     }
-    config
-        .entry("content".to_owned())
-        .or_insert_with(|| "images,rootdir".into());
+    config.entry("content".to_owned()).or_insert_with(|| "images,rootdir".into());
     let (total, used) = disk_of_node(call.state);
-    call.state.world.storages.insert(
-        name.clone(),
-        Storage {
-            config,
-            total,
-            used,
-            volumes: Vec::new(),
-        },
-    );
+    call.state.world.storages.insert(name.clone(), Storage { config, total, used, volumes: Vec::new() });
     data(json!({ "storage": name, "type": kind }))
 }
 
 /// A folder is as large as the file system of the node it lies on.
 fn disk_of_node(state: &State) -> (u64, u64) {
-    state
-        .world
-        .nodes
-        .get(state.local_node())
-        .map_or((0, 0), |node| (node.disk, node.disk_used))
+    state.world.nodes.get(state.local_node()).map_or((0, 0), |node| (node.disk, node.disk_used))
 }
 
 fn update(call: &mut Call<'_>) -> Answer {
@@ -211,20 +168,12 @@ fn node_list(call: &mut Call<'_>) -> Answer {
     let contents = call.parameters.list("content");
     let only_enabled = call.parameters.flag("enabled");
     let wanted = |(name, storage): &(&String, &Storage)| {
-        let named = call
-            .parameters
-            .text("storage")
-            .is_none_or(|wanted| wanted == name.as_str());
+        let named = call.parameters.text("storage").is_none_or(|wanted| wanted == name.as_str());
         let holds = disks::content_types(storage);
-        let fits = contents.is_empty()
-            || contents
-                .iter()
-                .any(|content| holds.contains(&content.as_str()));
+        let fits = contents.is_empty() || contents.iter().any(|content| holds.contains(&content.as_str()));
         let enabled = !storage.flag("disable") && disks::is_on_node(storage, call.node());
-        let at_target = call
-            .parameters
-            .text("target")
-            .is_none_or(|target| disks::is_on_node(storage, target));
+        let at_target =
+            call.parameters.text("target").is_none_or(|target| disks::is_on_node(storage, target));
         may_see(call, name) && named && fits && at_target && (enabled || !only_enabled)
     };
     let row = |(name, storage): (&String, &Storage)| {
@@ -235,14 +184,7 @@ fn node_list(call: &mut Call<'_>) -> Answer {
         }
         row
     };
-    let rows: Vec<Value> = call
-        .state
-        .world
-        .storages
-        .iter()
-        .filter(wanted)
-        .map(row)
-        .collect();
+    let rows: Vec<Value> = call.state.world.storages.iter().filter(wanted).map(row).collect();
     data(rows)
 }
 

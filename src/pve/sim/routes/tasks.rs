@@ -10,9 +10,7 @@ use crate::pve::sim::http::{Answer, Refusal, Reply};
 pub(super) const ROUTES: &[Route] = &[
     ("GET", "/cluster/tasks", cluster_list),
     ("GET", "/nodes/{node}/tasks", node_list),
-    ("GET", "/nodes/{node}/tasks/{upid}", |_| {
-        data(super::index(&["log", "status"]))
-    }),
+    ("GET", "/nodes/{node}/tasks/{upid}", |_| data(super::index(&["log", "status"]))),
     ("DELETE", "/nodes/{node}/tasks/{upid}", stop),
     ("GET", "/nodes/{node}/tasks/{upid}/status", status),
     ("GET", "/nodes/{node}/tasks/{upid}/log", log),
@@ -41,11 +39,7 @@ fn identity(upid: &Upid) -> Value {
 
 /// A token sees what it started itself; a user also sees what the user's tokens started.
 fn is_own(caller: &Caller, upid: &Upid) -> bool {
-    if caller.token.is_some() {
-        upid.who == caller.id()
-    } else {
-        upid.user() == caller.user
-    }
+    if caller.token.is_some() { upid.who == caller.id() } else { upid.user() == caller.user }
 }
 
 /// Lists may lag behind or lose rows, where a fault says so.
@@ -64,31 +58,19 @@ fn node_list(call: &mut Call<'_>) -> Answer {
     let visible = |task: &&Task| {
         task.upid.node == call.node()
             && (audits || is_own(call.caller, &task.upid))
-            && if task.is_running() {
-                with_active
-            } else {
-                with_archive
-            }
+            && if task.is_running() { with_active } else { with_archive }
             && is_listed(call, task)
             && fits_filters(call, task)
     };
     let mut found: Vec<&Task> = call.state.tasks.iter().filter(visible).collect();
     // Running tasks come first; the archive is read backwards.
     found.sort_by_key(|task| {
-        (
-            task.endtime.is_some(),
-            std::cmp::Reverse((task.endtime, task.upid.starttime, task.upid.pid)),
-        )
+        (task.endtime.is_some(), std::cmp::Reverse((task.endtime, task.upid.starttime, task.upid.pid)))
     });
     let total = found.len();
     let start = call.parameters.number("start").unwrap_or_default();
     let limit = call.parameters.number("limit").unwrap_or(DEFAULT_LIMIT);
-    let rows = found
-        .into_iter()
-        .skip(start)
-        .take(limit)
-        .map(list_row)
-        .collect();
+    let rows = found.into_iter().skip(start).take(limit).map(list_row).collect();
     Ok(Reply::Rows { rows, total })
 }
 
@@ -110,35 +92,20 @@ fn list_row(task: &Task) -> Value {
 fn fits_filters(call: &Call<'_>, task: &Task) -> bool {
     let upid = &task.upid;
     let parameters = call.parameters;
-    let by_type = parameters
-        .text("typefilter")
-        .is_none_or(|wanted| wanted == upid.kind);
-    let by_guest = parameters
-        .text("vmid")
-        .is_none_or(|wanted| wanted == upid.id);
+    let by_type = parameters.text("typefilter").is_none_or(|wanted| wanted == upid.kind);
+    let by_guest = parameters.text("vmid").is_none_or(|wanted| wanted == upid.id);
     // Rows know the user without the token, so a filter with a token finds nothing in the archive.
     let by_user = parameters.text("userfilter").is_none_or(|wanted| {
-        let shown = if task.is_running() {
-            upid.who.as_str()
-        } else {
-            upid.user()
-        };
+        let shown = if task.is_running() { upid.who.as_str() } else { upid.user() };
         shown.contains(wanted)
     });
-    let since = parameters
-        .number::<i64>("since")
-        .is_none_or(|since| upid.starttime >= since);
-    let until = parameters
-        .number::<i64>("until")
-        .is_none_or(|until| upid.starttime <= until);
+    let since = parameters.number::<i64>("since").is_none_or(|since| upid.starttime >= since);
+    let until = parameters.number::<i64>("until").is_none_or(|until| upid.starttime <= until);
     let failed = task.exit.as_deref().is_some_and(|exit| !is_success(exit));
     let by_error = !parameters.flag("errors") || failed;
     let wanted = parameters.list("statusfilter");
-    let by_status = wanted.is_empty()
-        || task
-            .exit
-            .as_deref()
-            .is_some_and(|exit| wanted.iter().any(|w| w == class(exit)));
+    let by_status =
+        wanted.is_empty() || task.exit.as_deref().is_some_and(|exit| wanted.iter().any(|w| w == class(exit)));
     by_type && by_guest && by_user && since && until && by_error && by_status
 }
 
@@ -163,22 +130,14 @@ fn cluster_list(call: &mut Call<'_>) -> Answer {
             && is_listed(call, task)
     };
     let mut found: Vec<&Task> = call.state.tasks.iter().filter(visible).collect();
-    found.sort_by_key(|task| {
-        std::cmp::Reverse((task.endtime.is_none(), task.upid.starttime, task.upid.pid))
-    });
-    let rows: Vec<Value> = found
-        .into_iter()
-        .take(CLUSTER_KEEPS)
-        .map(cluster_row)
-        .collect();
+    found.sort_by_key(|task| std::cmp::Reverse((task.endtime.is_none(), task.upid.starttime, task.upid.pid)));
+    let rows: Vec<Value> = found.into_iter().take(CLUSTER_KEEPS).map(cluster_row).collect();
     data(rows)
 }
 
 fn cluster_row(task: &Task) -> Value {
     let mut row = identity(&task.upid);
-    if let (Some(fields), Some(exit), Some(endtime)) =
-        (row.as_object_mut(), &task.exit, task.endtime)
-    {
+    if let (Some(fields), Some(exit), Some(endtime)) = (row.as_object_mut(), &task.exit, task.endtime) {
         fields.remove("pid");
         fields.remove("pstart");
         fields.insert("saved".to_owned(), "1".into());
@@ -197,13 +156,9 @@ fn no_such_task() -> Refusal {
 /// A task is known on its own node only. Others' tasks are for auditors of the node.
 fn parse<'a>(call: &'a Call<'_>) -> Result<(Upid, Option<&'a Task>), Refusal> {
     let text = call.text("upid");
-    let upid = Upid::parse(text)
-        .ok_or_else(|| Refusal::Failed(format!("unable to parse worker upid '{text}'")))?;
-    let found = call
-        .state
-        .tasks
-        .iter()
-        .find(|task| task.upid == upid && upid.node == call.node());
+    let upid =
+        Upid::parse(text).ok_or_else(|| Refusal::Failed(format!("unable to parse worker upid '{text}'")))?;
+    let found = call.state.tasks.iter().find(|task| task.upid == upid && upid.node == call.node());
     Ok((upid, found))
 }
 
@@ -243,13 +198,8 @@ fn log(call: &mut Call<'_>) -> Answer {
         limit => limit,
     };
     let numbered = lines.iter().enumerate().skip(start).take(limit);
-    let rows = numbered
-        .map(|(position, line)| json!({ "n": position + 1, "t": line }))
-        .collect();
-    Ok(Reply::Rows {
-        rows,
-        total: lines.len(),
-    })
+    let rows = numbered.map(|(position, line)| json!({ "n": position + 1, "t": line })).collect();
+    Ok(Reply::Rows { rows, total: lines.len() })
 }
 
 fn stop(call: &mut Call<'_>) -> Answer {

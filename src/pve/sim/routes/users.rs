@@ -31,21 +31,9 @@ pub(super) const ROUTES: &[Route] = &[
     ("DELETE", "/access/users/{userid}", delete_user),
     ("GET", "/access/users/{userid}/token", list_tokens),
     ("GET", "/access/users/{userid}/token/{tokenid}", read_token),
-    (
-        "POST",
-        "/access/users/{userid}/token/{tokenid}",
-        create_token,
-    ),
-    (
-        "PUT",
-        "/access/users/{userid}/token/{tokenid}",
-        update_token,
-    ),
-    (
-        "DELETE",
-        "/access/users/{userid}/token/{tokenid}",
-        delete_token,
-    ),
+    ("POST", "/access/users/{userid}/token/{tokenid}", create_token),
+    ("PUT", "/access/users/{userid}/token/{tokenid}", update_token),
+    ("DELETE", "/access/users/{userid}/token/{tokenid}", delete_token),
     ("GET", "/access/groups", list_groups),
     ("POST", "/access/groups", create_group),
     ("GET", "/access/groups/{groupid}", read_group),
@@ -62,24 +50,16 @@ pub(super) const ROUTES: &[Route] = &[
 const DETAILS: [&str; 5] = ["comment", "email", "firstname", "keys", "lastname"];
 
 fn user_row(user: &User) -> Map<String, Value> {
-    let mut row: Map<String, Value> = user
-        .details
-        .iter()
-        .map(|(key, value)| (key.clone(), value.as_str().into()))
-        .collect();
+    let mut row: Map<String, Value> =
+        user.details.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     row.insert("enable".to_owned(), user.enable.into());
     row.insert("expire".to_owned(), user.expire.into());
     row
 }
 
 fn list_users(call: &mut Call<'_>) -> Answer {
-    let manages = call
-        .rights()
-        .has_any("/access/groups", &["User.Modify", "Sys.Audit"]);
-    let only = call
-        .parameters
-        .text("enabled")
-        .map(|enabled| u8::from(enabled == "1"));
+    let manages = call.rights().has_any("/access/groups", &["User.Modify", "Sys.Audit"]);
+    let only = call.parameters.text("enabled").map(|enabled| u8::from(enabled == "1"));
     let visible = |(name, user): &(&String, &User)| {
         (manages || **name == call.caller.user) && only.is_none_or(|enabled| enabled == user.enable)
     };
@@ -89,51 +69,26 @@ fn list_users(call: &mut Call<'_>) -> Answer {
         let realm = name.rsplit_once('@').map_or("", |(_, realm)| realm);
         row.insert("realm-type".to_owned(), realm.into());
         if call.parameters.flag("full") {
-            row.insert(
-                "groups".to_owned(),
-                user.groups
-                    .iter()
-                    .cloned()
-                    .collect::<Vec<_>>()
-                    .join(",")
-                    .into(),
-            );
-            let tokens = user
-                .tokens
-                .iter()
-                .map(|(name, token)| token_row(Some(name), token));
+            row.insert("groups".to_owned(), user.groups.iter().cloned().collect::<Vec<_>>().join(",").into());
+            let tokens = user.tokens.iter().map(|(name, token)| token_row(Some(name), token));
             row.insert("tokens".to_owned(), tokens.collect());
         }
         Value::Object(row)
     };
-    let rows: Vec<Value> = call
-        .state
-        .world
-        .users
-        .iter()
-        .filter(visible)
-        .map(row)
-        .collect();
+    let rows: Vec<Value> = call.state.world.users.iter().filter(visible).map(row).collect();
     data(rows)
 }
 
 fn known_user<'a>(call: &'a Call<'_>) -> Result<&'a User, Refusal> {
     let name = call.text("userid");
-    call.state
-        .world
-        .users
-        .get(name)
-        .ok_or_else(|| Refusal::Failed(format!("no such user ('{name}')")))
+    call.state.world.users.get(name).ok_or_else(|| Refusal::Failed(format!("no such user ('{name}')")))
 }
 
 fn read_user(call: &mut Call<'_>) -> Answer {
     let user = known_user(call)?;
     let mut row = user_row(user);
     row.insert("groups".to_owned(), user.groups.iter().cloned().collect());
-    let tokens = user
-        .tokens
-        .iter()
-        .map(|(name, token)| (name.clone(), token_row(None, token)));
+    let tokens = user.tokens.iter().map(|(name, token)| (name.clone(), token_row(None, token)));
     row.insert("tokens".to_owned(), Value::Object(tokens.collect()));
     data(row)
 }
@@ -150,11 +105,7 @@ fn change_user(call: &Call<'_>, user: &mut User) {
     if parameters.has("groups") {
         let given: BTreeSet<String> = parameters.list("groups").into_iter().collect();
         let appends = parameters.flag("append");
-        user.groups = if appends {
-            user.groups.union(&given).cloned().collect()
-        } else {
-            given
-        };
+        user.groups = if appends { user.groups.union(&given).cloned().collect() } else { given };
     }
     if let Some(password) = parameters.text("password") {
         user.password = Some(password.to_owned());
@@ -181,24 +132,17 @@ fn update_user(call: &mut Call<'_>) -> Answer {
         .cloned()
         .map_err(|_| Refusal::Failed(format!("{DOING}no such user ('{}')", call.text("userid"))))?;
     change_user(call, &mut user);
-    call.state
-        .world
-        .users
-        .insert(call.parameters.demanded("userid").to_owned(), user);
+    call.state.world.users.insert(call.parameters.demanded("userid").to_owned(), user);
     nothing()
 }
 
 /// Removing a user who is not there is no error.
 fn delete_user(call: &mut Call<'_>) -> Answer {
-    call.state
-        .demand_file_lock("user_cfg", "delete user failed: ")?;
+    call.state.demand_file_lock("user_cfg", "delete user failed: ")?;
     let name = call.text("userid").to_owned();
     call.state.world.users.remove(&name);
     let token = format!("{name}!");
-    call.state
-        .world
-        .acl
-        .retain(|rule| rule.who != name && !rule.who.starts_with(&token));
+    call.state.world.acl.retain(|rule| rule.who != name && !rule.who.starts_with(&token));
     nothing()
 }
 
@@ -214,11 +158,8 @@ fn token_row(name: Option<&str>, token: &Token) -> Value {
 }
 
 fn list_tokens(call: &mut Call<'_>) -> Answer {
-    let rows: Vec<Value> = known_user(call)?
-        .tokens
-        .iter()
-        .map(|(name, token)| token_row(Some(name), token))
-        .collect();
+    let rows: Vec<Value> =
+        known_user(call)?.tokens.iter().map(|(name, token)| token_row(Some(name), token)).collect();
     data(rows)
 }
 
@@ -227,11 +168,7 @@ fn full_token(call: &Call<'_>) -> String {
 }
 
 fn no_such_token(call: &Call<'_>) -> Refusal {
-    Refusal::Failed(format!(
-        "no such token '{}' for user '{}'",
-        call.text("tokenid"),
-        call.text("userid")
-    ))
+    Refusal::Failed(format!("no such token '{}' for user '{}'", call.text("tokenid"), call.text("userid")))
 }
 
 fn read_token(call: &mut Call<'_>) -> Answer {
@@ -243,12 +180,8 @@ fn read_token(call: &mut Call<'_>) -> Answer {
 
 /// The secret is shown this once. What is given as text comes back as text, `privsep` too.
 fn create_token(call: &mut Call<'_>) -> Answer {
-    let (user, name) = (
-        call.text("userid").to_owned(),
-        call.text("tokenid").to_owned(),
-    );
-    call.state
-        .demand_file_lock("user_cfg", "creating token failed: ")?;
+    let (user, name) = (call.text("userid").to_owned(), call.text("tokenid").to_owned());
+    call.state.demand_file_lock("user_cfg", "creating token failed: ")?;
     if known_user(call)?.tokens.contains_key(&name) {
         return Err(Refusal::parameter("tokenid", "Token already exists."));
     }
@@ -275,43 +208,24 @@ fn create_token(call: &mut Call<'_>) -> Answer {
 
 fn update_token(call: &mut Call<'_>) -> Answer {
     known_user(call)?;
-    let (user, name) = (
-        call.text("userid").to_owned(),
-        call.text("tokenid").to_owned(),
-    );
+    let (user, name) = (call.text("userid").to_owned(), call.text("tokenid").to_owned());
     let parameters = call.parameters;
-    let found = call
-        .state
-        .world
-        .users
-        .get_mut(&user)
-        .and_then(|user| user.tokens.get_mut(&name));
+    let found = call.state.world.users.get_mut(&user).and_then(|user| user.tokens.get_mut(&name));
     let Some(token) = found else {
         return Err(no_such_token(call));
     };
     token.privsep = parameters.number("privsep").unwrap_or(token.privsep);
     token.expire = parameters.number("expire").unwrap_or(token.expire);
-    token.comment = parameters
-        .text("comment")
-        .map(str::to_owned)
-        .or(token.comment.take());
+    token.comment = parameters.text("comment").map(str::to_owned).or(token.comment.take());
     let row = token_row(None, token);
     data(row)
 }
 
 fn delete_token(call: &mut Call<'_>) -> Answer {
     known_user(call)?;
-    let (user, name, full) = (
-        call.text("userid").to_owned(),
-        call.text("tokenid").to_owned(),
-        full_token(call),
-    );
-    let removed = call
-        .state
-        .world
-        .users
-        .get_mut(&user)
-        .and_then(|user| user.tokens.remove(&name));
+    let (user, name, full) =
+        (call.text("userid").to_owned(), call.text("tokenid").to_owned(), full_token(call));
+    let removed = call.state.world.users.get_mut(&user).and_then(|user| user.tokens.remove(&name));
     if removed.is_none() {
         return Err(no_such_token(call));
     }
@@ -320,21 +234,14 @@ fn delete_token(call: &mut Call<'_>) -> Answer {
 }
 
 fn members(call: &Call<'_>, group: &str) -> Vec<String> {
-    let users = call
-        .state
-        .world
-        .users
-        .iter()
-        .filter(|(_, user)| user.groups.contains(group));
+    let users = call.state.world.users.iter().filter(|(_, user)| user.groups.contains(group));
     users.map(|(name, _)| name.clone()).collect()
 }
 
 fn list_groups(call: &mut Call<'_>) -> Answer {
     let visible = |name: &str| {
-        call.rights().has_any(
-            &format!("/access/groups/{name}"),
-            &["User.Modify", "Sys.Audit", "Group.Allocate"],
-        )
+        call.rights()
+            .has_any(&format!("/access/groups/{name}"), &["User.Modify", "Sys.Audit", "Group.Allocate"])
     };
     let row = |(name, group): (&String, &Group)| {
         let mut row = json!({ "groupid": name, "users": members(call, name).join(",") });
@@ -343,12 +250,7 @@ fn list_groups(call: &mut Call<'_>) -> Answer {
         }
         row
     };
-    let groups = call
-        .state
-        .world
-        .groups
-        .iter()
-        .filter(|(name, _)| visible(name));
+    let groups = call.state.world.groups.iter().filter(|(name, _)| visible(name));
     let rows: Vec<Value> = groups.map(row).collect();
     data(rows)
 }
@@ -380,9 +282,7 @@ fn read_group(call: &mut Call<'_>) -> Answer {
 fn delete_group(call: &mut Call<'_>) -> Answer {
     let name = call.text("groupid").to_owned();
     if call.state.world.groups.remove(&name).is_none() {
-        return refuse(format!(
-            "delete group failed: group '{name}' does not exist"
-        ));
+        return refuse(format!("delete group failed: group '{name}' does not exist"));
     }
     for user in call.state.world.users.values_mut() {
         user.groups.remove(&name);
@@ -407,28 +307,22 @@ fn list_roles(call: &mut Call<'_>) -> Answer {
 fn known_role(call: &Call<'_>, doing: &str) -> Result<Role, Refusal> {
     let name = call.text("roleid");
     if !is_built_in_role(name) && !call.state.world.roles.contains_key(name) {
-        return Err(Refusal::Failed(format!(
-            "{doing}role '{name}' does not exist"
-        )));
+        return Err(Refusal::Failed(format!("{doing}role '{name}' does not exist")));
     }
     Ok(privileges_of_role(name, &call.state.world.roles))
 }
 
 fn read_role(call: &mut Call<'_>) -> Answer {
-    let held: Map<String, Value> = known_role(call, "")?
-        .into_iter()
-        .map(|name| (name, 1.into()))
-        .collect();
+    let held: Map<String, Value> = known_role(call, "")?.into_iter().map(|name| (name, 1.into())).collect();
     data(held)
 }
 
 fn given_privileges(call: &Call<'_>) -> Result<Role, Refusal> {
     let given = call.parameters.list("privs");
     match given.iter().find(|name| !is_privilege(name)) {
-        Some(unknown) => Err(Refusal::parameter(
-            "privs",
-            format!("invalid format - invalid privilege '{unknown}'\n"),
-        )),
+        Some(unknown) => {
+            Err(Refusal::parameter("privs", format!("invalid format - invalid privilege '{unknown}'\n")))
+        }
         None => Ok(given.into_iter().collect()),
     }
 }
@@ -476,36 +370,19 @@ fn rule_row(rule: &AccessRule) -> Value {
 }
 
 fn list_rules(call: &mut Call<'_>) -> Answer {
-    let all = call
-        .rights()
-        .has_any("/access", &["Sys.Audit", "Permissions.Modify"]);
+    let all = call.rights().has_any("/access", &["Sys.Audit", "Permissions.Modify"]);
     let visible = |rule: &&AccessRule| all || call.has(&rule.path, "Permissions.Modify");
-    let rows: Vec<Value> = call
-        .state
-        .world
-        .acl
-        .iter()
-        .filter(visible)
-        .map(rule_row)
-        .collect();
+    let rows: Vec<Value> = call.state.world.acl.iter().filter(visible).map(rule_row).collect();
     data(rows)
 }
 
 /// Adding a rule that is there and removing one that is not are both no errors.
 fn update_rules(call: &mut Call<'_>) -> Answer {
     let parameters = call.parameters;
-    call.state
-        .demand_file_lock("user_cfg", "ACL update failed: ")?;
-    let groups = parameters
-        .list("groups")
-        .into_iter()
-        .map(|group| format!("@{group}"));
-    let who: Vec<String> = parameters
-        .list("users")
-        .into_iter()
-        .chain(parameters.list("tokens"))
-        .chain(groups)
-        .collect();
+    call.state.demand_file_lock("user_cfg", "ACL update failed: ")?;
+    let groups = parameters.list("groups").into_iter().map(|group| format!("@{group}"));
+    let who: Vec<String> =
+        parameters.list("users").into_iter().chain(parameters.list("tokens")).chain(groups).collect();
     if who.is_empty() {
         let text = "property is missing and it is not optional";
         return Err(Refusal::parameter("users", text));

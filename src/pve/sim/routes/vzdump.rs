@@ -7,10 +7,8 @@ use crate::pve::sim::engine::{Call, NewTask, Run};
 use crate::pve::sim::http::{Answer, Refusal};
 use crate::pve::sim::world::{GuestType, Volume};
 
-pub(super) const ROUTES: &[Route] = &[
-    ("POST", "/nodes/{node}/vzdump", back_up),
-    ("GET", "/nodes/{node}/vzdump/defaults", defaults),
-];
+pub(super) const ROUTES: &[Route] =
+    &[("POST", "/nodes/{node}/vzdump", back_up), ("GET", "/nodes/{node}/vzdump/defaults", defaults)];
 
 fn defaults(_: &mut Call<'_>) -> Answer {
     data(json!({
@@ -25,32 +23,15 @@ fn defaults(_: &mut Call<'_>) -> Answer {
 fn back_up(call: &mut Call<'_>) -> Answer {
     let node = call.node().to_owned();
     let everything = call.parameters.flag("all");
-    let named: Vec<u32> = call
-        .parameters
-        .list("vmid")
-        .iter()
-        .filter_map(|vmid| vmid.parse().ok())
-        .collect();
+    let named: Vec<u32> = call.parameters.list("vmid").iter().filter_map(|vmid| vmid.parse().ok()).collect();
     let pool = call.parameters.text("pool").map(str::to_owned);
     if named.is_empty() && !everything && pool.is_none() {
         return Err(Refusal::parameter("vmid", "property is missing"));
     }
     let world = &call.state.world;
-    let of_pool = pool
-        .and_then(|pool| world.pools.get(&pool))
-        .map(|pool| &pool.vms);
-    let here = |vmid: &u32| {
-        world
-            .guests
-            .get(vmid)
-            .is_some_and(|guest| guest.node == node)
-    };
-    let elsewhere = |vmid: &u32| {
-        world
-            .guests
-            .get(vmid)
-            .is_some_and(|guest| guest.node != node)
-    };
+    let of_pool = pool.and_then(|pool| world.pools.get(&pool)).map(|pool| &pool.vms);
+    let here = |vmid: &u32| world.guests.get(vmid).is_some_and(|guest| guest.node == node);
+    let elsewhere = |vmid: &u32| world.guests.get(vmid).is_some_and(|guest| guest.node != node);
     let wanted: Vec<u32> = match (everything, of_pool) {
         (true, _) => world.guests.keys().copied().filter(here).collect(),
         (false, Some(members)) => members.iter().copied().filter(here).collect(),
@@ -62,26 +43,12 @@ fn back_up(call: &mut Call<'_>) -> Answer {
     if wanted.is_empty() {
         return data("OK");
     }
-    let storage = call
-        .parameters
-        .text("storage")
-        .unwrap_or("local")
-        .to_owned();
-    let id = if let [single] = wanted.as_slice() {
-        single.to_string()
-    } else {
-        String::new()
-    };
+    let storage = call.parameters.text("storage").unwrap_or("local").to_owned();
+    let id = if let [single] = wanted.as_slice() { single.to_string() } else { String::new() };
     let options = as_options(call);
-    let single = if let [single] = wanted.as_slice() {
-        Some(*single)
-    } else {
-        None
-    };
-    let (notes, protected) = (
-        call.parameters.text("notes-template").map(str::to_owned),
-        call.parameters.flag("protected"),
-    );
+    let single = if let [single] = wanted.as_slice() { Some(*single) } else { None };
+    let (notes, protected) =
+        (call.parameters.text("notes-template").map(str::to_owned), call.parameters.flag("protected"));
     let mut new = NewTask::other(&node.clone(), "vzdump", id, &call.caller.id(), move |run| {
         work(run, &node, &wanted, &storage, &options, (notes, protected))
     });
@@ -92,10 +59,7 @@ fn back_up(call: &mut Call<'_>) -> Answer {
 fn as_options(call: &Call<'_>) -> String {
     let node = format!("--node {}", call.node());
     let vmids = call.parameters.list("vmid").join(" ");
-    let others = call
-        .parameters
-        .texts()
-        .filter(|(name, _)| !matches!(*name, "node" | "vmid"));
+    let others = call.parameters.texts().filter(|(name, _)| !matches!(*name, "node" | "vmid"));
     let options = others.map(|(name, value)| format!("--{name} {value}"));
     std::iter::once(vmids)
         .chain([node])
@@ -151,15 +115,9 @@ fn dump(
     };
     guest.demand_unlocked()?;
     let now = run.state.clock.now();
-    let (word, suffix) = if guest.kind == GuestType::Qemu {
-        ("qemu", "vma.zst")
-    } else {
-        ("lxc", "tar.zst")
-    };
-    let volid = format!(
-        "{storage}:backup/vzdump-{word}-{vmid}-{}.{suffix}",
-        now.strftime("%Y_%m_%d-%H_%M_%S")
-    );
+    let (word, suffix) = if guest.kind == GuestType::Qemu { ("qemu", "vma.zst") } else { ("lxc", "tar.zst") };
+    let volid =
+        format!("{storage}:backup/vzdump-{word}-{vmid}-{}.{suffix}", now.strftime("%Y_%m_%d-%H_%M_%S"));
     run.say(format!("INFO: Starting Backup of VM {vmid} ({word})"));
     let volume = Volume {
         volid,
@@ -174,18 +132,10 @@ fn dump(
         notes: marks.0.clone(),
         protected: marks.1,
     };
-    let home = run
-        .state
-        .world
-        .storages
-        .get(storage)
-        .filter(|storage| !storage.is_shared())
-        .map(|_| node.to_owned());
+    let home =
+        run.state.world.storages.get(storage).filter(|storage| !storage.is_shared()).map(|_| node.to_owned());
     if let Some(storage) = run.state.world.storages.get_mut(storage) {
-        storage.volumes.push(Volume {
-            node: home,
-            ..volume
-        });
+        storage.volumes.push(Volume { node: home, ..volume });
     }
     Ok(())
 }

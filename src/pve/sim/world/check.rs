@@ -13,25 +13,16 @@ pub(super) fn contradictions(world: &World) -> Result<(), WorldError> {
 }
 
 fn refuse(field: &str, problem: &str) -> Result<(), WorldError> {
-    Err(WorldError::Contradiction {
-        field: field.to_owned(),
-        problem: problem.to_owned(),
-    })
+    Err(WorldError::Contradiction { field: field.to_owned(), problem: problem.to_owned() })
 }
 
 fn guests_live_on_nodes(world: &World) -> Result<(), WorldError> {
     for (vmid, guest) in &world.guests {
         if !(100..=999_999_999).contains(vmid) {
-            return refuse(
-                &format!("guests.{vmid}"),
-                "a guest id is a number from 100 to 999999999",
-            );
+            return refuse(&format!("guests.{vmid}"), "a guest id is a number from 100 to 999999999");
         }
         if !world.nodes.contains_key(&guest.node) {
-            return refuse(
-                &format!("guests.{vmid}.node"),
-                &format!("there is no node '{}'", guest.node),
-            );
+            return refuse(&format!("guests.{vmid}.node"), &format!("there is no node '{}'", guest.node));
         }
     }
     Ok(())
@@ -51,11 +42,7 @@ fn volumes_belong_to_their_storage(world: &World) -> Result<(), WorldError> {
 
 fn snapshots_have_parents(world: &World) -> Result<(), WorldError> {
     for (vmid, guest) in &world.guests {
-        let parents = guest
-            .snapshots
-            .values()
-            .map(|snapshot| &snapshot.parent)
-            .chain([&guest.parent]);
+        let parents = guest.snapshots.values().map(|snapshot| &snapshot.parent).chain([&guest.parent]);
         for parent in parents.flatten() {
             if !guest.snapshots.contains_key(parent) {
                 let problem = format!("parent '{parent}' is not among them");
@@ -68,9 +55,7 @@ fn snapshots_have_parents(world: &World) -> Result<(), WorldError> {
 
 fn rules_name_existing_roles(world: &World) -> Result<(), WorldError> {
     for rule in &world.acl {
-        if !world.roles.contains_key(&rule.role)
-            && !crate::pve::sim::access::is_built_in_role(&rule.role)
-        {
+        if !world.roles.contains_key(&rule.role) && !crate::pve::sim::access::is_built_in_role(&rule.role) {
             return refuse("acl", &format!("there is no role '{}'", rule.role));
         }
     }
@@ -114,8 +99,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_whose_parent_is_missing_is_refused() {
-        let text =
-            error_of("nodes: {pve1: {}}\nguests: {100: {type: qemu, node: pve1, parent: gone}}");
+        let text = error_of("nodes: {pve1: {}}\nguests: {100: {type: qemu, node: pve1, parent: gone}}");
         assert!(text.contains("guests.100.snapshots"), "{text}");
     }
 }

@@ -53,10 +53,7 @@ impl Guest {
             agent: super::model::AgentState::Absent,
             ignores_shutdown: false,
             started: 0,
-            observed: Observed {
-                created: Some(Instant::now()),
-                ..Observed::default()
-            },
+            observed: Observed { created: Some(Instant::now()), ..Observed::default() },
         }
     }
 
@@ -67,9 +64,7 @@ impl Guest {
     /// Numbers may be written as text: a VM's memory is.
     pub(in crate::pve::sim) fn number(&self, key: &str) -> Option<u64> {
         let value = self.config.get(key)?;
-        value
-            .as_u64()
-            .or_else(|| value.as_str()?.trim_start_matches("current=").parse().ok())
+        value.as_u64().or_else(|| value.as_str()?.trim_start_matches("current=").parse().ok())
     }
 
     pub(in crate::pve::sim) fn flag(&self, key: &str) -> bool {
@@ -94,12 +89,8 @@ impl Guest {
 
     pub(in crate::pve::sim) fn name(&self, vmid: u32) -> String {
         match self.kind {
-            GuestType::Qemu => self
-                .text("name")
-                .map_or_else(|| format!("VM {vmid}"), str::to_owned),
-            GuestType::Lxc => self
-                .text("hostname")
-                .map_or_else(|| format!("CT{vmid}"), str::to_owned),
+            GuestType::Qemu => self.text("name").map_or_else(|| format!("VM {vmid}"), str::to_owned),
+            GuestType::Lxc => self.text("hostname").map_or_else(|| format!("CT{vmid}"), str::to_owned),
         }
     }
 
@@ -115,11 +106,7 @@ impl Guest {
     }
 
     pub(in crate::pve::sim) fn uptime_at(&self, now: i64) -> i64 {
-        if self.is_running() {
-            (now - self.started).max(1)
-        } else {
-            0
-        }
+        if self.is_running() { (now - self.started).max(1) } else { 0 }
     }
 
     /// What waits for the next start becomes the configuration.
@@ -144,11 +131,7 @@ impl Guest {
         if !self.pending.is_empty() || !self.pending_delete.is_empty() {
             file.push_str(&section("PENDING", &self.pending));
             file.push_str(
-                &self
-                    .pending_delete
-                    .iter()
-                    .map(|key| format!("delete: {key}\n"))
-                    .collect::<String>(),
+                &self.pending_delete.iter().map(|key| format!("delete: {key}\n")).collect::<String>(),
             );
         }
         if let Some(parent) = &self.parent {
@@ -156,21 +139,14 @@ impl Guest {
         }
         for (name, snapshot) in &self.snapshots {
             file.push_str(&section(name, &snapshot.config));
-            file.push_str(&format!(
-                "snaptime: {}\n{:?}\n",
-                snapshot.snaptime, snapshot.description
-            ));
+            file.push_str(&format!("snaptime: {}\n{:?}\n", snapshot.snaptime, snapshot.description));
         }
         sha1_hex(&file)
     }
 }
 
 fn section(name: &str, config: &Config) -> String {
-    let head = if name.is_empty() {
-        String::new()
-    } else {
-        format!("\n[{name}]\n")
-    };
+    let head = if name.is_empty() { String::new() } else { format!("\n[{name}]\n") };
     let lines = config.iter().map(|(key, value)| match value {
         Value::String(text) => format!("{key}: {text}\n"),
         other => format!("{key}: {other}\n"),
@@ -179,10 +155,7 @@ fn section(name: &str, config: &Config) -> String {
 }
 
 pub(in crate::pve::sim) fn sha1_hex(text: &str) -> String {
-    Sha1::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha1::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -204,11 +177,7 @@ mod tests {
 
     #[test]
     fn pending_changes_become_the_configuration() {
-        let mut guest = Guest::new(
-            GuestType::Qemu,
-            "pve1",
-            Config::from([("net0".into(), "virtio".into())]),
-        );
+        let mut guest = Guest::new(GuestType::Qemu, "pve1", Config::from([("net0".into(), "virtio".into())]));
         guest.pending.insert("cores".into(), 2.into());
         guest.pending_delete.insert("net0".into());
         guest.apply_pending();

@@ -269,12 +269,7 @@ pub(in crate::pve::sim) struct Token {
 
 impl Default for Token {
     fn default() -> Self {
-        Self {
-            secret: None,
-            privsep: 1,
-            expire: 0,
-            comment: None,
-        }
+        Self { secret: None, privsep: 1, expire: 0, comment: None }
     }
 }
 

@@ -83,11 +83,7 @@ fn delete(
     if !guest.config.contains_key(key) {
         return Ok(());
     }
-    if guest.is_running()
-        && kind == GuestType::Qemu
-        && !is_live(guest, key)
-        && !disks::is_unused_key(key)
-    {
+    if guest.is_running() && kind == GuestType::Qemu && !is_live(guest, key) && !disks::is_unused_key(key) {
         guest.pending_delete.insert(key.to_owned());
         return Ok(());
     }
@@ -106,9 +102,7 @@ fn delete(
 
 /// A detached disk stays in the configuration under the first free number.
 fn keep_unused(guest: &mut Guest, volid: &str) {
-    let free = (0..256)
-        .map(|number| format!("unused{number}"))
-        .find(|key| !guest.config.contains_key(key));
+    let free = (0..256).map(|number| format!("unused{number}")).find(|key| !guest.config.contains_key(key));
     if let Some(key) = free {
         guest.config.insert(key, volid.into());
     }
@@ -122,12 +116,7 @@ fn set(
     key: &str,
     value: Value,
 ) -> Result<(), ApplyError> {
-    let bridges = state
-        .world
-        .nodes
-        .get(node)
-        .map(|node| node.bridges.clone())
-        .unwrap_or_default();
+    let bridges = state.world.nodes.get(node).map(|node| node.bridges.clone()).unwrap_or_default();
     let guest = state.guest_mut(node, kind, vmid)?;
     guest.pending_delete.remove(key);
     if guest.is_running() && kind == GuestType::Qemu && guest.config.get(key) != Some(&value) {
@@ -142,10 +131,7 @@ fn set(
     }
     guest.pending.remove(key);
     let old = guest.config.insert(key.to_owned(), value.clone());
-    let old_drive = old
-        .as_ref()
-        .and_then(Value::as_str)
-        .map(PropertyString::parse);
+    let old_drive = old.as_ref().and_then(Value::as_str).map(PropertyString::parse);
     let new_volume = value.as_str().map(|text| PropertyString::parse(text).bare);
     if let Some(drive) = old_drive.filter(|_| disks::is_drive_key(key))
         && !disks::is_cdrom(&drive)
@@ -170,15 +156,9 @@ fn plug_problem(vmid: u32, key: &str, value: &Value, bridges: &[String]) -> Opti
 /// Whether a running VM takes the key at once.
 fn is_live(guest: &Guest, key: &str) -> bool {
     let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    let features = guest
-        .text("hotplug")
-        .unwrap_or("network,disk,usb")
-        .to_owned();
-    let has =
-        |feature: &str| features == "1" || features.split(',').any(|present| present == feature);
-    let is_cdrom_key = guest
-        .text(key)
-        .is_some_and(|text| disks::is_cdrom(&PropertyString::parse(text)));
+    let features = guest.text("hotplug").unwrap_or("network,disk,usb").to_owned();
+    let has = |feature: &str| features == "1" || features.split(',').any(|present| present == feature);
+    let is_cdrom_key = guest.text(key).is_some_and(|text| disks::is_cdrom(&PropertyString::parse(text)));
     match stem {
         "net" => has("network"),
         "scsi" | "virtio" => has("disk"),
@@ -226,20 +206,8 @@ pub(in crate::pve::sim::routes) fn attach(
                 None => bytes,
                 Some(source) => source_size(state, node, source)?,
             };
-            let content = if kind == GuestType::Lxc {
-                "rootdir"
-            } else {
-                "images"
-            };
-            let made = disks::allocate(
-                state,
-                node,
-                &storage,
-                vmid,
-                bytes,
-                format.as_deref(),
-                content,
-            )?;
+            let content = if kind == GuestType::Lxc { "rootdir" } else { "images" };
+            let made = disks::allocate(state, node, &storage, vmid, bytes, format.as_deref(), content)?;
             drive.bare.clone_from(&made.volid);
             drive.set("size", &disks::format_size(made.bytes));
             log.push(made.log);

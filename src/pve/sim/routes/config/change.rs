@@ -37,10 +37,7 @@ pub(super) fn put(call: &mut Call<'_>) -> Answer {
     let change = judge(call)?;
     let (node, kind, vmid) = (call.node().to_owned(), call.guest_type(), call.vmid());
     if !call.state.world.cluster.quorate {
-        let file = format!(
-            "/etc/pve/nodes/{node}/{}/{vmid}.conf.tmp.4096",
-            kind.config_folder()
-        );
+        let file = format!("/etc/pve/nodes/{node}/{}/{vmid}.conf.tmp.4096", kind.config_folder());
         return refuse(format!("unable to open file '{file}' - Permission denied"));
     }
     match apply(call.state, &node, kind, vmid, &change, &mut Vec::new()) {
@@ -66,25 +63,15 @@ pub(super) fn post(call: &mut Call<'_>) -> Answer {
     });
     let upid = call.state.fork(new);
     match call.parameters.number("background_delay") {
-        Some(seconds) => Ok(Reply::TaskUnlessDone {
-            upid,
-            within: Duration::from_secs(seconds),
-        }),
+        Some(seconds) => Ok(Reply::TaskUnlessDone { upid, within: Duration::from_secs(seconds) }),
         None => Ok(Reply::Task(upid)),
     }
 }
 
 fn as_options(call: &Call<'_>) -> String {
-    let shown = call
-        .parameters
-        .texts()
-        .filter(|(name, _)| !matches!(*name, "node" | "vmid" | "digest"));
+    let shown = call.parameters.texts().filter(|(name, _)| !matches!(*name, "node" | "vmid" | "digest"));
     let option = |(name, value): (&str, &str)| {
-        let value = if name == "cipassword" {
-            "<hidden>"
-        } else {
-            value
-        };
+        let value = if name == "cipassword" { "<hidden>" } else { value };
         format!("-{name} {value}")
     };
     shown.map(option).collect::<Vec<_>>().join(" ")
@@ -92,23 +79,14 @@ fn as_options(call: &Call<'_>) -> String {
 
 fn judge(call: &Call<'_>) -> Result<Change, Refusal> {
     let kind = call.guest_type();
-    let given: BTreeMap<&str, &str> = call
-        .parameters
-        .texts()
-        .filter(|(name, _)| !CONTROLS.contains(name))
-        .collect();
-    let (delete, revert) = (
-        call.parameters.list("delete"),
-        call.parameters.list("revert"),
-    );
+    let given: BTreeMap<&str, &str> =
+        call.parameters.texts().filter(|(name, _)| !CONTROLS.contains(name)).collect();
+    let (delete, revert) = (call.parameters.list("delete"), call.parameters.list("revert"));
     if given.is_empty() && delete.is_empty() && revert.is_empty() {
         return refuse("no options specified");
     }
     if call.parameters.flag("skiplock") && !call.caller.is_root() {
-        return Err(Refusal::parameter(
-            "skiplock",
-            "Only root may use this option.",
-        ));
+        return Err(Refusal::parameter("skiplock", "Only root may use this option."));
     }
     demand_deletable(call, &given, &delete)?;
     let changed = given.iter().map(|(key, value)| (*key, *value));
@@ -122,23 +100,12 @@ fn judge(call: &Call<'_>) -> Result<Change, Refusal> {
         guest.demand_unlocked().map_err(Refusal::Failed)?;
     }
     demand_unprotected(guest, &delete)?;
-    let set = given
-        .into_iter()
-        .map(|(key, text)| (key.to_owned(), normalise(call, kind, key, text)))
-        .collect();
-    Ok(Change {
-        set,
-        delete,
-        revert,
-        destroy_disks: call.parameters.flag("force"),
-    })
+    let set =
+        given.into_iter().map(|(key, text)| (key.to_owned(), normalise(call, kind, key, text))).collect();
+    Ok(Change { set, delete, revert, destroy_disks: call.parameters.flag("force") })
 }
 
-fn demand_deletable(
-    call: &Call<'_>,
-    given: &BTreeMap<&str, &str>,
-    delete: &[String],
-) -> Result<(), Refusal> {
+fn demand_deletable(call: &Call<'_>, given: &BTreeMap<&str, &str>, delete: &[String]) -> Result<(), Refusal> {
     for key in delete {
         let known = call.operation.parameter(key).is_some() && !CONTROLS.contains(&key.as_str());
         if given.contains_key(key.as_str()) {
@@ -146,21 +113,14 @@ fn demand_deletable(
             return Err(Refusal::parameter("delete", text));
         }
         if !known && !disks::is_unused_key(key) {
-            return Err(Refusal::parameter(
-                "delete",
-                format!("unknown option '{key}'"),
-            ));
+            return Err(Refusal::parameter("delete", format!("unknown option '{key}'")));
         }
     }
     Ok(())
 }
 
 fn demand_digest(call: &Call<'_>, guest: &Guest) -> Result<(), Refusal> {
-    let Some(expected) = call
-        .parameters
-        .text("digest")
-        .filter(|digest| !digest.is_empty())
-    else {
+    let Some(expected) = call.parameters.text("digest").filter(|digest| !digest.is_empty()) else {
         return Ok(());
     };
     if expected == guest.digest() {
@@ -168,9 +128,7 @@ fn demand_digest(call: &Call<'_>, guest: &Guest) -> Result<(), Refusal> {
     }
     refuse(match guest.kind {
         GuestType::Qemu => "checksum mismatch (file change by other user?)",
-        GuestType::Lxc => {
-            "detected modified configuration - file changed by other user? Try again."
-        }
+        GuestType::Lxc => "detected modified configuration - file changed by other user? Try again.",
     })
 }
 
@@ -179,18 +137,12 @@ fn demand_unprotected(guest: &Guest, delete: &[String]) -> Result<(), Refusal> {
         return Ok(());
     }
     for key in delete {
-        let cdrom = guest
-            .text(key)
-            .is_some_and(|text| disks::is_cdrom(&PropertyString::parse(text)));
+        let cdrom = guest.text(key).is_some_and(|text| disks::is_cdrom(&PropertyString::parse(text)));
         if disks::is_unused_key(key) {
-            return refuse(format!(
-                "can't remove unused disk '{key}' - protection mode enabled"
-            ));
+            return refuse(format!("can't remove unused disk '{key}' - protection mode enabled"));
         }
         if disks::is_drive_key(key) && !cdrom {
-            return refuse(format!(
-                "can't remove drive '{key}' - protection mode enabled"
-            ));
+            return refuse(format!("can't remove drive '{key}' - protection mode enabled"));
         }
     }
     Ok(())
@@ -204,10 +156,7 @@ pub(in crate::pve::sim::routes) fn check_drives<'a>(
     for (_, text) in given.filter(|(key, _)| disks::is_drive_key(key)) {
         let drive = PropertyString::parse(text);
         check_drive(call.state, call, &disks::drive_request(&drive))?;
-        if let Some(source) = drive
-            .get("import-from")
-            .and_then(|volid| volid.split_once(':'))
-        {
+        if let Some(source) = drive.get("import-from").and_then(|volid| volid.split_once(':')) {
             disks::available(call.state, call.node(), source.0).map_err(Refusal::Failed)?;
         }
     }
@@ -220,30 +169,17 @@ fn check_drive(state: &State, call: &Call<'_>, request: &DriveRequest) -> Result
         DriveRequest::New { storage, .. } | DriveRequest::CloudInit { storage } => {
             (storage, &["Datastore.AllocateSpace"])
         }
-        DriveRequest::Existing { storage, .. } => {
-            (storage, &["Datastore.Audit", "Datastore.AllocateSpace"])
-        }
+        DriveRequest::Existing { storage, .. } => (storage, &["Datastore.Audit", "Datastore.AllocateSpace"]),
     };
     let path = format!("/storage/{storage}");
     if !call.rights().has_any(&path, privileges) {
         return Err(Refusal::privilege(&path, &privileges.join("|")));
     }
     let found = disks::available(state, call.node(), storage).map_err(Refusal::Failed)?;
-    let wanted = if call.guest_type() == GuestType::Lxc {
-        "rootdir"
-    } else {
-        "images"
-    };
-    let makes = matches!(
-        request,
-        DriveRequest::New { .. } | DriveRequest::CloudInit { .. }
-    );
+    let wanted = if call.guest_type() == GuestType::Lxc { "rootdir" } else { "images" };
+    let makes = matches!(request, DriveRequest::New { .. } | DriveRequest::CloudInit { .. });
     if makes && !disks::content_types(found).contains(&wanted) {
-        let what = if wanted == "images" {
-            "vm images"
-        } else {
-            "container directories"
-        };
+        let what = if wanted == "images" { "vm images" } else { "container directories" };
         return refuse(format!("storage '{storage}' does not support {what}"));
     }
     Ok(())
@@ -258,13 +194,11 @@ pub(in crate::pve::sim::routes) fn config_keys<'a>(
         return Vec::new();
     };
     let is_key = |name: &str| writer.parameter(name).is_some() && !CONTROLS.contains(&name);
-    let texts = call
-        .parameters
-        .names()
-        .filter(|name| is_key(name))
-        .filter_map(|name| match call.parameters.get(name)? {
+    let texts = call.parameters.names().filter(|name| is_key(name)).filter_map(|name| {
+        match call.parameters.get(name)? {
             Given::Text(text) => Some((name, text.as_str())),
             Given::List(_) | Given::Object => None,
-        });
+        }
+    });
     texts.collect()
 }

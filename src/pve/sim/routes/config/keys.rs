@@ -9,22 +9,13 @@ use crate::pve::sim::world::GuestType;
 
 /// Keys that even an administrator's token may not touch.
 const ROOT_KEYS: [&str; 4] = ["args", "hookscript", "lock", "lxc"];
-const CPU_KEYS: [&str; 9] = [
-    "affinity", "arch", "cores", "cpu", "cpulimit", "cpuunits", "numa", "sockets", "vcpus",
-];
+const CPU_KEYS: [&str; 9] =
+    ["affinity", "arch", "cores", "cpu", "cpulimit", "cpuunits", "numa", "sockets", "vcpus"];
 const MEMORY_KEYS: [&str; 5] = ["allow-ksm", "balloon", "memory", "shares", "swap"];
-const CLOUD_INIT_KEYS: [&str; 6] = [
-    "cicustom",
-    "cipassword",
-    "citype",
-    "ciupgrade",
-    "ciuser",
-    "sshkeys",
-];
+const CLOUD_INIT_KEYS: [&str; 6] = ["cicustom", "cipassword", "citype", "ciupgrade", "ciuser", "sshkeys"];
 const NETWORK_KEYS: [&str; 2] = ["nameserver", "searchdomain"];
-const HARDWARE_KEYS: [&str; 10] = [
-    "acpi", "audio", "hotplug", "kvm", "machine", "scsihw", "serial", "smbios", "tablet", "vga",
-];
+const HARDWARE_KEYS: [&str; 10] =
+    ["acpi", "audio", "hotplug", "kvm", "machine", "scsihw", "serial", "smbios", "tablet", "vga"];
 
 /// Demands the privilege for each key that is to be changed.
 pub(in crate::pve::sim::routes) fn demand_keys<'a>(
@@ -53,11 +44,7 @@ fn privilege_for(kind: GuestType, key: &str, value: &str) -> &'static str {
     }
     if disks::is_drive_key(key) {
         let cdrom = disks::is_cdrom(&PropertyString::parse(value)) && kind == GuestType::Qemu;
-        return if cdrom {
-            "VM.Config.CDROM"
-        } else {
-            "VM.Config.Disk"
-        };
+        return if cdrom { "VM.Config.CDROM" } else { "VM.Config.Disk" };
     }
     match stem {
         stem if CPU_KEYS.contains(&stem) => "VM.Config.CPU",
@@ -96,11 +83,7 @@ pub(in crate::pve::sim::routes) fn normalise(
 /// Tags are lower case, single, and joined by semicolons.
 fn tags(text: &str) -> String {
     let mut kept: Vec<String> = Vec::new();
-    for tag in text
-        .split([',', ';', ' '])
-        .filter(|tag| !tag.is_empty())
-        .map(str::to_lowercase)
-    {
+    for tag in text.split([',', ';', ' ']).filter(|tag| !tag.is_empty()).map(str::to_lowercase) {
         if !kept.contains(&tag) {
             kept.push(tag);
         }
@@ -111,19 +94,14 @@ fn tags(text: &str) -> String {
 /// An address of the vendor's range, drawn at random.
 pub(in crate::pve::sim::routes) fn random_mac() -> String {
     let bytes = *uuid::Uuid::new_v4().as_bytes();
-    format!(
-        "BC:24:11:{:02X}:{:02X}:{:02X}",
-        bytes[0], bytes[1], bytes[2]
-    )
+    format!("BC:24:11:{:02X}:{:02X}:{:02X}", bytes[0], bytes[1], bytes[2])
 }
 
 /// `virtio,bridge=vmbr0` becomes `virtio=BC:24:11:…,bridge=vmbr0`.
 fn vm_card(text: &str) -> String {
     let mut card = PropertyString::parse(text);
     let mac = card.take("macaddr").unwrap_or_else(random_mac);
-    let model = card
-        .take("model")
-        .unwrap_or_else(|| std::mem::take(&mut card.bare));
+    let model = card.take("model").unwrap_or_else(|| std::mem::take(&mut card.bare));
     if model.is_empty() {
         return card.to_string();
     }
@@ -158,46 +136,22 @@ mod tests {
     #[test]
     fn a_card_gets_an_address() {
         let card = vm_card("virtio,bridge=vmbr0");
-        assert!(
-            card.starts_with("virtio=BC:24:11:") && card.ends_with(",bridge=vmbr0"),
-            "{card}"
-        );
-        assert_eq!(
-            vm_card("virtio=BC:24:11:28:38:64,bridge=vmbr0"),
-            "virtio=BC:24:11:28:38:64,bridge=vmbr0"
-        );
-        assert_eq!(
-            vm_card("model=e1000,macaddr=BC:24:11:28:38:64"),
-            "e1000=BC:24:11:28:38:64"
-        );
+        assert!(card.starts_with("virtio=BC:24:11:") && card.ends_with(",bridge=vmbr0"), "{card}");
+        assert_eq!(vm_card("virtio=BC:24:11:28:38:64,bridge=vmbr0"), "virtio=BC:24:11:28:38:64,bridge=vmbr0");
+        assert_eq!(vm_card("model=e1000,macaddr=BC:24:11:28:38:64"), "e1000=BC:24:11:28:38:64");
     }
 
     #[test]
     fn a_containers_card_is_written_in_order() {
         let card = container_card("name=eth0,bridge=vmbr0,ip=dhcp,hwaddr=BC:24:11:A7:FB:60");
-        assert_eq!(
-            card,
-            "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:A7:FB:60,ip=dhcp,type=veth"
-        );
+        assert_eq!(card, "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:A7:FB:60,ip=dhcp,type=veth");
     }
 
     #[test]
     fn privileges_go_by_key() {
-        assert_eq!(
-            privilege_for(GuestType::Qemu, "memory", "512"),
-            "VM.Config.Memory"
-        );
-        assert_eq!(
-            privilege_for(GuestType::Qemu, "ide2", "none,media=cdrom"),
-            "VM.Config.CDROM"
-        );
-        assert_eq!(
-            privilege_for(GuestType::Qemu, "scsi0", "tank:1"),
-            "VM.Config.Disk"
-        );
-        assert_eq!(
-            privilege_for(GuestType::Qemu, "tags", "a"),
-            "VM.Config.Options"
-        );
+        assert_eq!(privilege_for(GuestType::Qemu, "memory", "512"), "VM.Config.Memory");
+        assert_eq!(privilege_for(GuestType::Qemu, "ide2", "none,media=cdrom"), "VM.Config.CDROM");
+        assert_eq!(privilege_for(GuestType::Qemu, "scsi0", "tank:1"), "VM.Config.Disk");
+        assert_eq!(privilege_for(GuestType::Qemu, "tags", "a"), "VM.Config.Options");
     }
 }

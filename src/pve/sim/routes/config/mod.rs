@@ -25,11 +25,7 @@ pub(super) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/lxc/{vmid}/pending", pending),
     ("PUT", "/nodes/{node}/qemu/{vmid}/resize", resize::vm),
     ("PUT", "/nodes/{node}/lxc/{vmid}/resize", resize::container),
-    (
-        "PUT",
-        "/nodes/{node}/qemu/{vmid}/cloudinit",
-        regenerate_cloud_init,
-    ),
+    ("PUT", "/nodes/{node}/qemu/{vmid}/cloudinit", regenerate_cloud_init),
 ];
 
 /// The configuration after the next start, unless the present one is asked for.
@@ -38,10 +34,7 @@ fn read(call: &mut Call<'_>) -> Answer {
     let mut config = match call.parameters.text("snapshot") {
         Some(name) => {
             let found = guest.snapshots.get(name);
-            found
-                .ok_or_else(|| Refusal::Failed(format!("snapshot '{name}' does not exist")))?
-                .config
-                .clone()
+            found.ok_or_else(|| Refusal::Failed(format!("snapshot '{name}' does not exist")))?.config.clone()
         }
         None if call.parameters.flag("current") => guest.config.clone(),
         None => guest.future_config(),
@@ -55,15 +48,9 @@ fn read(call: &mut Call<'_>) -> Answer {
 
 fn pending(call: &mut Call<'_>) -> Answer {
     let guest = call.guest()?;
-    let mut rows: Vec<Value> = guest
-        .config
-        .iter()
-        .map(|(key, value)| pending_row(guest, key, Some(value)))
-        .collect();
-    let new = guest
-        .pending
-        .keys()
-        .filter(|key| !guest.config.contains_key(*key));
+    let mut rows: Vec<Value> =
+        guest.config.iter().map(|(key, value)| pending_row(guest, key, Some(value))).collect();
+    let new = guest.pending.keys().filter(|key| !guest.config.contains_key(*key));
     rows.extend(new.map(|key| pending_row(guest, key, None)));
     rows.push(json!({ "key": "digest", "value": guest.digest() }));
     data(rows)

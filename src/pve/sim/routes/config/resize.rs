@@ -14,9 +14,7 @@ pub(super) fn vm(call: &mut Call<'_>) -> Answer {
             return Err("checksum mismatch (file change by other user?)".to_owned());
         }
         guest.demand_unlocked()?;
-        let text = guest
-            .text(&disk)
-            .ok_or_else(|| format!("disk '{disk}' does not exist"))?;
+        let text = guest.text(&disk).ok_or_else(|| format!("disk '{disk}' does not exist"))?;
         if disks::is_cdrom(&PropertyString::parse(text)) {
             return Err("you can't resize a cdrom".to_owned());
         }
@@ -34,11 +32,7 @@ pub(super) fn container(call: &mut Call<'_>) -> Answer {
     let disk = call.text("disk").to_owned();
     call.demand_free_guest()?;
     let guest = call.guest()?;
-    if call
-        .parameters
-        .text("digest")
-        .is_some_and(|digest| digest != guest.digest())
-    {
+    if call.parameters.text("digest").is_some_and(|digest| digest != guest.digest()) {
         return refuse("detected modified configuration - file changed by other user? Try again.");
     }
     guest.demand_unlocked().map_err(Refusal::Failed)?;
@@ -81,14 +75,8 @@ fn grow(
     let guest = state.guest_mut(node, kind, vmid)?;
     let mut drive = PropertyString::parse(guest.text(disk).unwrap_or_default());
     drive.set("size", &disks::format_size(bytes));
-    guest
-        .config
-        .insert(disk.to_owned(), drive.to_string().into());
-    let volumes = state
-        .world
-        .storages
-        .values_mut()
-        .flat_map(|storage| &mut storage.volumes);
+    guest.config.insert(disk.to_owned(), drive.to_string().into());
+    let volumes = state.world.storages.values_mut().flat_map(|storage| &mut storage.volumes);
     for volume in volumes.filter(|volume| volume.volid == drive.bare) {
         volume.size = bytes;
     }
