@@ -48,7 +48,7 @@ impl Hypervisors for Proxmox {
 }
 
 /// Nothing but a change of the environment will help.
-fn lasting(why: impl ToString) -> HypervisorError {
+fn lasting(why: impl std::fmt::Display) -> HypervisorError {
     HypervisorError { message: why.to_string(), transient: false }
 }
 

@@ -61,6 +61,9 @@ impl KubeStore {
         plan: &ProxmoxActionPlan,
         finalizers: Vec<String>,
     ) -> Result<ProxmoxActionPlan, StoreError> {
+        if plan.finalizers() == finalizers {
+            return Ok(plan.clone());
+        }
         let key = Key::of(plan);
         let patch =
             json!({"metadata": {"resourceVersion": plan.resource_version(), "finalizers": finalizers}});

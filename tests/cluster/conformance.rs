@@ -31,8 +31,9 @@ struct KubeHome {
 
 impl KubeHome {
     async fn new() -> Self {
-        let turn = STAGE.lock().await;
+        // Held while waiting for a turn, so that it does not end in between.
         let cluster = Cluster::shared();
+        let turn = STAGE.lock().await;
         install(&cluster).await;
         let client = cluster.client("admin").await;
         let home = Self { cluster, client, _turn: turn };
