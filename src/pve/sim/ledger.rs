@@ -149,7 +149,6 @@ fn visible(parameters: &Parameters) -> BTreeMap<String, String> {
     };
     parameters
         .names()
-        .filter(|name| !name.starts_with('\0'))
         .map(|name| (name.to_owned(), shown(name)))
         .collect()
 }

@@ -19,7 +19,7 @@ pub(in crate::pve::sim) fn parse_size(text: &str) -> Option<u64> {
 pub(in crate::pve::sim) fn format_size(bytes: u64) -> String {
     let whole = UNITS
         .iter()
-        .find(|(_, factor)| bytes >= *factor && bytes % factor == 0);
+        .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
     match whole {
         Some((letter, factor)) => format!("{}{letter}", bytes / factor),
         None => format!("{}K", bytes.div_ceil(1 << 10)),

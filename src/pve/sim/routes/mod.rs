@@ -9,15 +9,18 @@ mod cluster;
 mod config;
 mod create;
 mod destroy;
+mod groups;
 mod guests;
 mod ha;
 mod migrate;
 mod nodes;
 mod pools;
 mod power;
+mod roles;
 mod snapshots;
 mod storage;
 mod tasks;
+mod tokens;
 mod users;
 mod volumes;
 mod vzdump;
@@ -48,15 +51,18 @@ impl Routes {
             config::ROUTES,
             create::ROUTES,
             destroy::ROUTES,
+            groups::ROUTES,
             guests::ROUTES,
             ha::ROUTES,
             migrate::ROUTES,
             nodes::ROUTES,
             pools::ROUTES,
             power::ROUTES,
+            roles::ROUTES,
             snapshots::ROUTES,
             storage::ROUTES,
             tasks::ROUTES,
+            tokens::ROUTES,
             users::ROUTES,
             vzdump::ROUTES,
             volumes::ROUTES,

@@ -120,9 +120,9 @@ fn update(call: &mut Call<'_>) -> Answer {
         .collect();
     for vmid in vms {
         if removes {
-            remove_guest(call, &name, vmid)?
+            remove_guest(call, &name, vmid)?;
         } else {
-            add_guest(call, &name, vmid)?
+            add_guest(call, &name, vmid)?;
         }
     }
     for storage in call.parameters.list("storage") {

@@ -267,7 +267,7 @@ fn upload(call: &mut Call<'_>) -> Answer {
         call.text("content").to_owned(),
         call.text("filename").to_owned(),
     );
-    let size: u64 = call.parameters.number("\u{0}size").unwrap_or_default();
+    let size: u64 = call.parameters.upload_size.unwrap_or_default();
     let storage = disks::available(call.state, &node, &name).map_err(Refusal::Failed)?;
     let target = disks::volume_path(storage, &format!("{name}:{content}/{file}"));
     let temporary = format!("/var/tmp/pveupload-{}", uuid::Uuid::new_v4().simple());
