@@ -120,4 +120,20 @@ mod tests {
             assert_eq!(found.as_deref(), Some(*path), "{method} {path}");
         }
     }
+
+    #[test]
+    fn the_documentation_lists_every_route() {
+        let documented = include_str!("../../../../docs/simulated-proxmox.md");
+        for (method, path) in Routes::all().0.keys() {
+            let listed = documented.lines().any(|line| {
+                line.split_once(" /").is_some_and(|(methods, rest)| {
+                    rest == &path[1..] && methods.split(", ").any(|listed| listed == *method)
+                })
+            });
+            assert!(
+                listed,
+                "{method} {path} is not in docs/simulated-proxmox.md"
+            );
+        }
+    }
 }
