@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// One thing that goes wrong. `on` says for which requests; without it, for the next one that changes something.
+/// One thing that goes wrong. `when` says for which requests; without it, for the next one that changes something.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "fault", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Fault {
@@ -11,19 +11,19 @@ pub enum Fault {
     LostRequest {
         /// Which requests are hit.
         #[serde(default)]
-        on: Trigger,
+        when: Trigger,
     },
     /// The request is executed and the connection breaks before the answer.
     LostResponse {
         /// Which requests are hit.
         #[serde(default)]
-        on: Trigger,
+        when: Trigger,
     },
     /// The request is executed at once and the answer comes late.
     LateResponse {
         /// Which requests are hit.
         #[serde(default)]
-        on: Trigger,
+        when: Trigger,
         /// How late.
         seconds: f64,
     },
@@ -31,7 +31,7 @@ pub enum Fault {
     Answer {
         /// Which requests are hit.
         #[serde(default)]
-        on: Trigger,
+        when: Trigger,
         /// The status code.
         status: u16,
         /// The reason phrase; a usual one for the status where it is left out.
@@ -64,7 +64,7 @@ pub enum Fault {
     Restart {
         /// Which requests are hit.
         #[serde(default)]
-        on: Trigger,
+        when: Trigger,
         /// Whether the request that triggers it is still executed.
         #[serde(default)]
         executed: bool,
@@ -155,10 +155,10 @@ impl Faults {
     pub(super) fn meet(&mut self, method: &str, path: &str) -> Disturbance {
         let mut disturbance = Disturbance::default();
         for (fault, met) in &mut self.0 {
-            let Some(on) = trigger(fault).filter(|on| on.matches(method, path)) else {
+            let Some(when) = trigger(fault).filter(|when| when.matches(method, path)) else {
                 continue;
             };
-            if on.hits(*met) {
+            if when.hits(*met) {
                 disturb(&mut disturbance, fault);
             }
             *met += 1;
@@ -200,11 +200,11 @@ pub(super) fn seconds_of(seconds: f64) -> Duration {
 
 fn trigger(fault: &Fault) -> Option<&Trigger> {
     match fault {
-        Fault::LostRequest { on }
-        | Fault::LostResponse { on }
-        | Fault::LateResponse { on, .. }
-        | Fault::Answer { on, .. }
-        | Fault::Restart { on, .. } => Some(on),
+        Fault::LostRequest { when }
+        | Fault::LostResponse { when }
+        | Fault::LateResponse { when, .. }
+        | Fault::Answer { when, .. }
+        | Fault::Restart { when, .. } => Some(when),
         Fault::SlowTask { .. } | Fault::LaggingTaskList { .. } | Fault::LossyTaskList { .. } => None,
     }
 }
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_fault_without_a_trigger_hits_the_next_change_once() {
-        let mut faults = Faults::new(vec![Fault::LostRequest { on: Trigger::default() }]);
+        let mut faults = Faults::new(vec![Fault::LostRequest { when: Trigger::default() }]);
         assert!(!faults.meet("GET", "/version").lose_request);
         assert!(faults.meet("POST", &start_of(100)).lose_request);
         assert!(!faults.meet("POST", &start_of(100)).lose_request);
@@ -254,8 +254,8 @@ mod tests {
 
     #[test]
     fn a_trigger_may_skip_and_repeat() {
-        let on = Trigger { skip: 1, times: 2, ..Trigger::default() };
-        let mut faults = Faults::new(vec![Fault::LostResponse { on }]);
+        let when = Trigger { skip: 1, times: 2, ..Trigger::default() };
+        let mut faults = Faults::new(vec![Fault::LostResponse { when }]);
         let hits: Vec<bool> = (0..4).map(|_| faults.meet("POST", "/pools").lose_response).collect();
         assert_eq!(hits, [false, true, true, false]);
     }
@@ -269,10 +269,10 @@ mod tests {
 
     #[test]
     fn a_fault_reads_the_same_from_yaml_and_json() {
-        let yaml = "- {fault: answer, status: 596, on: {method: POST, path: /pools}}\n- {fault: laggingTaskList, seconds: 2}";
+        let yaml = "- {fault: answer, status: 596, when: {method: POST, path: /pools}}\n- {fault: laggingTaskList, seconds: 2}";
         let from_yaml: Vec<Fault> = serde_saphyr::from_str(yaml).unwrap();
         let json = serde_json::to_string(&from_yaml).unwrap();
         assert_eq!(serde_json::from_str::<Vec<Fault>>(&json).unwrap(), from_yaml);
-        assert!(serde_json::from_str::<Fault>(r#"{"fault":"lostRequest","onn":{}}"#).is_err());
+        assert!(serde_json::from_str::<Fault>(r#"{"fault":"lostRequest","whenn":{}}"#).is_err());
     }
 }

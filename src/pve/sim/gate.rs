@@ -203,7 +203,7 @@ impl Simulation {
             };
             match free_at {
                 Some(free_at) if Instant::now() < patience => {
-                    tokio::time::sleep_until(free_at.min(patience)).await
+                    tokio::time::sleep_until(free_at.min(patience)).await;
                 }
                 _ => return answer,
             }

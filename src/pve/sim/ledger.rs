@@ -139,11 +139,7 @@ fn visible(parameters: &Parameters) -> BTreeMap<String, String> {
             Some(Given::Object) | None => String::new(),
         }
     };
-    parameters
-        .names()
-        .filter(|name| !name.starts_with('\0'))
-        .map(|name| (name.to_owned(), shown(name)))
-        .collect()
+    parameters.names().map(|name| (name.to_owned(), shown(name))).collect()
 }
 
 #[cfg(test)]

@@ -61,9 +61,9 @@ pub(super) fn check(format: &str, value: &str) -> Result<(), String> {
         "disk-size" => refuse_unless(is_disk_size(value), || {
             format!("value does not look like a valid disk size: {value}")
         }),
-        "pve-storage-path" => refuse_unless(value.starts_with('/'), || {
-            format!("value does not look like a valid absolute path")
-        }),
+        "pve-storage-path" => {
+            demand(value.starts_with('/'), "value does not look like a valid absolute path")
+        }
         "email-opt" | "email" => {
             demand(value.is_empty() || value.contains('@'), "value does not look like a valid email address")
         }

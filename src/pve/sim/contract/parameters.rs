@@ -12,12 +12,16 @@ pub(in crate::pve::sim) enum Given {
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(in crate::pve::sim) struct Parameters(BTreeMap<String, Given>);
+pub(in crate::pve::sim) struct Parameters {
+    given: BTreeMap<String, Given>,
+    /// The size of the file that came along, if one did.
+    pub(in crate::pve::sim) upload_size: Option<u64>,
+}
 
 impl Parameters {
     /// A key that is given twice becomes a list, as in Perl's CGI parsing.
     pub(in crate::pve::sim) fn add(&mut self, name: &str, value: String) {
-        let merged = match self.0.remove(name) {
+        let merged = match self.given.remove(name) {
             None => Given::Text(value),
             Some(Given::Text(first)) => Given::List(vec![first, value]),
             Some(Given::List(mut all)) => {
@@ -26,15 +30,16 @@ impl Parameters {
             }
             Some(Given::Object) => Given::Object,
         };
-        self.0.insert(name.to_owned(), merged);
+        self.given.insert(name.to_owned(), merged);
     }
 
     pub(in crate::pve::sim) fn set(&mut self, name: &str, value: Given) {
-        self.0.insert(name.to_owned(), value);
+        self.given.insert(name.to_owned(), value);
     }
 
     pub(in crate::pve::sim) fn merge(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.given.extend(other.given);
+        self.upload_size = other.upload_size.or(self.upload_size);
     }
 
     pub(in crate::pve::sim) fn add_json(&mut self, name: &str, value: &Value) {
@@ -44,23 +49,23 @@ impl Parameters {
             Value::Object(_) => Given::Object,
             other => Given::Text(scalar(other).unwrap_or_default()),
         };
-        self.0.insert(name.to_owned(), given);
+        self.given.insert(name.to_owned(), given);
     }
 
     pub(in crate::pve::sim) fn get(&self, name: &str) -> Option<&Given> {
-        self.0.get(name)
+        self.given.get(name)
     }
 
     pub(in crate::pve::sim) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.given.contains_key(name)
     }
 
     pub(in crate::pve::sim) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.given.keys().map(String::as_str)
     }
 
     pub(in crate::pve::sim) fn text(&self, name: &str) -> Option<&str> {
-        match self.0.get(name)? {
+        match self.given.get(name)? {
             Given::Text(text) => Some(text),
             Given::List(_) | Given::Object => None,
         }
@@ -85,7 +90,7 @@ impl Parameters {
 
     /// Lists are written with commas, semicolons or blanks between the items, or sent as real lists.
     pub(in crate::pve::sim) fn list(&self, name: &str) -> Vec<String> {
-        match self.0.get(name) {
+        match self.given.get(name) {
             Some(Given::Text(text)) => split_list(text).map(str::to_owned).collect(),
             Some(Given::List(items)) => items.clone(),
             Some(Given::Object) | None => Vec::new(),
@@ -93,7 +98,7 @@ impl Parameters {
     }
 
     pub(in crate::pve::sim) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter_map(|(name, given)| match given {
+        self.given.iter().filter_map(|(name, given)| match given {
             Given::Text(text) => Some((name.as_str(), text.as_str())),
             Given::List(_) | Given::Object => None,
         })

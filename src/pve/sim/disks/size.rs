@@ -12,7 +12,7 @@ pub(in crate::pve::sim) fn parse_size(text: &str) -> Option<u64> {
 
 /// The largest unit in which the size is a whole number, but never bytes: a started KiB counts.
 pub(in crate::pve::sim) fn format_size(bytes: u64) -> String {
-    let whole = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes % factor == 0);
+    let whole = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
     match whole {
         Some((letter, factor)) => format!("{}{letter}", bytes / factor),
         None => format!("{}K", bytes.div_ceil(1 << 10)),

@@ -2,11 +2,12 @@
 mod call;
 mod clock;
 mod state;
+mod task;
 mod tasks;
 mod upid;
 
 pub(super) use call::Call;
 pub(super) use clock::Clock;
 pub(super) use state::State;
-pub(super) use tasks::{NewTask, Run, Task};
+pub(super) use task::{NewTask, Run, Task};
 pub(super) use upid::Upid;

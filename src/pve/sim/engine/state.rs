@@ -90,6 +90,26 @@ impl State {
         resource.is_some_and(|resource| resource.config.get("state").is_none_or(|state| state != "ignored"))
     }
 
+    /// Marks a guest's configuration for as long as a task works on it.
+    pub(in crate::pve::sim) fn mark(
+        &mut self,
+        node: &str,
+        kind: GuestType,
+        vmid: u32,
+        lock: &str,
+    ) -> Result<Vec<u32>, String> {
+        let guest = self.guest_mut(node, kind, vmid)?;
+        guest.demand_unlocked()?;
+        guest.config.insert("lock".to_owned(), lock.into());
+        Ok(vec![vmid])
+    }
+
+    pub(in crate::pve::sim) fn unmark(&mut self, vmid: u32) {
+        if let Some(guest) = self.world.guests.get_mut(&vmid) {
+            guest.config.remove("lock");
+        }
+    }
+
     /// A world that could be loaded to go on from here.
     pub(in crate::pve::sim) fn snapshot_world(&self) -> World {
         let mut world = self.world.clone();

@@ -6,131 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{State, Upid};
+use super::{NewTask, Run, State, Task, Upid};
 use crate::pve::sim::faults::seconds_of;
 use crate::pve::sim::world::RunningTask;
-
-/// What a task does when its time is over. `Err` is the exit status.
-type Work = Box<dyn FnOnce(&mut Run<'_>) -> Result<(), String> + Send>;
-
-/// What a task leaves behind if it is stopped before its time is over.
-type Undo = Box<dyn FnOnce(&mut State) + Send>;
-
-/// The state and the log in the hands of a task's work.
-#[derive(Debug)]
-pub(in crate::pve::sim) struct Run<'a> {
-    pub(in crate::pve::sim) state: &'a mut State,
-    pub(in crate::pve::sim) log: Vec<String>,
-}
-
-impl Run<'_> {
-    pub(in crate::pve::sim) fn say(&mut self, line: impl Into<String>) {
-        self.log.push(line.into());
-    }
-}
-
-/// A task to be started.
-pub(in crate::pve::sim) struct NewTask {
-    pub(in crate::pve::sim) node: String,
-    pub(in crate::pve::sim) kind: &'static str,
-    pub(in crate::pve::sim) id: String,
-    pub(in crate::pve::sim) who: String,
-    /// The guest whose lock the task holds.
-    pub(in crate::pve::sim) guest: Option<u32>,
-    /// How long it takes, where that does not depend on its type alone.
-    pub(in crate::pve::sim) takes: Option<Duration>,
-    pub(in crate::pve::sim) work: Work,
-    pub(in crate::pve::sim) undo: Option<Undo>,
-}
-
-impl std::fmt::Debug for NewTask {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("NewTask")
-            .field("kind", &self.kind)
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
-}
-
-impl NewTask {
-    pub(in crate::pve::sim) fn guest(
-        node: &str,
-        kind: &'static str,
-        vmid: u32,
-        who: &str,
-        work: impl FnOnce(&mut Run<'_>) -> Result<(), String> + Send + 'static,
-    ) -> Self {
-        Self { guest: Some(vmid), ..Self::other(node, kind, vmid.to_string(), who, work) }
-    }
-
-    pub(in crate::pve::sim) fn other(
-        node: &str,
-        kind: &'static str,
-        id: String,
-        who: &str,
-        work: impl FnOnce(&mut Run<'_>) -> Result<(), String> + Send + 'static,
-    ) -> Self {
-        let work: Work = Box::new(work);
-        Self {
-            node: node.to_owned(),
-            kind,
-            id,
-            who: who.to_owned(),
-            guest: None,
-            takes: None,
-            work,
-            undo: None,
-        }
-    }
-
-    pub(in crate::pve::sim) fn taking(mut self, time: Duration) -> Self {
-        self.takes = Some(time);
-        self
-    }
-
-    pub(in crate::pve::sim) fn undone_by(mut self, undo: impl FnOnce(&mut State) + Send + 'static) -> Self {
-        self.undo = Some(Box::new(undo));
-        self
-    }
-}
-
-/// A task that was started, running or over.
-pub(in crate::pve::sim) struct Task {
-    pub(in crate::pve::sim) upid: Upid,
-    pub(in crate::pve::sim) log: Vec<String>,
-    pub(in crate::pve::sim) exit: Option<String>,
-    pub(in crate::pve::sim) endtime: Option<i64>,
-    pub(in crate::pve::sim) began: Instant,
-    pub(in crate::pve::sim) ends: Instant,
-    pub(in crate::pve::sim) guest: Option<u32>,
-    /// The lock was not to be had in time.
-    starved: bool,
-    work: Option<Work>,
-    undo: Option<Undo>,
-}
-
-impl std::fmt::Debug for Task {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Task")
-            .field("upid", &self.upid.to_string())
-            .field("exit", &self.exit)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Task {
-    pub(in crate::pve::sim) fn is_running(&self) -> bool {
-        self.exit.is_none()
-    }
-
-    fn end(&mut self, exit: &str, endtime: i64) {
-        self.log.push(if exit == "OK" { "TASK OK".to_owned() } else { format!("TASK ERROR: {exit}") });
-        self.exit = Some(exit.to_owned());
-        self.endtime = Some(endtime);
-    }
-}
 
 impl State {
     /// Starts a task and returns its id. It waits for the tasks that hold the same guest's lock.
@@ -156,12 +34,18 @@ impl State {
             exit: None,
             endtime: None,
             began: now,
+            begins: free_at,
             ends: if starved { now + patience } else { free_at + time },
-            guest: new.guest.filter(|_| !starved),
-            starved,
+            guest: new.guest.filter(|_| !starved && new.begin.is_none()),
+            failed: starved.then(|| lock_timeout(&new.id)),
+            marked: Vec::new(),
+            begin: new.begin.filter(|_| !starved),
             work: Some(new.work),
             undo: new.undo,
         });
+        if free_at <= now {
+            self.begin(self.tasks.len() - 1);
+        }
         text
     }
 
@@ -198,37 +82,62 @@ impl State {
         }))
     }
 
-    /// Ends every task whose time is over, in the order in which they end.
+    /// Lets everything happen whose time has come, in the order of time.
     pub(in crate::pve::sim) fn settle(&mut self) {
         let now = Instant::now();
-        while let Some(position) = self.next_ending(now) {
-            self.finish(position);
+        while let Some((position, begins)) = self.next_event(now) {
+            if begins {
+                self.begin(position);
+            } else {
+                self.finish(position);
+            }
         }
     }
 
-    fn next_ending(&self, now: Instant) -> Option<usize> {
-        let running = self.tasks.iter().enumerate().filter(|(_, task)| task.is_running() && task.ends <= now);
-        running.min_by_key(|(_, task)| task.ends).map(|(position, _)| position)
+    fn next_event(&self, now: Instant) -> Option<(usize, bool)> {
+        let running = || self.tasks.iter().enumerate().filter(|(_, task)| task.is_running());
+        let beginnings = running()
+            .filter(|(_, task)| task.begin.is_some())
+            .map(|(position, task)| (task.begins, position, true));
+        let endings = running()
+            .filter(|(_, task)| task.begin.is_none())
+            .map(|(position, task)| (task.ends, position, false));
+        let due = beginnings.chain(endings).filter(|(at, _, _)| *at <= now);
+        due.min_by_key(|(at, position, _)| (*at, *position)).map(|(_, position, begins)| (position, begins))
+    }
+
+    fn begin(&mut self, position: usize) {
+        let Some(begin) = self.tasks[position].begin.take() else {
+            return;
+        };
+        let begun = begin(self);
+        let task = &mut self.tasks[position];
+        match begun {
+            Ok(marked) => task.marked = marked,
+            Err(problem) => {
+                task.failed = Some(problem);
+                task.ends = task.begins;
+            }
+        }
     }
 
     fn finish(&mut self, position: usize) {
         let task = &mut self.tasks[position];
-        let (work, starved, ends) = (task.work.take(), task.starved, task.ends);
-        let log = std::mem::take(&mut task.log);
-        let vmid = task.upid.id.clone();
-        // Whatever the work starts in turn starts when this task ends, not when somebody looks.
-        let mut run = Run { state: self, log };
-        let result = match work {
-            Some(_) if starved => Err(lock_timeout(&vmid)),
-            Some(work) => work(&mut run),
-            None => Ok(()),
+        let (work, ends) = (task.work.take(), task.ends);
+        let (log, marked) = (std::mem::take(&mut task.log), std::mem::take(&mut task.marked));
+        let failed = task.failed.take();
+        // The work may start further tasks, so the task is not borrowed while it runs.
+        let mut run = Run { state: self, log, marked };
+        let result = match (failed, work) {
+            (Some(problem), _) => Err(problem),
+            (None, Some(work)) => work(&mut run),
+            (None, None) => Ok(()),
         };
         let log = run.log;
         let endtime = self.clock.seconds_at(ends);
         let task = &mut self.tasks[position];
         task.log = log;
-        let planned = task.exit.take();
-        let exit = result.err().or(planned).unwrap_or_else(|| "OK".to_owned());
+        let exit = result.err().unwrap_or_else(|| "OK".to_owned());
         task.end(&exit, endtime);
     }
 
@@ -238,6 +147,7 @@ impl State {
         let mut undoings = Vec::new();
         for task in self.tasks.iter_mut().filter(|task| task.is_running()).filter(|task| which(task)) {
             task.work = None;
+            task.begin = None;
             undoings.extend(task.undo.take());
             task.end("received interrupt", now);
         }
@@ -251,6 +161,7 @@ impl State {
         let now = self.clock.seconds();
         for task in self.tasks.iter_mut().filter(|task| task.is_running()) {
             task.work = None;
+            task.begin = None;
             task.undo = None;
             task.exit = Some("unexpected status".to_owned());
             task.endtime = Some(now);
@@ -271,7 +182,10 @@ impl State {
                 began: now.checked_sub(seconds_of(10.0)).unwrap_or(now),
                 ends: now + seconds_of(row.remaining_seconds.unwrap_or_default()),
                 guest: row.id.parse().ok().filter(|vmid| self.world.guests.contains_key(vmid)),
-                starved: false,
+                begins: now,
+                failed: row.exit.clone().filter(|exit| exit != "OK"),
+                marked: Vec::new(),
+                begin: None,
                 work: None,
                 undo: None,
             };

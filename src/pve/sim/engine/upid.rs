@@ -23,7 +23,7 @@ impl Upid {
         let pstart = u64::from_str_radix(next()?, 16).ok()?;
         let starttime = i64::from_str_radix(next()?, 16).ok()?;
         let (kind, id, who) = (next()?.to_owned(), next()?.to_owned(), next()?.to_owned());
-        (next()? == "" && next().is_none()).then_some(())?;
+        (next()?.is_empty() && next().is_none()).then_some(())?;
         Some(Self { node, pid, pstart, starttime, kind, id, who })
     }
 

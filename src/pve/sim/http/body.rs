@@ -33,7 +33,7 @@ pub(in crate::pve::sim) fn read_parameters(request: &Request) -> Result<Paramete
             return Err(BodyError { status: 501, reason: "for data too large".to_owned() });
         }
         "" | "application/x-www-form-urlencoded" => {
-            parameters.merge(form(&String::from_utf8_lossy(&request.body)))
+            parameters.merge(form(&String::from_utf8_lossy(&request.body)));
         }
         "multipart/form-data" => parameters.merge(multipart_fields(&content_type, &request.body)),
         other => {
@@ -100,7 +100,7 @@ pub(in crate::pve::sim) fn multipart_fields(content_type: &str, body: &[u8]) -> 
         match quoted(head, "filename=") {
             Some(file) => {
                 parameters.add(name, file.to_owned());
-                parameters.add("\u{0}size", content.len().to_string());
+                parameters.upload_size = Some(content.len() as u64);
             }
             None => parameters.add(name, content.to_owned()),
         }

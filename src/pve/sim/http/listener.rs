@@ -95,7 +95,7 @@ async fn accept<S: Service>(
                 connections.spawn(connection(stream, tls.clone(), Arc::clone(&service), told.clone()));
             }
             Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection to the simulated Proxmox")
+                tracing::warn!(%error, "failed to accept a connection to the simulated Proxmox");
             }
         }
     }
@@ -144,7 +144,8 @@ async fn serve<S: Service, I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(s
 fn on_the_wire(
     response: Response,
 ) -> hyper::Response<http_body_util::combinators::BoxBody<Bytes, Infallible>> {
-    let body = response.body.clone().unwrap_or_default();
+    let has_body = response.body.is_some();
+    let body = response.body.unwrap_or_default();
     let mut wire = hyper::Response::new(Full::new(Bytes::from(body)).boxed());
     *wire.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Ok(reason) = ReasonPhrase::try_from(printable(&response.reason).into_bytes()) {
@@ -154,7 +155,7 @@ fn on_the_wire(
     headers.insert("server", HeaderValue::from_static("pve-api-daemon/3.0"));
     headers.insert("cache-control", HeaderValue::from_static("max-age=0"));
     headers.insert("pragma", HeaderValue::from_static("no-cache"));
-    if response.body.is_some() {
+    if has_body {
         headers.insert("content-type", HeaderValue::from_static(response.content_type));
     }
     wire

@@ -31,6 +31,9 @@ fn resources(call: &mut Call<'_>) -> Answer {
     if wants("storage") {
         rows.extend(storage_rows(call));
     }
+    if wants("sdn") {
+        rows.extend(network_rows(call));
+    }
     data(rows)
 }
 
@@ -79,6 +82,21 @@ fn storage_rows(call: &Call<'_>) -> Vec<Value> {
         rows.extend(nodes.map(|node| storage_row(node, name, storage)));
     }
     rows
+}
+
+/// Every node that is up has the zone of its own bridges.
+fn network_rows(call: &Call<'_>) -> Vec<Value> {
+    if !call.rights().has_any("/sdn/zones/localnetwork", &["SDN.Audit", "SDN.Use", "SDN.Allocate"]) {
+        return Vec::new();
+    }
+    let row = |name: &String| {
+        json!({
+            "id": format!("network/{name}/zone/localnetwork"), "type": "network", "network-type": "zone",
+            "network": "localnetwork", "node": name, "status": "ok",
+        })
+    };
+    let online = call.state.world.nodes.iter().filter(|(_, node)| node.online);
+    online.map(|(name, _)| row(name)).collect()
 }
 
 pub(super) fn storage_row(node: &str, name: &str, storage: &Storage) -> Value {

@@ -2,7 +2,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Route, data, nothing};
-use crate::pve::sim::engine::{Call, State};
+use crate::pve::sim::engine::{Call, NewTask, State};
 use crate::pve::sim::http::{Answer, Refusal, refuse};
 use crate::pve::sim::world::{GuestType, HaResource, Power, sha1_hex};
 
@@ -84,7 +84,7 @@ fn create(call: &mut Call<'_>) -> Answer {
     let mut config: crate::pve::sim::world::Config = settings(call).collect();
     config.entry("state".to_owned()).or_insert_with(|| "started".into());
     let state = config["state"].as_str().unwrap_or_default().to_owned();
-    call.state.world.ha.insert(sid.clone(), HaResource { config, crm_state: Some("queued".to_owned()) });
+    call.state.world.ha.insert(sid.clone(), HaResource { config, crm_state: Some(QUEUED.to_owned()) });
     follow(call.state, &sid, &state);
     nothing()
 }
@@ -135,32 +135,62 @@ pub(super) fn request_state(state: &mut State, kind: GuestType, vmid: u32, wante
     follow(state, &sid, wanted);
 }
 
-/// The manager brings the guest into the requested state; how long that takes is not imitated.
+/// The manager brings the guest into the requested state by tasks of its own.
 fn follow(state: &mut State, sid: &str, wanted: &str) {
-    let now = state.clock.seconds();
-    let Some(guest) = guest_of(sid).and_then(|vmid| state.world.guests.get_mut(&vmid)) else {
+    let Some((vmid, guest)) = guest_of(sid).and_then(|vmid| Some((vmid, state.world.guests.get(&vmid)?)))
+    else {
         return;
     };
-    match wanted {
-        "started" | "enabled" if !guest.is_running() => guest.set_power(Power::Running, now),
-        "stopped" | "disabled" if guest.is_running() => guest.set_power(Power::Stopped, now),
-        _ => {}
-    }
-    if let Some(resource) = state.world.ha.get_mut(sid) {
-        resource.crm_state = None;
+    let (node, kind) = (guest.node.clone(), guest.kind);
+    let (task, power) = match (wanted, kind) {
+        ("started" | "enabled", GuestType::Qemu) => ("qmstart", Power::Running),
+        ("started" | "enabled", GuestType::Lxc) => ("vzstart", Power::Running),
+        ("stopped" | "disabled", GuestType::Qemu) => ("qmshutdown", Power::Stopped),
+        ("stopped" | "disabled", GuestType::Lxc) => ("vzshutdown", Power::Stopped),
+        _ => return,
+    };
+    let home = node.clone();
+    let new = NewTask::guest(&node, task, vmid, "root@pam", move |run| {
+        run.say("task started by HA resource agent");
+        set_manager_state(run.state, kind, vmid, None);
+        let now = run.state.clock.seconds();
+        let guest = run.state.guest_mut(&home, kind, vmid)?;
+        if guest.is_running() != (power == Power::Running) {
+            guest.set_power(power, now);
+        }
+        Ok(())
+    });
+    state.fork(new);
+}
+
+/// What the manager reports while it is busy with a guest; nothing when the guest is as requested.
+pub(super) fn set_manager_state(state: &mut State, kind: GuestType, vmid: u32, busy: Option<&str>) {
+    if let Some(resource) = state.world.ha.get_mut(&format!("{}:{vmid}", kind.ha_prefix())) {
+        resource.crm_state = busy.map(str::to_owned);
     }
 }
 
+/// The state that lists show: of a guest that is still queued, the one that was requested.
 pub(super) fn manager_state(state: &State, kind: GuestType, vmid: u32) -> Option<String> {
     let resource = state.world.ha.get(&format!("{}:{vmid}", kind.ha_prefix()))?;
     let requested = resource.config.get("state").and_then(Value::as_str).unwrap_or("started");
-    Some(resource.crm_state.clone().unwrap_or_else(|| requested.to_owned()))
+    let busy = resource.crm_state.clone().filter(|state| state != QUEUED);
+    Some(busy.unwrap_or_else(|| requested.to_owned()))
+}
+
+/// The manager has not taken notice of the resource yet.
+const QUEUED: &str = "queued";
+
+fn is_queued(resource: &HaResource) -> bool {
+    resource.crm_state.as_deref() == Some(QUEUED)
 }
 
 pub(super) fn state_of_guest(state: &State, kind: GuestType, vmid: u32) -> Value {
-    match manager_state(state, kind, vmid) {
+    let resource = state.world.ha.get(&format!("{}:{vmid}", kind.ha_prefix()));
+    match resource {
         None => json!({ "managed": 0 }),
-        Some(current) => json!({ "managed": 1, "state": current }),
+        Some(resource) if is_queued(resource) => json!({ "managed": 1, "state": null }),
+        Some(_) => json!({ "managed": 1, "state": manager_state(state, kind, vmid) }),
     }
 }
 
@@ -195,7 +225,8 @@ fn status(call: &mut Call<'_>) -> Answer {
 fn service_row(state: &State, sid: &str, resource: &HaResource) -> Option<Value> {
     let vmid = guest_of(sid)?;
     let guest = state.world.guests.get(&vmid)?;
-    let current = manager_state(state, guest.kind, vmid)?;
+    let queued = is_queued(resource);
+    let current = if queued { QUEUED.to_owned() } else { manager_state(state, guest.kind, vmid)? };
     let setting = |key: &str, usual: Value| resource.config.get(key).cloned().unwrap_or(usual);
     let mut row = json!({
         "id": format!("service:{sid}"),
@@ -203,13 +234,15 @@ fn service_row(state: &State, sid: &str, resource: &HaResource) -> Option<Value>
         "sid": sid,
         "node": guest.node,
         "state": current,
-        "crm_state": current,
         "request_state": setting("state", "started".into()),
         "max_restart": setting("max_restart", 1.into()),
         "max_relocate": setting("max_relocate", 1.into()),
         "failback": setting("failback", 1.into()),
         "status": format!("{sid} ({}, {current})", guest.node),
     });
+    if !queued {
+        row["crm_state"] = row["state"].clone();
+    }
     if let Some(comment) = resource.config.get("comment") {
         row["comment"] = comment.clone();
     }

@@ -96,9 +96,6 @@ fn migrate(call: &mut Call<'_>) -> Answer {
         });
     }
     demand_storages(call, guest, &target)?;
-    if call.state.is_ha_managed(kind, vmid) {
-        return hand_to_manager(call, target);
-    }
     let journey = Journey {
         from: node.clone(),
         to: target,
@@ -110,13 +107,15 @@ fn migrate(call: &mut Call<'_>) -> Answer {
             || kind == GuestType::Lxc,
         restarts: call.parameters.flag("restart"),
     };
-    let task = if kind == GuestType::Qemu { "qmigrate" } else { "vzmigrate" };
-    call.guest_mut()?.config.insert("lock".to_owned(), "migrate".into());
-    let new = call.guest_task(task, move |run| {
-        let (node, vmid) = (journey.from.clone(), journey.vmid);
-        travel(run, journey).inspect_err(|_| unlock(run.state, &node, kind, vmid))
+    if call.state.is_ha_managed(kind, vmid) {
+        return hand_to_manager(call, journey);
+    }
+    let new = call.guest_task(task_type(kind), move |run| {
+        run.state.unmark(vmid);
+        travel(run, journey)
     });
-    call.fork(new.undone_by(move |state| unlock(state, &node, kind, vmid)))
+    let new = new.marking(move |state| state.mark(&node, kind, vmid, "migrate"));
+    call.fork(new.undone_by(move |state| state.unmark(vmid)))
 }
 
 fn demand_storages(call: &Call<'_>, guest: &Guest, target: &str) -> Result<(), Refusal> {
@@ -133,22 +132,29 @@ fn demand_storages(call: &Call<'_>, guest: &Guest, target: &str) -> Result<(), R
     }
 }
 
-fn hand_to_manager(call: &mut Call<'_>, target: String) -> Answer {
-    let (kind, vmid) = (call.guest_type(), call.vmid());
-    let line = format!("Requesting HA migration for {} {vmid} to node {target}", kind.short());
+/// The manager moves the guest by a task of its own, some time after the request is done.
+fn hand_to_manager(call: &mut Call<'_>, journey: Journey) -> Answer {
+    let Journey { kind, vmid, .. } = journey;
+    let line = format!("Requesting HA migration for {} {vmid} to node {}", kind.short(), journey.to);
     let new = NewTask::other(call.node(), "hamigrate", vmid.to_string(), &call.caller.id(), move |run| {
         run.say(line);
-        if let Some(guest) = run.state.world.guests.get_mut(&vmid) {
-            guest.node = target;
-        }
+        super::ha::set_manager_state(run.state, kind, vmid, Some("migrate"));
+        let (node, task) = (journey.from.clone(), task_type(kind));
+        let moving = NewTask::guest(&journey.from.clone(), task, vmid, "root@pam", move |run| {
+            run.state.unmark(vmid);
+            super::ha::set_manager_state(run.state, kind, vmid, None);
+            travel(run, journey)
+        });
+        run.state.fork(moving.marking(move |state| state.mark(&node, kind, vmid, "migrate")));
         Ok(())
     });
     call.fork(new)
 }
 
-fn unlock(state: &mut State, node: &str, kind: GuestType, vmid: u32) {
-    if let Ok(guest) = state.guest_mut(node, kind, vmid) {
-        guest.config.remove("lock");
+fn task_type(kind: GuestType) -> &'static str {
+    match kind {
+        GuestType::Qemu => "qmigrate",
+        GuestType::Lxc => "vzmigrate",
     }
 }
 
@@ -184,7 +190,6 @@ fn travel(run: &mut Run<'_>, journey: Journey) -> Result<(), String> {
     }
     let seconds = run.state.clock.seconds();
     let guest = run.state.guest_mut(&from, kind, vmid)?;
-    guest.config.remove("lock");
     guest.node = to;
     if restarts && guest.is_running() {
         guest.started = seconds;

@@ -9,15 +9,18 @@ mod cluster;
 mod config;
 mod create;
 mod destroy;
+mod groups;
 mod guests;
 mod ha;
 mod migrate;
 mod nodes;
 mod pools;
 mod power;
+mod roles;
 mod snapshots;
 mod storage;
 mod tasks;
+mod tokens;
 mod users;
 mod volumes;
 mod vzdump;
@@ -48,15 +51,18 @@ impl Routes {
             config::ROUTES,
             create::ROUTES,
             destroy::ROUTES,
+            groups::ROUTES,
             guests::ROUTES,
             ha::ROUTES,
             migrate::ROUTES,
             nodes::ROUTES,
             pools::ROUTES,
             power::ROUTES,
+            roles::ROUTES,
             snapshots::ROUTES,
             storage::ROUTES,
             tasks::ROUTES,
+            tokens::ROUTES,
             users::ROUTES,
             vzdump::ROUTES,
             volumes::ROUTES,
@@ -99,6 +105,19 @@ mod tests {
             let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
             let found = contract.find(method, &segments).map(|found| found.operation.path.clone());
             assert_eq!(found.as_deref(), Some(*path), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_lists_every_route() {
+        let documented = include_str!("../../../../docs/simulated-proxmox.md");
+        for (method, path) in Routes::all().0.keys() {
+            let listed = documented.lines().any(|line| {
+                line.split_once(" /").is_some_and(|(methods, rest)| {
+                    rest == &path[1..] && methods.split(", ").any(|listed| listed == *method)
+                })
+            });
+            assert!(listed, "{method} {path} is not in docs/simulated-proxmox.md");
         }
     }
 }

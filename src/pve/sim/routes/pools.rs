@@ -91,7 +91,11 @@ fn update(call: &mut Call<'_>) -> Answer {
     let removes = call.parameters.flag("delete");
     let vms: Vec<u32> = call.parameters.list("vms").iter().filter_map(|vmid| vmid.parse().ok()).collect();
     for vmid in vms {
-        if removes { remove_guest(call, &name, vmid)? } else { add_guest(call, &name, vmid)? }
+        if removes {
+            remove_guest(call, &name, vmid)?;
+        } else {
+            add_guest(call, &name, vmid)?;
+        }
     }
     for storage in call.parameters.list("storage") {
         change_storage(call, &name, storage, removes)?;

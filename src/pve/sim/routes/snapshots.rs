@@ -72,24 +72,28 @@ fn create(call: &mut Call<'_>) -> Answer {
     let description = call.parameters.text("description").map(str::to_owned);
     let with_memory = call.parameters.flag("vmstate");
     let task = if kind == GuestType::Qemu { "qmsnapshot" } else { "vzsnapshot" };
+    let (marked_node, marked_name) = (node.clone(), name.clone());
     let new = call.guest_task(task, move |run| {
+        run.state.unmark(vmid);
         let snaptime = run.state.clock.seconds();
-        let guest = run.state.guest(&node, kind, vmid)?;
-        demand_snapshot_possible(run.state, guest, &name)?;
-        let vmstate = with_memory && guest.is_running();
-        if !disks::drives(&guest.config).next().is_none() && kind == GuestType::Qemu {
-            let lines: Vec<String> = snapshot_lines(guest);
-            run.log.extend(lines);
-        }
         let guest = run.state.guest_mut(&node, kind, vmid)?;
+        let vmstate = with_memory && guest.is_running();
+        let lines = snapshot_lines(guest);
         let mut config = guest.config.clone();
         config.retain(|key, _| !NOT_KEPT.contains(&key.as_str()) && !disks::is_unused_key(key));
-        let snapshot = Snapshot { description, snaptime, parent: guest.parent.take(), vmstate, config };
-        guest.snapshots.insert(name.clone(), snapshot);
-        guest.parent = Some(name);
+        let parent = guest.parent.replace(name.clone());
+        let snapshot = Snapshot { description, snaptime, parent, vmstate, config };
+        guest.snapshots.insert(name, snapshot);
+        if kind == GuestType::Qemu {
+            run.log.extend(lines);
+        }
         Ok(())
     });
-    call.fork(new)
+    let new = new.marking(move |state| {
+        demand_snapshot_possible(state, state.guest(&marked_node, kind, vmid)?, &marked_name)?;
+        state.mark(&marked_node, kind, vmid, "snapshot")
+    });
+    call.fork(new.undone_by(move |state| state.unmark(vmid)))
 }
 
 fn snapshot_lines(guest: &Guest) -> Vec<String> {
@@ -117,24 +121,31 @@ fn delete(call: &mut Call<'_>) -> Answer {
     let name = call.text("snapname").to_owned();
     let force = call.parameters.flag("force");
     let task = if kind == GuestType::Qemu { "qmdelsnapshot" } else { "vzdelsnapshot" };
+    let (marked_node, marked_name) = (node.clone(), name.clone());
     let new = call.guest_task(task, move |run| {
+        run.state.unmark(vmid);
         let guest = run.state.guest_mut(&node, kind, vmid)?;
-        if !guest.snapshots.contains_key(&name) {
-            return Err(missing(&name));
-        }
-        if !force || guest.text("lock") != Some("snapshot-delete") {
-            guest.demand_unlocked()?;
-        }
         let removed = guest.snapshots.remove(&name).and_then(|snapshot| snapshot.parent);
         // Whatever came after it now comes after what it came after.
-        let parents =
-            guest.snapshots.values_mut().map(|snapshot| &mut snapshot.parent).chain([&mut guest.parent]);
+        let parents = guest.snapshots.values_mut().map(|snapshot| &mut snapshot.parent);
+        let parents = parents.chain([&mut guest.parent]);
         for parent in parents.filter(|parent| parent.as_deref() == Some(name.as_str())) {
             parent.clone_from(&removed);
         }
         Ok(())
     });
-    call.fork(new)
+    let new = new.marking(move |state| {
+        let guest = state.guest_mut(&marked_node, kind, vmid)?;
+        if !guest.snapshots.contains_key(&marked_name) {
+            return Err(missing(&marked_name));
+        }
+        // A removal that was interrupted may be taken up again by force.
+        if force && guest.text("lock") == Some("snapshot-delete") {
+            return Ok(vec![vmid]);
+        }
+        state.mark(&marked_node, kind, vmid, "snapshot-delete")
+    });
+    call.fork(new.undone_by(move |state| state.unmark(vmid)))
 }
 
 fn roll_back(call: &mut Call<'_>) -> Answer {
@@ -145,14 +156,11 @@ fn roll_back(call: &mut Call<'_>) -> Answer {
         call.demand(&format!("/vms/{vmid}"), "VM.PowerMgmt")?;
     }
     let task = if kind == GuestType::Qemu { "qmrollback" } else { "vzrollback" };
+    let (marked_node, marked_name) = (node.clone(), name.clone());
     let new = call.guest_task(task, move |run| {
         let now = run.state.clock.seconds();
         let guest = run.state.guest_mut(&node, kind, vmid)?;
         let snapshot = guest.snapshots.get(&name).cloned().ok_or_else(|| missing(&name))?;
-        guest.demand_unlocked()?;
-        if guest.is_template() {
-            return Err("you can't rollback if it's a template".to_owned());
-        }
         guest.set_power(Power::Stopped, now);
         guest.pending.clear();
         guest.pending_delete.clear();
@@ -163,7 +171,17 @@ fn roll_back(call: &mut Call<'_>) -> Answer {
         }
         Ok(())
     });
-    call.fork(new)
+    let new = new.marking(move |state| {
+        let guest = state.guest(&marked_node, kind, vmid)?;
+        if !guest.snapshots.contains_key(&marked_name) {
+            return Err(missing(&marked_name));
+        }
+        if guest.is_template() {
+            return Err("you can't rollback if it's a template".to_owned());
+        }
+        state.mark(&marked_node, kind, vmid, "rollback")
+    });
+    call.fork(new.undone_by(move |state| state.unmark(vmid)))
 }
 
 fn known(snapshots: &BTreeMap<String, Snapshot>, name: &str) -> Result<Snapshot, Refusal> {

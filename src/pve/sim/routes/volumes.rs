@@ -210,7 +210,7 @@ fn arriving(storage: &str, content: &str, file: &str, size: u64, ctime: i64) -> 
 fn upload(call: &mut Call<'_>) -> Answer {
     let (node, name) = (call.node().to_owned(), call.text("storage").to_owned());
     let (content, file) = (call.text("content").to_owned(), call.text("filename").to_owned());
-    let size: u64 = call.parameters.number("\u{0}size").unwrap_or_default();
+    let size: u64 = call.parameters.upload_size.unwrap_or_default();
     let storage = disks::available(call.state, &node, &name).map_err(Refusal::Failed)?;
     let target = disks::volume_path(storage, &format!("{name}:{content}/{file}"));
     let temporary = format!("/var/tmp/pveupload-{}", uuid::Uuid::new_v4().simple());

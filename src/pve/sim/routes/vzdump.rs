@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::{Route, data};
 use crate::pve::sim::disks;
-use crate::pve::sim::engine::{Call, NewTask, Run};
+use crate::pve::sim::engine::{Call, NewTask, Run, State};
 use crate::pve::sim::http::{Answer, Refusal};
 use crate::pve::sim::world::{GuestType, Volume};
 
@@ -46,14 +46,29 @@ fn back_up(call: &mut Call<'_>) -> Answer {
     let storage = call.parameters.text("storage").unwrap_or("local").to_owned();
     let id = if let [single] = wanted.as_slice() { single.to_string() } else { String::new() };
     let options = as_options(call);
-    let single = if let [single] = wanted.as_slice() { Some(*single) } else { None };
     let (notes, protected) =
         (call.parameters.text("notes-template").map(str::to_owned), call.parameters.flag("protected"));
-    let mut new = NewTask::other(&node.clone(), "vzdump", id, &call.caller.id(), move |run| {
-        work(run, &node, &wanted, &storage, &options, (notes, protected))
+    let (to_mark, marked_node) = (wanted.clone(), node.clone());
+    let new = NewTask::other(&node.clone(), "vzdump", id, &call.caller.id(), move |run| {
+        for vmid in run.marked.clone() {
+            run.state.unmark(vmid);
+        }
+        work(run, &node, &wanted, &storage, &options, &(notes, protected))
     });
-    new.guest = single.filter(|vmid| call.state.world.guests.contains_key(vmid));
-    call.fork(new)
+    let undo_marks = to_mark.clone();
+    let new = new.marking(move |state| Ok(mark_all(state, &marked_node, &to_mark)));
+    call.fork(new.undone_by(move |state| undo_marks.iter().for_each(|vmid| state.unmark(*vmid))))
+}
+
+/// Guests that something else has marked are left alone; their backup will fail.
+fn mark_all(state: &mut State, node: &str, vmids: &[u32]) -> Vec<u32> {
+    let kinds: Vec<(u32, GuestType)> =
+        vmids.iter().filter_map(|vmid| Some((*vmid, state.world.guests.get(vmid)?.kind))).collect();
+    kinds
+        .into_iter()
+        .filter_map(|(vmid, kind)| state.mark(node, kind, vmid, "backup").ok())
+        .flatten()
+        .collect()
 }
 
 fn as_options(call: &Call<'_>) -> String {
@@ -75,7 +90,7 @@ fn work(
     vmids: &[u32],
     storage: &str,
     options: &str,
-    marks: (Option<String>, bool),
+    marks: &(Option<String>, bool),
 ) -> Result<(), String> {
     if let Err(problem) = disks::available(run.state, node, storage) {
         return Err(format!(
@@ -86,7 +101,7 @@ fn work(
     let mut failed = false;
     for vmid in vmids {
         let now = run.state.clock.now().strftime("%F %T").to_string();
-        match dump(run, node, *vmid, storage, &marks) {
+        match dump(run, node, *vmid, storage, marks) {
             Ok(()) => run.say(format!("INFO: Finished Backup of VM {vmid} (00:00:01)")),
             Err(problem) => {
                 failed = true;

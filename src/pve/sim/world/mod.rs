@@ -65,4 +65,22 @@ mod tests {
         assert!(world.guests[&102].flag("protection"));
         assert!(world.guests[&9000].is_template());
     }
+
+    #[test]
+    fn the_documented_example_is_a_world() {
+        let documented = include_str!("../../../../docs/simulated-proxmox.md");
+        let example = documented.split("<!-- example -->").nth(1).unwrap();
+        let yaml = example.split("```").nth(1).unwrap().strip_prefix("yaml").unwrap();
+        let world = World::from_yaml(yaml).unwrap();
+        assert_eq!(world.guests.len(), 2);
+        assert_eq!(world.faults.len(), 1);
+    }
+
+    #[test]
+    fn a_world_survives_being_shown() {
+        let world = World::sample();
+        let shown = serde_json::to_string(&world).unwrap();
+        let again = World::from_yaml(&shown).unwrap();
+        assert_eq!(serde_json::to_value(&again).unwrap(), serde_json::to_value(&world).unwrap());
+    }
 }

@@ -211,7 +211,9 @@ pub(in crate::pve::sim::routes) fn attach(
             drive.bare.clone_from(&made.volid);
             drive.set("size", &disks::format_size(made.bytes));
             log.push(made.log);
-            if kind == GuestType::Qemu {
+            if kind == GuestType::Lxc {
+                log.extend(file_system_lines(made.bytes));
+            } else {
                 drive.sort();
                 log.push(format!("{key}: successfully created disk '{drive}'"));
             }
@@ -226,6 +228,31 @@ pub(in crate::pve::sim::routes) fn attach(
     }
     drive.sort();
     Ok(drive.to_string())
+}
+
+/// What the file system's maker prints for a container's disk.
+fn file_system_lines(bytes: u64) -> Vec<String> {
+    const GROUP: u64 = 32_768;
+    let blocks = bytes / 4096;
+    let is_power_of = |base: u64, number: u64| {
+        let mut power = 1;
+        while power < number {
+            power *= base;
+        }
+        power == number
+    };
+    let holds_backup = |group: &u64| [3, 5, 7].iter().any(|base| is_power_of(*base, *group));
+    let backups: Vec<String> = (1..)
+        .take_while(|group| group * GROUP < blocks)
+        .filter(holds_backup)
+        .map(|group| (group * GROUP).to_string())
+        .collect();
+    vec![
+        format!("Creating filesystem with {blocks} 4k blocks and {} inodes", blocks / 4),
+        format!("Filesystem UUID: {}", uuid::Uuid::new_v4()),
+        "Superblock backups stored on blocks: ".to_owned(),
+        format!("\t{}", backups.join(", ")),
+    ]
 }
 
 fn source_size(state: &State, node: &str, source: &str) -> Result<u64, String> {
