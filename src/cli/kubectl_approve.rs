@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{Api, Client, Config, api::PostParams, config::KubeConfigOptions};
 
-use crate::api::{Decision, ProxmoxActionApproval, ProxmoxActionPlan};
+use crate::{
+    api::{Decision, ProxmoxActionApproval, ProxmoxActionPlan},
+    store::kube::told,
+};
 
 use super::{Failure, approve::Choice, fail, render};
 
@@ -60,7 +63,9 @@ impl KubectlApprove {
         let created = Api::<ProxmoxActionApproval>::namespaced(client, &namespace)
             .create(&PostParams::default(), &approval)
             .await
-            .map_err(|error| format!("failed to create the approval in namespace {namespace}: {error}"))?;
+            .map_err(|error| {
+                format!("failed to create the approval in namespace {namespace}: {}", told(&error))
+            })?;
         println!(
             "proxmoxactionapproval.proxmox-agent.io/{} created; see: kubectl get plan {} -n {namespace}",
             created.metadata.name.unwrap_or_default(),
@@ -77,7 +82,7 @@ async fn plan(client: &Client, namespace: &str, name: &str) -> Result<ProxmoxAct
         Err(kube::Error::Api(status)) if status.is_not_found() => {
             Err(format!("there is no plan `{name}` in namespace {namespace}: see kubectl get plan -A").into())
         }
-        Err(error) => Err(format!("failed to read plan {namespace}/{name}: {error}").into()),
+        Err(error) => Err(format!("failed to read plan {namespace}/{name}: {}", told(&error)).into()),
     }
 }
 
@@ -87,7 +92,7 @@ async fn who_am_i(client: &Client) -> Result<String, Failure> {
     let review = reviews
         .create(&PostParams::default(), &SelfSubjectReview::default())
         .await
-        .map_err(|error| format!("failed to ask the API server who you are: {error}"))?;
+        .map_err(|error| format!("failed to ask the API server who you are: {}", told(&error)))?;
     let user = review.status.and_then(|status| status.user_info).and_then(|user| user.username);
     user.ok_or_else(|| "the API server does not say who you are".into())
 }

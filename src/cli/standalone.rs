@@ -27,7 +27,7 @@ pub(super) struct Standalone {
     #[arg(long)]
     secrets: Option<PathBuf>,
     /// Take everything as far as it goes without waiting for people, print how the plans stand, and end.
-    /// Exit code 0: all succeeded; 1: one ended otherwise; 4: one waits for somebody.
+    /// Exit code 0: all plans succeeded; 1: one ended otherwise, or a file was refused; 4: one waits for somebody.
     #[arg(long)]
     once: bool,
 }
@@ -54,7 +54,12 @@ impl Standalone {
             clock,
         };
         if self.once {
-            return Ok(report(&controllers::settle(ports).await));
+            let refusals = ports.store.taken_in().await?;
+            for refusal in &refusals {
+                eprintln!("refused: {refusal}");
+            }
+            let plans = controllers::settle(ports).await;
+            return Ok(if refusals.is_empty() { report(&plans) } else { ExitCode::FAILURE });
         }
         tracing::info!(dir = %self.folder.dir.display(), state = %state.display(), "watching the directory");
         controllers::run(ports, telemetry::shutdown()).await;

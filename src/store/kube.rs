@@ -98,7 +98,15 @@ fn in_our_words(what: &str, key: &Key, error: kube::Error) -> StoreError {
             StoreError::Refused { object, why: status.message }
         }
         kube::Error::SerdeError(error) => StoreError::Malformed { object, why: error.to_string() },
-        error => StoreError::Unavailable { what: format!("{what} {object}"), why: error.to_string() },
+        error => StoreError::Unavailable { what: format!("{what} {object}"), why: told(&error) },
+    }
+}
+
+/// What the API server said, without the form in which it said it.
+pub(crate) fn told(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => error.to_string(),
     }
 }
 
@@ -224,7 +232,7 @@ impl KubeSecrets {
         let read = tokio::time::timeout(CALL_TIMEOUT, api.get_opt(&reference.name)).await;
         let secret = read
             .map_err(|_| "no answer from the API server".to_owned())?
-            .map_err(|error| error.to_string())?
+            .map_err(|error| told(&error))?
             .ok_or_else(|| format!("there is no such Secret in namespace {namespace}: create it"))?;
         let value = secret.data.and_then(|mut data| data.remove(&reference.key));
         let value = value.ok_or_else(|| "the Secret has no such key: add it".to_owned())?;

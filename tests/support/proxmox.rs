@@ -24,6 +24,6 @@ pub(crate) async fn put(sim: &Simulator, token: &str, path: &str, params: &[(&st
 
 /// The daemon restarts at the next request, whatever it is, and loses its running tasks.
 pub(crate) fn restart(sim: &Simulator) {
-    let on = Trigger { method: Some("*".to_owned()), ..Trigger::default() };
-    sim.set_faults(vec![Fault::Restart { on, executed: false }]);
+    let when = Trigger { method: Some("*".to_owned()), ..Trigger::default() };
+    sim.set_faults(vec![Fault::Restart { when, executed: false }]);
 }

@@ -15,6 +15,6 @@ pub(crate) fn slow(task: &str, seconds: u32) -> World {
 
 /// Every start of a guest meets a fault.
 pub(crate) fn start_meets(fault: &str) -> World {
-    let on = r#"{method: POST, path: "/nodes/*/*/*/status/start", times: 0}"#;
-    sample_with(&format!("faults: [{{{fault}, on: {on}}}]"))
+    let when = r#"{method: POST, path: "/nodes/*/*/*/status/start", times: 0}"#;
+    sample_with(&format!("faults: [{{{fault}, when: {when}}}]"))
 }

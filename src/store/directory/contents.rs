@@ -134,6 +134,10 @@ impl Contents {
         (self.in_the_making || self.unfinished || !self.missing.is_empty()).then_some(SETTLE)
     }
 
+    pub(super) fn refusals(&self) -> Vec<String> {
+        self.refused.iter().map(ToString::to_string).collect()
+    }
+
     pub(super) fn anything_in_the_making(&self) -> bool {
         self.in_the_making
     }

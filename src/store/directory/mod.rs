@@ -144,6 +144,20 @@ impl DirectoryStore {
         Ok(Self { shared })
     }
 
+    /// Waits until everything that has been written counts, and says in a line each what was refused.
+    pub async fn taken_in(&self) -> Result<Vec<String>, StoreError> {
+        loop {
+            let look = |contents: &mut Contents| {
+                contents.refresh()?;
+                Ok((contents.look_again_in(), contents.refusals()))
+            };
+            let (again, refusals) = self.run("take in the directory", look).await?;
+            let Some(pause) = again else { return Ok(refusals) };
+            // In real time, as the file system keeps it.
+            let _ = tokio::task::spawn_blocking(move || std::thread::sleep(pause)).await;
+        }
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         what: &'static str,

@@ -1,6 +1,9 @@
 //! What was not accepted: `refused.yaml`, so that nobody has to guess why nothing happens.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,6 +27,20 @@ pub(super) struct Refusal {
     name: Option<String>,
     pub(super) why: String,
     since: Option<Timestamp>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}", file.display())?;
+            self.line.map_or(Ok(()), |line| write!(f, ":{line}"))?;
+            f.write_str(": ")?;
+        }
+        if let (Some(kind), Some(name)) = (&self.kind, &self.name) {
+            write!(f, "{kind} {name}: ")?;
+        }
+        f.write_str(&self.why)
+    }
 }
 
 impl Refusal {
