@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that can't read the source has to fail
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -49,6 +49,8 @@ const PURE_PARTS: &[(&str, &[&str])] = &[
 /// Everything that a file refers to by a path of more than one word, and whether it is asynchronous.
 #[derive(Default)]
 struct References {
+    /// What each imported name stands for.
+    imports: BTreeMap<String, Vec<String>>,
     paths: BTreeSet<Vec<String>>,
     is_async: bool,
 }
@@ -63,12 +65,13 @@ fn is_test_only(attributes: &[Attribute]) -> bool {
 impl<'ast> Visit<'ast> for References {
     fn visit_item_mod(&mut self, module: &'ast ItemMod) {
         if !is_test_only(&module.attrs) {
+            self.import(module.ident.to_string(), vec!["self".to_owned(), module.ident.to_string()]);
             visit::visit_item_mod(self, module);
         }
     }
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        collect(&item.tree, &mut vec![], &mut self.paths);
+        self.collect(&item.tree, &mut vec![]);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -92,27 +95,54 @@ impl<'ast> Visit<'ast> for References {
     }
 }
 
-fn collect(tree: &UseTree, prefix: &mut Vec<String>, paths: &mut BTreeSet<Vec<String>>) {
-    match tree {
-        UseTree::Path(path) => {
-            prefix.push(path.ident.to_string());
-            collect(&path.tree, prefix, paths);
-            prefix.pop();
+impl References {
+    fn of(path: &Path) -> Self {
+        let file: File = syn::parse_file(&fs::read_to_string(path).unwrap()).unwrap();
+        let mut references = Self::default();
+        references.visit_file(&file);
+        let imports = std::mem::take(&mut references.imports);
+        references.paths = references.paths.into_iter().map(|path| resolved(path, &imports)).collect();
+        references
+    }
+
+    fn import(&mut self, name: String, path: Vec<String>) {
+        self.paths.insert(path.clone());
+        // A module and a function of it may share a name: what is declared here comes first.
+        self.imports.entry(name).or_insert(path);
+    }
+
+    fn collect(&mut self, tree: &UseTree, prefix: &mut Vec<String>) {
+        match tree {
+            UseTree::Path(path) => {
+                prefix.push(path.ident.to_string());
+                self.collect(&path.tree, prefix);
+                prefix.pop();
+            }
+            // `use fmt::{self, Display}` names the folder itself.
+            UseTree::Name(name) if name.ident == "self" => {
+                self.import(prefix.last().unwrap().clone(), prefix.clone());
+            }
+            UseTree::Name(name) => {
+                let path = [prefix.as_slice(), &[name.ident.to_string()]].concat();
+                self.import(name.ident.to_string(), path);
+            }
+            UseTree::Rename(name) => {
+                let path = [prefix.as_slice(), &[name.ident.to_string()]].concat();
+                self.import(name.rename.to_string(), path);
+            }
+            UseTree::Glob(_) => {
+                self.paths.insert(prefix.clone());
+            }
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.collect(tree, prefix)),
         }
-        UseTree::Name(name) => {
-            let mut path = prefix.clone();
-            path.push(name.ident.to_string());
-            paths.insert(path);
-        }
-        UseTree::Rename(name) => {
-            let mut path = prefix.clone();
-            path.push(name.ident.to_string());
-            paths.insert(path);
-        }
-        UseTree::Glob(_) => {
-            paths.insert(prefix.clone());
-        }
-        UseTree::Group(group) => group.items.iter().for_each(|tree| collect(tree, prefix, paths)),
+    }
+}
+
+/// A path with its first word replaced by what the file has imported under that name.
+fn resolved(path: Vec<String>, imports: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+    match imports.get(&path[0]) {
+        Some(full) if *full != path => [full.as_slice(), &path[1..]].concat(),
+        _ => path,
     }
 }
 
@@ -143,19 +173,12 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn references(path: &Path) -> References {
-    let file: File = syn::parse_file(&fs::read_to_string(path).unwrap()).unwrap();
-    let mut references = References::default();
-    references.visit_file(&file);
-    references
-}
-
 #[test]
 fn no_arrow_points_backwards() {
     let mut wrong = vec![];
     for (room, allowed) in ROOMS {
         for file in files_of(room) {
-            for path in references(&file).paths {
+            for path in References::of(&file).paths {
                 let [root, target, ..] = path.as_slice() else { continue };
                 let inside = target == room || allowed.contains(&target.as_str());
                 if (root == "crate" || root == "proxmox_agent") && !inside {
@@ -183,7 +206,7 @@ fn the_pure_rooms_take_nothing_from_outside_that_acts() {
     let mut wrong = vec![];
     for room in ["catalog", "core"] {
         for file in files_of(room) {
-            let references = references(&file);
+            let references = References::of(&file);
             if references.is_async {
                 wrong.push(format!("{} is asynchronous", file.display()));
             }
@@ -197,14 +220,13 @@ fn the_pure_rooms_take_nothing_from_outside_that_acts() {
 
 /// Why a path has no place in a pure room, if it has none.
 fn impure(path: &[String]) -> Option<&'static str> {
-    let root = path.first().unwrap().as_str();
+    let root = path[0].as_str();
     // A clock by any name: `Timestamp::now`, `Zoned::now`, `Instant::now`.
     if path.len() > 1 && path.last().unwrap() == "now" {
         return Some("reads a clock");
     }
-    let is_crate_name = root.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    let is_our_own = ["crate", "self", "super"].contains(&root) || source().join("core").join(root).exists();
-    if !is_crate_name || is_our_own || is_sibling(root) {
+    let is_type_of_this_file = root.starts_with(char::is_uppercase);
+    if is_type_of_this_file || ["crate", "self", "super"].contains(&root) || PRIMITIVES.contains(&root) {
         return None;
     }
     if !PURE_CRATES.contains(&root) {
@@ -215,13 +237,7 @@ fn impure(path: &[String]) -> Option<&'static str> {
     parts.is_some_and(|parts| !parts.contains(&part)).then_some("is not among the allowed parts")
 }
 
-/// A module beside the file, used by its bare name.
-fn is_sibling(name: &str) -> bool {
-    ["catalog", "core", "core/lifecycle"].iter().any(|folder| {
-        let folder = source().join(folder);
-        folder.join(format!("{name}.rs")).exists() || folder.join(name).is_dir()
-    }) || ["i64", "u32", "u8", "usize"].contains(&name)
-}
+const PRIMITIVES: &[&str] = &["bool", "char", "i64", "str", "u8", "u16", "u32", "u64", "usize"];
 
 #[test]
 fn the_check_of_purity_can_fail() {
