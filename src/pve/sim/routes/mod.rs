@@ -8,6 +8,7 @@ mod clone;
 mod cluster;
 mod config;
 mod create;
+mod definitions;
 mod destroy;
 mod groups;
 mod guests;
@@ -50,6 +51,7 @@ impl Routes {
             clone::ROUTES,
             config::ROUTES,
             create::ROUTES,
+            definitions::ROUTES,
             destroy::ROUTES,
             groups::ROUTES,
             guests::ROUTES,
