@@ -128,7 +128,6 @@ fn create(call: &mut Call<'_>) -> Answer {
     };
     let (marked_node, marked_name) = (node.clone(), name.clone());
     let new = call.guest_task(task, move |run| {
-        run.state.unmark(vmid);
         let snaptime = run.state.clock.seconds();
         let guest = run.state.guest_mut(&node, kind, vmid)?;
         let vmstate = with_memory && guest.is_running();
@@ -153,7 +152,7 @@ fn create(call: &mut Call<'_>) -> Answer {
         demand_snapshot_possible(state, state.guest(&marked_node, kind, vmid)?, &marked_name)?;
         state.mark(&marked_node, kind, vmid, "snapshot")
     });
-    call.fork(new.undone_by(move |state| state.unmark(vmid)))
+    call.fork(new)
 }
 
 fn snapshot_lines(guest: &Guest) -> Vec<String> {
@@ -189,7 +188,6 @@ fn delete(call: &mut Call<'_>) -> Answer {
     };
     let (marked_node, marked_name) = (node.clone(), name.clone());
     let new = call.guest_task(task, move |run| {
-        run.state.unmark(vmid);
         let guest = run.state.guest_mut(&node, kind, vmid)?;
         let removed = guest
             .snapshots
@@ -217,7 +215,7 @@ fn delete(call: &mut Call<'_>) -> Answer {
         }
         state.mark(&marked_node, kind, vmid, "snapshot-delete")
     });
-    call.fork(new.undone_by(move |state| state.unmark(vmid)))
+    call.fork(new)
 }
 
 fn roll_back(call: &mut Call<'_>) -> Answer {
@@ -261,7 +259,7 @@ fn roll_back(call: &mut Call<'_>) -> Answer {
         }
         state.mark(&marked_node, kind, vmid, "rollback")
     });
-    call.fork(new.undone_by(move |state| state.unmark(vmid)))
+    call.fork(new)
 }
 
 fn known(snapshots: &BTreeMap<String, Snapshot>, name: &str) -> Result<Snapshot, Refusal> {
