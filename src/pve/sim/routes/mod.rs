@@ -10,6 +10,7 @@ mod config;
 mod create;
 mod definitions;
 mod destroy;
+mod firewall;
 mod groups;
 mod guests;
 mod ha;
@@ -53,6 +54,7 @@ impl Routes {
             create::ROUTES,
             definitions::ROUTES,
             destroy::ROUTES,
+            firewall::ROUTES,
             groups::ROUTES,
             guests::ROUTES,
             ha::ROUTES,
