@@ -9,7 +9,7 @@ use super::{State, Upid};
 type Work = Box<dyn FnOnce(&mut Run<'_>) -> Result<(), String> + Send>;
 
 /// What a task does when it gets the guest's lock, if it then works on under a mark in the configuration. The answer
-/// is the guests that it has marked.
+/// is the guests that it has marked; the marks are gone when its work begins to show, or when it is stopped.
 type Begin = Box<dyn FnOnce(&mut State) -> Result<Vec<u32>, String> + Send>;
 
 /// What a task leaves behind if it is stopped before its time is over.
@@ -20,8 +20,6 @@ type Undo = Box<dyn FnOnce(&mut State) + Send>;
 pub(in crate::pve::sim) struct Run<'a> {
     pub(in crate::pve::sim) state: &'a mut State,
     pub(in crate::pve::sim) log: Vec<String>,
-    /// The guests that the task has marked in their configuration.
-    pub(in crate::pve::sim) marked: Vec<u32>,
 }
 
 impl Run<'_> {

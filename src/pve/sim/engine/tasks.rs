@@ -126,8 +126,11 @@ impl State {
         let (work, ends) = (task.work.take(), task.ends);
         let (log, marked) = (std::mem::take(&mut task.log), std::mem::take(&mut task.marked));
         let failed = task.failed.take();
+        for vmid in marked {
+            self.unmark(vmid);
+        }
         // The work may start further tasks, so the task is not borrowed while it runs.
-        let mut run = Run { state: self, log, marked };
+        let mut run = Run { state: self, log };
         let result = match (failed, work) {
             (Some(problem), _) => Err(problem),
             (None, Some(work)) => work(&mut run),
@@ -144,12 +147,16 @@ impl State {
     /// Stops running tasks; what they had begun is undone.
     pub(in crate::pve::sim) fn interrupt(&mut self, which: impl Fn(&Task) -> bool) {
         let now = self.clock.seconds();
-        let mut undoings = Vec::new();
+        let (mut undoings, mut marked) = (Vec::new(), Vec::new());
         for task in self.tasks.iter_mut().filter(|task| task.is_running()).filter(|task| which(task)) {
             task.work = None;
             task.begin = None;
+            marked.append(&mut task.marked);
             undoings.extend(task.undo.take());
             task.end("received interrupt", now);
+        }
+        for vmid in marked {
+            self.unmark(vmid);
         }
         for undo in undoings {
             undo(self);
@@ -218,4 +225,95 @@ impl State {
 
 fn lock_timeout(vmid: &str) -> String {
     format!("can't lock file '/var/lock/qemu-server/lock-{vmid}.conf' - got timeout")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::pve::sim::contract::Contract;
+    use crate::pve::sim::world::{GuestType, World};
+
+    fn state() -> State {
+        State::new(World::sample(), Arc::new(Contract::load().unwrap()))
+    }
+
+    fn task(kind: &'static str) -> NewTask {
+        NewTask::guest("pve1", kind, 101, "root@pam", |_| Ok(()))
+    }
+
+    fn exit(state: &mut State, position: usize) -> Option<String> {
+        state.settle();
+        state.tasks[position].exit.clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_on_one_guest_follow_each_other() {
+        let mut state = state();
+        let one = Duration::from_secs(1);
+        state.fork(task("qmstart").taking(one));
+        state.fork(task("qmstop").taking(one));
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        assert_eq!(exit(&mut state, 0).as_deref(), Some("OK"));
+        assert_eq!(exit(&mut state, 1), None, "the second began when the first was over");
+        tokio::time::advance(one).await;
+        assert_eq!(exit(&mut state, 1).as_deref(), Some("OK"));
+        assert_eq!(state.tasks[1].log, ["trying to acquire lock...", " OK", "TASK OK"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_gives_up_when_the_lock_is_not_to_be_had() {
+        let mut state = state();
+        state.fork(task("qmshutdown").taking(Duration::from_secs(60)));
+        state.fork(task("qmstop"));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        let text = "can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout";
+        assert_eq!(exit(&mut state, 1).as_deref(), Some(text));
+        assert_eq!(exit(&mut state, 0), None);
+    }
+
+    fn marking(kind: &'static str) -> NewTask {
+        task(kind).marking(|state| state.mark("pve1", GuestType::Qemu, 101, "snapshot"))
+    }
+
+    fn mark(state: &State) -> Option<&str> {
+        state.world.guests[&101].text("lock")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_marked_guest_refuses_the_next_task_instead_of_keeping_it_waiting() {
+        let mut state = state();
+        state.fork(marking("qmsnapshot"));
+        state.fork(marking("qmsnapshot"));
+        assert_eq!(mark(&state), Some("snapshot"));
+        assert_eq!(exit(&mut state, 1).as_deref(), Some("VM is locked (snapshot)"));
+        assert_eq!(exit(&mut state, 0), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stopped_task_takes_its_mark_back_and_a_crashed_one_does_not() {
+        let mut state = state();
+        state.fork(marking("qmsnapshot"));
+        state.interrupt(|_| true);
+        assert_eq!(mark(&state), None);
+        assert_eq!(exit(&mut state, 0).as_deref(), Some("received interrupt"));
+        state.fork(marking("qmsnapshot"));
+        state.crash_tasks();
+        assert_eq!(mark(&state), Some("snapshot"));
+        assert_eq!(exit(&mut state, 1).as_deref(), Some("unexpected status"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_of_a_world_file_runs_for_the_rest_of_its_time() {
+        let yaml = "
+nodes: {pve1: {}}
+tasks: [{node: pve1, type: qmclone, id: '100', user: root@pam, startedSecondsAgo: 5, remainingSeconds: 30}]";
+        let world = World::from_yaml(yaml).unwrap();
+        let mut state = State::new(world, Arc::new(Contract::load().unwrap()));
+        assert_eq!(exit(&mut state, 0), None);
+        assert_eq!(state.clock.seconds() - state.tasks[0].upid.starttime, 5);
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert_eq!(exit(&mut state, 0).as_deref(), Some("OK"));
+    }
 }

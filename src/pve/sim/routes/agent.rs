@@ -6,9 +6,11 @@ use super::{Route, data};
 use crate::pve::sim::contract::PropertyString;
 use crate::pve::sim::engine::Call;
 use crate::pve::sim::http::{Answer, Refusal, refuse};
+use crate::pve::sim::world::Power;
 
 pub(super) const ROUTES: &[Route] = &[
     ("POST", "/nodes/{node}/qemu/{vmid}/agent/ping", ping),
+    ("POST", "/nodes/{node}/qemu/{vmid}/monitor", monitor),
     ("GET", "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces", interfaces),
 ];
 
@@ -31,6 +33,20 @@ fn demand_agent(call: &Call<'_>) -> Result<(), Refusal> {
 fn ping(call: &mut Call<'_>) -> Answer {
     demand_agent(call)?;
     data(json!({ "result": {} }))
+}
+
+/// The monitor's own errors are answers, not refusals.
+fn monitor(call: &mut Call<'_>) -> Answer {
+    let guest = call.guest()?;
+    if !guest.is_running() {
+        return data(format!("ERROR: VM {} not running\n", call.vmid()));
+    }
+    let paused = guest.status == Power::Paused;
+    data(match call.text("command") {
+        "info status" if paused => "VM status: paused\r\n",
+        "info status" => "VM status: running\r\n",
+        _ => "",
+    })
 }
 
 fn interfaces(call: &mut Call<'_>) -> Answer {

@@ -153,6 +153,9 @@ fn follow(state: &mut State, sid: &str, wanted: &str) {
     let new = NewTask::guest(&node, task, vmid, "root@pam", move |run| {
         run.say("task started by HA resource agent");
         set_manager_state(run.state, kind, vmid, None);
+        if !is_still_wanted(run.state, kind, vmid, power) {
+            return Ok(());
+        }
         let now = run.state.clock.seconds();
         let guest = run.state.guest_mut(&home, kind, vmid)?;
         if guest.is_running() != (power == Power::Running) {
@@ -161,6 +164,14 @@ fn follow(state: &mut State, sid: &str, wanted: &str) {
         Ok(())
     });
     state.fork(new);
+}
+
+/// By the time the manager gets to it, something else may have been requested.
+fn is_still_wanted(state: &State, kind: GuestType, vmid: u32, power: Power) -> bool {
+    let resource = state.world.ha.get(&format!("{}:{vmid}", kind.ha_prefix()));
+    let runs = |state: &Value| matches!(state.as_str(), Some("started" | "enabled"));
+    let requested = resource.map(|resource| resource.config.get("state").is_none_or(runs));
+    requested == Some(power == Power::Running)
 }
 
 /// What the manager reports while it is busy with a guest; nothing when the guest is as requested.

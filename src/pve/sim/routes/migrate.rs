@@ -110,12 +110,9 @@ fn migrate(call: &mut Call<'_>) -> Answer {
     if call.state.is_ha_managed(kind, vmid) {
         return hand_to_manager(call, journey);
     }
-    let new = call.guest_task(task_type(kind), move |run| {
-        run.state.unmark(vmid);
-        travel(run, journey)
-    });
+    let new = call.guest_task(task_type(kind), move |run| travel(run, journey));
     let new = new.marking(move |state| state.mark(&node, kind, vmid, "migrate"));
-    call.fork(new.undone_by(move |state| state.unmark(vmid)))
+    call.fork(new)
 }
 
 fn demand_storages(call: &Call<'_>, guest: &Guest, target: &str) -> Result<(), Refusal> {
@@ -141,7 +138,6 @@ fn hand_to_manager(call: &mut Call<'_>, journey: Journey) -> Answer {
         super::ha::set_manager_state(run.state, kind, vmid, Some("migrate"));
         let (node, task) = (journey.from.clone(), task_type(kind));
         let moving = NewTask::guest(&journey.from.clone(), task, vmid, "root@pam", move |run| {
-            run.state.unmark(vmid);
             super::ha::set_manager_state(run.state, kind, vmid, None);
             travel(run, journey)
         });

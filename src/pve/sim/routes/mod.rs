@@ -8,7 +8,9 @@ mod clone;
 mod cluster;
 mod config;
 mod create;
+mod definitions;
 mod destroy;
+mod firewall;
 mod groups;
 mod guests;
 mod ha;
@@ -50,7 +52,9 @@ impl Routes {
             clone::ROUTES,
             config::ROUTES,
             create::ROUTES,
+            definitions::ROUTES,
             destroy::ROUTES,
+            firewall::ROUTES,
             groups::ROUTES,
             guests::ROUTES,
             ha::ROUTES,

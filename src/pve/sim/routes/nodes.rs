@@ -2,8 +2,8 @@
 use serde_json::{Value, json};
 
 use super::{Route, data};
-use crate::pve::sim::engine::Call;
 use crate::pve::sim::engine::State;
+use crate::pve::sim::engine::{Call, NewTask};
 use crate::pve::sim::http::{Answer, Refusal};
 use crate::pve::sim::world::{Node, sha1_hex};
 
@@ -12,6 +12,7 @@ pub(super) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/status", status),
     ("GET", "/nodes/{node}/time", time),
     ("GET", "/nodes/{node}/version", version),
+    ("POST", "/nodes/{node}/services/{service}/restart", restart_service),
 ];
 
 fn list(call: &mut Call<'_>) -> Answer {
@@ -101,6 +102,15 @@ fn time(call: &mut Call<'_>) -> Answer {
     let node = known_node(call)?;
     let now = call.state.clock.seconds();
     data(json!({ "time": now, "localtime": now, "timezone": node.timezone }))
+}
+
+/// Nothing depends on a service here, so restarting one only leaves its task.
+fn restart_service(call: &mut Call<'_>) -> Answer {
+    let new =
+        NewTask::other(call.node(), "srvrestart", call.text("service").to_owned(), &call.caller.id(), |_| {
+            Ok(())
+        });
+    call.fork(new)
 }
 
 fn version(call: &mut Call<'_>) -> Answer {

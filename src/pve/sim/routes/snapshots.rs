@@ -74,7 +74,6 @@ fn create(call: &mut Call<'_>) -> Answer {
     let task = if kind == GuestType::Qemu { "qmsnapshot" } else { "vzsnapshot" };
     let (marked_node, marked_name) = (node.clone(), name.clone());
     let new = call.guest_task(task, move |run| {
-        run.state.unmark(vmid);
         let snaptime = run.state.clock.seconds();
         let guest = run.state.guest_mut(&node, kind, vmid)?;
         let vmstate = with_memory && guest.is_running();
@@ -93,7 +92,7 @@ fn create(call: &mut Call<'_>) -> Answer {
         demand_snapshot_possible(state, state.guest(&marked_node, kind, vmid)?, &marked_name)?;
         state.mark(&marked_node, kind, vmid, "snapshot")
     });
-    call.fork(new.undone_by(move |state| state.unmark(vmid)))
+    call.fork(new)
 }
 
 fn snapshot_lines(guest: &Guest) -> Vec<String> {
@@ -123,7 +122,6 @@ fn delete(call: &mut Call<'_>) -> Answer {
     let task = if kind == GuestType::Qemu { "qmdelsnapshot" } else { "vzdelsnapshot" };
     let (marked_node, marked_name) = (node.clone(), name.clone());
     let new = call.guest_task(task, move |run| {
-        run.state.unmark(vmid);
         let guest = run.state.guest_mut(&node, kind, vmid)?;
         let removed = guest.snapshots.remove(&name).and_then(|snapshot| snapshot.parent);
         // Whatever came after it now comes after what it came after.
@@ -145,7 +143,7 @@ fn delete(call: &mut Call<'_>) -> Answer {
         }
         state.mark(&marked_node, kind, vmid, "snapshot-delete")
     });
-    call.fork(new.undone_by(move |state| state.unmark(vmid)))
+    call.fork(new)
 }
 
 fn roll_back(call: &mut Call<'_>) -> Answer {
@@ -181,7 +179,7 @@ fn roll_back(call: &mut Call<'_>) -> Answer {
         }
         state.mark(&marked_node, kind, vmid, "rollback")
     });
-    call.fork(new.undone_by(move |state| state.unmark(vmid)))
+    call.fork(new)
 }
 
 fn known(snapshots: &BTreeMap<String, Snapshot>, name: &str) -> Result<Snapshot, Refusal> {

@@ -50,14 +50,10 @@ fn back_up(call: &mut Call<'_>) -> Answer {
         (call.parameters.text("notes-template").map(str::to_owned), call.parameters.flag("protected"));
     let (to_mark, marked_node) = (wanted.clone(), node.clone());
     let new = NewTask::other(&node.clone(), "vzdump", id, &call.caller.id(), move |run| {
-        for vmid in run.marked.clone() {
-            run.state.unmark(vmid);
-        }
         work(run, &node, &wanted, &storage, &options, &(notes, protected))
     });
-    let undo_marks = to_mark.clone();
     let new = new.marking(move |state| Ok(mark_all(state, &marked_node, &to_mark)));
-    call.fork(new.undone_by(move |state| undo_marks.iter().for_each(|vmid| state.unmark(*vmid))))
+    call.fork(new)
 }
 
 /// Guests that something else has marked are left alone; their backup will fail.

@@ -23,6 +23,9 @@ pub struct World {
     pub(in crate::pve::sim) pools: BTreeMap<String, Pool>,
     #[serde(default)]
     pub(in crate::pve::sim) ha: BTreeMap<String, HaResource>,
+    /// Backup jobs, HA rules and the like, by kind and id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::pve::sim) definitions: BTreeMap<String, BTreeMap<String, Config>>,
     #[serde(default)]
     pub(in crate::pve::sim) users: BTreeMap<String, User>,
     #[serde(default)]
