@@ -264,3 +264,146 @@ fn was_granted(approval: &ProxmoxActionApproval, plan_status: Option<&PlanStatus
         .and_then(|status| status.approvals.as_ref())
         .is_some_and(|all| all.granted.iter().any(|granted| granted.name == name))
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::lifecycle::tests::judged;
+
+    const UID: &str = "11111111-1111-1111-1111-111111111111";
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    fn plan() -> ObjectMeta {
+        ObjectMeta { name: Some("p".into()), uid: Some(UID.into()), ..Default::default() }
+    }
+
+    fn approval(name: &str, by: &str, change: serde_json::Value) -> ProxmoxActionApproval {
+        let mut spec = json!({
+            "planRef": {"name": "p", "uid": UID}, "planHash": judged(1).plan_hash.to_string(),
+            "decision": "Approve", "approved_by": by, "environment": "home", "risk": "critical",
+        });
+        for (field, value) in change.as_object().unwrap() {
+            spec[field] = value.clone();
+        }
+        let mut approval = ProxmoxActionApproval::new(name, serde_json::from_value(spec).unwrap());
+        approval.metadata.creation_timestamp = Some(Time(now()));
+        approval
+    }
+
+    fn on_bench<T>(tier: Tier, proof: Proof, look: impl FnOnce(Bench<'_>) -> T) -> T {
+        let (plan, judged) = (plan(), judged(1));
+        look(Bench {
+            plan: &plan,
+            requested_by: "agent",
+            environment: "home",
+            tier,
+            judged: &judged,
+            proof,
+            now: now(),
+        })
+    }
+
+    fn admitted(approval: &ProxmoxActionApproval) -> Result<Counted, &'static str> {
+        on_bench(Tier::Production, Proof::ApiServer, |bench| admit(approval, bench))
+            .map_err(|refusal| refusal.reason)
+    }
+
+    #[test]
+    fn an_approval_that_fits_counts_for_a_day() {
+        let counted = admitted(&approval("a", "me", json!({}))).unwrap();
+        assert_eq!(counted.until, now() + SignedDuration::from_hours(24));
+        let until =
+            admitted(&approval("a", "me", json!({"expiresAt": "2999-01-01T00:00:00Z"}))).unwrap().until;
+        assert_eq!(until.to_string(), "2999-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn each_way_not_to_fit_has_its_own_reason() {
+        let other_hash = format!("sha256:{}", "0".repeat(64));
+        for (change, reason) in [
+            (json!({"planRef": {"name": "p", "uid": UID.replace('1', "2")}}), "OtherPlan"),
+            (json!({"planRef": {"name": "q", "uid": UID}}), "OtherPlan"),
+            (json!({"planHash": other_hash}), "OtherPlanHash"),
+            (json!({"environment": "cloud"}), "OtherEnvironment"),
+            (json!({"risk": "high"}), "OtherRisk"),
+            (json!({"expiresAt": now().to_string()}), "Expired"),
+            (json!({"approved_by": "agent"}), "OwnPlan"),
+            (json!({"attempt": 1}), "NoAttemptToDecide"),
+            (json!({"source": "git"}), "GitNotVerified"),
+        ] {
+            assert_eq!(admitted(&approval("a", "me", change)).unwrap_err(), reason);
+        }
+        let undated =
+            ProxmoxActionApproval { metadata: ObjectMeta::default(), ..approval("a", "me", json!({})) };
+        assert_eq!(admitted(&undated).unwrap_err(), "NotDated");
+    }
+
+    #[test]
+    fn production_wants_more_than_an_editor_but_anybody_may_say_no() {
+        let judge = |decision: &str| {
+            let approval = approval("a", "me", json!({"decision": decision}));
+            on_bench(Tier::Production, Proof::DirectoryAccess, |bench| admit(&approval, bench))
+        };
+        assert_eq!(judge("Approve").unwrap_err().reason, "NotProven");
+        assert!(judge("Deny").is_ok());
+        let own = approval("a", "agent", json!({"decision": "Deny"}));
+        assert_eq!(admitted(&own).unwrap().decision, Decision::Deny);
+    }
+
+    #[test]
+    fn an_answer_stays_when_its_plan_moves_on() {
+        let mine = approval("mine", "me", json!({}));
+        let late = approval("late", "you", json!({}));
+        let granted = vec![GrantedApproval { name: "mine".into(), approved_by: "me".into() }];
+        let progress = crate::api::ApprovalProgress { granted, ..Default::default() };
+        let status = |phase| PlanStatus { phase, approvals: Some(progress.clone()), ..Default::default() };
+        let answer = |approval, phase| {
+            on_bench(Tier::Lab, Proof::ApiServer, |bench| verdict(approval, Some(&status(phase)), bench))
+        };
+        let before = answer(&mine, Phase::AwaitingApproval);
+        for phase in [Phase::Dispatching, Phase::Running, Phase::Succeeded, Phase::Indeterminate] {
+            assert_eq!(answer(&mine, phase), before);
+            assert_eq!(answer(&late, phase).reason, "TooLate");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_approvals_decides_nothing(
+            entries in prop::collection::vec((0usize..4, any::<bool>(), any::<bool>()), 0..8),
+            seed in any::<prop::sample::Index>(),
+        ) {
+            let all: Vec<_> = entries.iter().enumerate().map(|(n, (who, fits, denies))| {
+                let decision = if *denies && n % 3 == 0 { "Deny" } else { "Approve" };
+                let risk = if *fits { "critical" } else { "low" };
+                approval(&format!("a{n}"), &format!("person-{who}"), json!({"decision": decision, "risk": risk}))
+            }).collect();
+            let mut turned = all.clone();
+            if !turned.is_empty() {
+                let by = seed.index(turned.len());
+                turned.rotate_left(by);
+            }
+            let count = |approvals: &[_]| on_bench(Tier::Lab, Proof::ApiServer, |bench| tally(approvals, bench));
+            prop_assert_eq!(count(&all), count(&turned));
+        }
+
+        #[test]
+        fn one_person_counts_once_and_one_no_is_enough(times in 1usize..6, denied in any::<bool>()) {
+            let mut all: Vec<_> = (0..times).map(|n| approval(&format!("a{n}"), "me", json!({}))).collect();
+            if denied {
+                all.push(approval("z", "you", json!({"decision": "Deny"})));
+            }
+            let tally = on_bench(Tier::Lab, Proof::ApiServer, |bench| tally(&all, bench));
+            prop_assert_eq!(tally.granted.len(), 1);
+            prop_assert_eq!(tally.is_enough(1), !denied);
+            prop_assert!(!tally.is_enough(2));
+        }
+    }
+}

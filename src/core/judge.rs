@@ -261,3 +261,151 @@ fn warnings(request: &Request, guest: &Guest) -> Vec<String> {
     );
     warnings
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::Preset,
+        core::request::{normalise, tests::spec},
+    };
+
+    fn guest(reference: &str) -> Guest {
+        let Ok(Target::Guest(reference)) = reference.parse() else { panic!("{reference} is no guest") };
+        Guest {
+            reference,
+            node: "pve1".into(),
+            name: "web".into(),
+            status: "stopped".into(),
+            smbios_uuid: Some("7a4d6a52".into()),
+            config_digest: "d1".into(),
+            template: false,
+            protected: false,
+            lock: None,
+            ha_managed: false,
+            snapshots: vec!["before".into()],
+        }
+    }
+
+    fn environment(generation: i64) -> ProxmoxEnvironment {
+        let spec = json!({"endpoints": ["https://pve"], "credentials": {"secretRef": {"name": "s"}}});
+        let mut environment = ProxmoxEnvironment::new("home", serde_json::from_value(spec).unwrap());
+        environment.metadata.uid = Some("env".into());
+        environment.metadata.generation = Some(generation);
+        environment
+    }
+
+    fn policy(preset: Preset) -> ProxmoxPolicy {
+        let mut policy = ProxmoxPolicy::new("house", crate::api::ProxmoxPolicySpec { preset });
+        policy.metadata.uid = Some(format!("policy-{preset}"));
+        policy
+    }
+
+    fn judged(action: &str, params: serde_json::Value, met: &Guest) -> Result<Judged, Unjudged> {
+        judged_in(action, params, met, &environment(1), None)
+    }
+
+    fn judged_in(
+        action: &str,
+        params: serde_json::Value,
+        met: &Guest,
+        environment: &ProxmoxEnvironment,
+        policy: Option<&ProxmoxPolicy>,
+    ) -> Result<Judged, Unjudged> {
+        let request = normalise("default", &spec(action, &met.reference.to_string(), params)).unwrap();
+        judge(&request, Some(met), Setting { plan_uid: "uid", environment, policy })
+    }
+
+    fn denied(result: Result<Judged, Unjudged>) -> &'static str {
+        match result {
+            Err(Unjudged::Denied(denial)) => denial.reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_is_denied_before_anybody_is_asked() {
+        let met = guest("qemu/100");
+        let name = |name: &str| json!({"snapshot": name});
+        assert_eq!(denied(judged("create_snapshot", name("before"), &met)), "SnapshotExists");
+        assert_eq!(denied(judged("rollback_snapshot", name("after"), &met)), "SnapshotNotFound");
+        assert!(judged("rollback_snapshot", name("before"), &met).is_ok());
+        let request = normalise("default", &spec("start_guest", "qemu/999", json!({}))).unwrap();
+        let environment = environment(1);
+        let setting = Setting { plan_uid: "uid", environment: &environment, policy: None };
+        assert_eq!(denied(judge(&request, None, setting)), "TargetNotFound");
+    }
+
+    #[test]
+    fn an_approval_is_void_when_the_target_is_another_one() {
+        let before = judged("delete_guest", json!({}), &guest("qemu/100")).unwrap();
+        for (change, what) in [
+            (Guest { node: "pve2".into(), ..guest("qemu/100") }, "node: pve1 -> pve2"),
+            (Guest { name: "db".into(), ..guest("qemu/100") }, "name: web -> db"),
+            (
+                Guest { smbios_uuid: Some("other".into()), ..guest("qemu/100") },
+                "smbiosUuid: 7a4d6a52 -> other",
+            ),
+            (Guest { config_digest: "d2".into(), ..guest("qemu/100") }, "configDigest: d1 -> d2"),
+        ] {
+            let now = judged("delete_guest", json!({}), &change).unwrap();
+            assert_ne!(before.plan_hash, now.plan_hash, "{what}");
+            assert_eq!(moved(&before, &now), [what]);
+        }
+    }
+
+    #[test]
+    fn a_power_cut_does_not_depend_on_the_configuration() {
+        let before = judged("stop_guest", json!({}), &guest("qemu/100")).unwrap();
+        let edited = Guest { config_digest: "d2".into(), ..guest("qemu/100") };
+        assert_eq!(before.plan_hash, judged("stop_guest", json!({}), &edited).unwrap().plan_hash);
+    }
+
+    #[test]
+    fn another_environment_or_policy_makes_another_plan_hash() {
+        let met = guest("qemu/100");
+        let judge = |generation, preset: Option<Preset>| {
+            let policy = preset.map(policy);
+            judged_in("stop_guest", json!({}), &met, &environment(generation), policy.as_ref()).unwrap()
+        };
+        let before = judge(1, None);
+        assert_eq!(moved(&before, &judge(2, None)), ["environment: env/1 -> env/2"]);
+        let moved = moved(&before, &judge(1, Some(Preset::Strict)));
+        assert_eq!(moved, ["policy: balanced/1 -> policy-strict/0"]);
+    }
+
+    #[test]
+    fn what_proxmox_would_refuse_is_said_beforehand() {
+        let met = Guest {
+            protected: true,
+            status: "running".into(),
+            lock: Some("backup".into()),
+            ..guest("qemu/100")
+        };
+        let warnings = judged("delete_guest", json!({}), &met).unwrap().preview.warnings;
+        for word in ["protected", "running", "snapshots go with it", "locked: backup"] {
+            assert!(warnings.iter().any(|warning| warning.contains(word)), "{word}: {warnings:?}");
+        }
+    }
+
+    proptest! {
+        /// What Proxmox or a writer sends must never make the API server refuse the status.
+        #[test]
+        fn no_guest_makes_a_preview_that_is_too_long(name in ".{0,2000}", lock in ".{0,2000}", count in 0usize..300) {
+            let met = Guest {
+                name,
+                lock: Some(lock),
+                snapshots: (0..count).map(|n| format!("s{n}")).collect(),
+                ..guest("qemu/100")
+            };
+            let judged = judged("delete_guest", json!({}), &met).unwrap();
+            prop_assert!(judged.preview.summary.chars().count() <= 512);
+            prop_assert!(judged.preview.warnings.len() <= 16);
+            prop_assert!(judged.preview.warnings.iter().all(|warning| warning.chars().count() <= 512));
+            prop_assert!(judged.fingerprint.values().all(|value| value.chars().count() <= 512));
+        }
+    }
+}

@@ -25,11 +25,6 @@ pub(super) fn number<'de, D: Deserializer<'de>>(input: D) -> Result<i64, D::Erro
     read.ok_or_else(|| D::Error::custom("expected a whole number"))
 }
 
-/// The same where it may be missing.
-pub(super) fn optional_number<'de, D: Deserializer<'de>>(input: D) -> Result<Option<i64>, D::Error> {
-    number(input).map(Some)
-}
-
 /// A text, also one that looks like a number and was written as such: a VM may be named `100`.
 pub(super) fn text<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
     match Value::deserialize(input)? {
@@ -37,12 +32,6 @@ pub(super) fn text<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Err
         Value::Number(number) => Ok(number.to_string()),
         _ => Err(D::Error::custom("expected a text")),
     }
-}
-
-/// Tags, separated by `;`, in older versions also by `,` or a space.
-pub(super) fn tags<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
-    let joined = text(input)?;
-    Ok(joined.split([';', ',', ' ']).filter(|tag| !tag.is_empty()).map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -74,11 +63,5 @@ mod tests {
         for value in [json!("abc"), json!(1.5), json!(null), json!("")] {
             assert!(number(value.clone()).is_err(), "{value}");
         }
-    }
-
-    #[test]
-    fn tags_are_split_at_every_separator() {
-        assert_eq!(tags(json!("prod;web,x y")).unwrap(), ["prod", "web", "x", "y"]);
-        assert!(tags(json!("")).unwrap().is_empty());
     }
 }

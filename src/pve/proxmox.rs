@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde::Deserialize;
 
 use crate::{
     api::ProxmoxEnvironment,
@@ -58,21 +57,6 @@ impl From<ReadError> for HypervisorError {
     }
 }
 
-/// How a guest is right now; the cluster's own list is up to ten seconds old.
-#[derive(Deserialize)]
-struct Current {
-    status: String,
-    #[serde(default)]
-    ha: Ha,
-    lock: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct Ha {
-    #[serde(default, deserialize_with = "super::lenient::flag")]
-    managed: bool,
-}
-
 impl Hypervisor for Connection {
     fn token_id(&self) -> String {
         self.client.token_id().to_owned()
@@ -83,21 +67,13 @@ impl Hypervisor for Connection {
     }
 
     async fn inventory(&self) -> Result<Vec<InventoryRow>, HypervisorError> {
-        let rows = inventory::guests(&self.client).await?.into_iter();
-        Ok(rows
-            .map(|row| InventoryRow {
-                reference: row.reference,
-                node: row.node,
-                name: row.name,
-                status: row.status,
-            })
-            .collect())
+        Ok(inventory::guests(&self.client).await?)
     }
 
     async fn guest(&self, reference: GuestRef) -> Result<Option<Guest>, HypervisorError> {
         let rows = inventory::guests(&self.client).await?;
         let Some(row) = rows.into_iter().find(|row| row.reference == reference) else { return Ok(None) };
-        match self.met(reference, &row.node).await {
+        match inventory::guest(&self.client, &row.node, reference).await {
             Ok(guest) => Ok(Some(guest)),
             // It went away, or to another node, between two reads.
             Err(error) if error.says_no_such_guest() => Ok(None),
@@ -124,27 +100,5 @@ impl Hypervisor for Connection {
         since: Timestamp,
     ) -> Result<Vec<Upid>, HypervisorError> {
         Ok(tasks::tasks_of(&self.client, node, task_id, since.as_second()).await?)
-    }
-}
-
-impl Connection {
-    async fn met(&self, reference: GuestRef, node: &str) -> Result<Guest, ReadError> {
-        let config = inventory::guest_config(&self.client, node, &reference).await?;
-        let snapshots = inventory::snapshots(&self.client, node, &reference).await?;
-        let path = format!("/nodes/{node}/{reference}/status/current");
-        let current: Current = self.client.get(&path, &[]).await?;
-        Ok(Guest {
-            reference,
-            node: node.to_owned(),
-            name: config.name,
-            status: current.status,
-            smbios_uuid: config.smbios_uuid,
-            config_digest: config.digest,
-            template: config.template,
-            protected: config.protected,
-            lock: current.lock.or(config.lock),
-            ha_managed: current.ha.managed,
-            snapshots: snapshots.into_iter().map(|snapshot| snapshot.name).collect(),
-        })
     }
 }

@@ -14,4 +14,4 @@ pub use state::{Blocked, Ended, Order, Outcome, Sending, State};
 pub use step::step;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

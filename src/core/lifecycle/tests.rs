@@ -27,7 +27,7 @@ fn noon() -> Timestamp {
     Timestamp::from_second(i64::from_str_radix("6B00EAFE", 16).unwrap()).unwrap()
 }
 
-fn judged(approvals_required: u32) -> Judged {
+pub(crate) fn judged(approvals_required: u32) -> Judged {
     Judged {
         request_hash: Hash::of("a test", &1).unwrap(),
         plan_hash: Hash::of("a test", &2).unwrap(),
