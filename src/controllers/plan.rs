@@ -93,9 +93,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             let environment = Key::new(&self.key.namespace, &self.plan.spec.environment);
             match resolve(self.ports, &environment).await? {
                 Ok(scene) => self.scene = Some(scene),
-                Err(missing) => {
-                    self.try_again_soon();
-                    return Ok(Err(Event::Blocked(missing)));
+                Err(obstacle) => {
+                    if !obstacle.is_watched {
+                        self.try_again_soon();
+                    }
+                    return Ok(Err(Event::Blocked(obstacle.blocked)));
                 }
             }
         }

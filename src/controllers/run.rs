@@ -18,7 +18,7 @@ use kube::{
 };
 
 use crate::{
-    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment},
+    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy},
     ports::{Hypervisors, Key, Kind, Ports, Store},
 };
 
@@ -46,12 +46,15 @@ async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: 
     let (controller, plans) = controller::<ProxmoxActionPlan, S>(&ports.store);
     let approvals = ports.store.watch::<ProxmoxActionApproval>().touched_objects();
     let environments = ports.store.watch::<ProxmoxEnvironment>().touched_objects();
+    let policies = ports.store.watch::<ProxmoxPolicy>().touched_objects();
+    let waiting = plans.clone();
     let controller = controller
         .watches_stream(approvals, |approval| {
             let plan = approval.0.as_ref().ok().map(|approval| approval.spec.plan_ref.name.clone());
             plan.map(|name| reference(&name, &approval))
         })
-        .watches_stream(environments, move |environment| plans_in(&plans, &environment));
+        .watches_stream(environments, move |environment| plans_in(&plans, &environment))
+        .watches_stream(policies, move |policy| plans_beside(&waiting, &policy));
     drive(controller, ports, shutdown, |ports, key| {
         async move { plan::reconcile(&ports, &key).await }.boxed()
     })
@@ -110,9 +113,21 @@ fn plans_in(
     let concerned = |plan: &ProxmoxActionPlan| {
         plan.metadata.namespace == environment.meta().namespace
             && Some(&plan.spec.environment) == environment.meta().name.as_ref()
-            && !plan.status.as_ref().is_some_and(|status| status.phase.is_terminal())
+            && is_open(plan)
     };
     select(plans, concerned)
+}
+
+/// The plans that a policy may rule: those of its namespace that have not ended.
+fn plans_beside(
+    plans: &Cache<ProxmoxActionPlan>,
+    policy: &DeserializeGuard<ProxmoxPolicy>,
+) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionPlan>>> {
+    select(plans, |plan| plan.metadata.namespace == policy.meta().namespace && is_open(plan))
+}
+
+fn is_open(plan: &ProxmoxActionPlan) -> bool {
+    !plan.status.as_ref().is_some_and(|status| status.phase.is_terminal())
 }
 
 /// The approvals on a plan.
@@ -175,6 +190,10 @@ async fn drive<K, S, H, F>(
         .await;
 }
 
+/// Timers only reach so far; a plan for next year is looked at once a day.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+
 fn pause<S: Store, H: Hypervisors>(ports: &Ports<S, H>, moment: Timestamp) -> Duration {
-    Duration::try_from(moment.duration_since(ports.clock.now())).unwrap_or(Duration::ZERO)
+    let pause = Duration::try_from(moment.duration_since(ports.clock.now())).unwrap_or(Duration::ZERO);
+    pause.min(LONGEST_PAUSE)
 }

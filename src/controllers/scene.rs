@@ -13,17 +13,24 @@ pub(super) struct Scene<C> {
     pub hypervisor: C,
 }
 
+/// Why there is no scene.
+pub(super) struct Obstacle {
+    pub blocked: Blocked,
+    /// It is watched for: when it goes away, somebody looks again without being asked.
+    pub is_watched: bool,
+}
+
 /// Resolves an environment by name, or says what is missing.
 pub(super) async fn resolve<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     key: &Key,
-) -> Result<Result<Scene<H::Connection>, Blocked>, StoreError> {
+) -> Result<Result<Scene<H::Connection>, Obstacle>, StoreError> {
     let Some(environment) = ports.store.get::<ProxmoxEnvironment>(key).await? else {
         let message = format!(
             "spec.environment: there is no ProxmoxEnvironment `{}` in namespace {}; create it, or make a plan for one that exists",
             key.name, key.namespace
         );
-        return Ok(Err(blocked("EnvironmentNotFound", message)));
+        return Ok(Err(watched("EnvironmentNotFound", message)));
     };
     let policy = match &environment.spec.policy_ref {
         None => None,
@@ -32,12 +39,19 @@ pub(super) async fn resolve<S: Store, H: Hypervisors>(
             let Some(policy) = ports.store.get::<ProxmoxPolicy>(&policy_key).await? else {
                 let message =
                     format!("environment {} names the policy {policy_key}, which does not exist", key.name);
-                return Ok(Err(blocked("PolicyNotFound", message)));
+                return Ok(Err(watched("PolicyNotFound", message)));
             };
             Some(policy)
         }
     };
-    Ok(connect(ports, key, &environment).await.map(|hypervisor| Scene { environment, policy, hypervisor }))
+    Ok(match connect(ports, key, &environment).await {
+        Ok(hypervisor) => Ok(Scene { environment, policy, hypervisor }),
+        Err(blocked) => Err(Obstacle { blocked, is_watched: false }),
+    })
+}
+
+fn watched(reason: &str, message: String) -> Obstacle {
+    Obstacle { blocked: blocked(reason, message), is_watched: true }
 }
 
 /// Connects to an environment's Proxmox with its own token.

@@ -284,7 +284,7 @@ mod tests {
         ObjectMeta { name: Some("p".into()), uid: Some(UID.into()), ..Default::default() }
     }
 
-    fn approval(name: &str, by: &str, change: serde_json::Value) -> ProxmoxActionApproval {
+    fn approval(name: &str, by: &str, change: &serde_json::Value) -> ProxmoxActionApproval {
         let mut spec = json!({
             "planRef": {"name": "p", "uid": UID}, "planHash": judged(1).plan_hash.to_string(),
             "decision": "Approve", "approved_by": by, "environment": "home", "risk": "critical",
@@ -317,10 +317,10 @@ mod tests {
 
     #[test]
     fn an_approval_that_fits_counts_for_a_day() {
-        let counted = admitted(&approval("a", "me", json!({}))).unwrap();
+        let counted = admitted(&approval("a", "me", &json!({}))).unwrap();
         assert_eq!(counted.until, now() + SignedDuration::from_hours(24));
         let until =
-            admitted(&approval("a", "me", json!({"expiresAt": "2999-01-01T00:00:00Z"}))).unwrap().until;
+            admitted(&approval("a", "me", &json!({"expiresAt": "2999-01-01T00:00:00Z"}))).unwrap().until;
         assert_eq!(until.to_string(), "2999-01-01T00:00:00Z");
     }
 
@@ -338,29 +338,29 @@ mod tests {
             (json!({"attempt": 1}), "NoAttemptToDecide"),
             (json!({"source": "git"}), "GitNotVerified"),
         ] {
-            assert_eq!(admitted(&approval("a", "me", change)).unwrap_err(), reason);
+            assert_eq!(admitted(&approval("a", "me", &change)).unwrap_err(), reason);
         }
         let undated =
-            ProxmoxActionApproval { metadata: ObjectMeta::default(), ..approval("a", "me", json!({})) };
+            ProxmoxActionApproval { metadata: ObjectMeta::default(), ..approval("a", "me", &json!({})) };
         assert_eq!(admitted(&undated).unwrap_err(), "NotDated");
     }
 
     #[test]
     fn production_wants_more_than_an_editor_but_anybody_may_say_no() {
         let judge = |decision: &str| {
-            let approval = approval("a", "me", json!({"decision": decision}));
+            let approval = approval("a", "me", &json!({"decision": decision}));
             on_bench(Tier::Production, Proof::DirectoryAccess, |bench| admit(&approval, bench))
         };
         assert_eq!(judge("Approve").unwrap_err().reason, "NotProven");
         assert!(judge("Deny").is_ok());
-        let own = approval("a", "agent", json!({"decision": "Deny"}));
+        let own = approval("a", "agent", &json!({"decision": "Deny"}));
         assert_eq!(admitted(&own).unwrap().decision, Decision::Deny);
     }
 
     #[test]
     fn an_answer_stays_when_its_plan_moves_on() {
-        let mine = approval("mine", "me", json!({}));
-        let late = approval("late", "you", json!({}));
+        let mine = approval("mine", "me", &json!({}));
+        let late = approval("late", "you", &json!({}));
         let granted = vec![GrantedApproval { name: "mine".into(), approved_by: "me".into() }];
         let progress = crate::api::ApprovalProgress { granted, ..Default::default() };
         let status = |phase| PlanStatus { phase, approvals: Some(progress.clone()), ..Default::default() };
@@ -398,7 +398,7 @@ mod tests {
         fn one_person_counts_once_and_one_no_is_enough(times in 1usize..6, denied in any::<bool>()) {
             let mut all: Vec<_> = (0..times).map(|n| approval(&format!("a{n}"), "me", json!({}))).collect();
             if denied {
-                all.push(approval("z", "you", json!({"decision": "Deny"})));
+                all.push(approval("z", "you", &json!({"decision": "Deny"})));
             }
             let tally = on_bench(Tier::Lab, Proof::ApiServer, |bench| tally(&all, bench));
             prop_assert_eq!(tally.granted.len(), 1);
