@@ -383,7 +383,7 @@ mod tests {
             let all: Vec<_> = entries.iter().enumerate().map(|(n, (who, fits, denies))| {
                 let decision = if *denies && n % 3 == 0 { "Deny" } else { "Approve" };
                 let risk = if *fits { "critical" } else { "low" };
-                approval(&format!("a{n}"), &format!("person-{who}"), json!({"decision": decision, "risk": risk}))
+                approval(&format!("a{n}"), &format!("person-{who}"), &json!({"decision": decision, "risk": risk}))
             }).collect();
             let mut turned = all.clone();
             if !turned.is_empty() {
@@ -396,7 +396,7 @@ mod tests {
 
         #[test]
         fn one_person_counts_once_and_one_no_is_enough(times in 1usize..6, denied in any::<bool>()) {
-            let mut all: Vec<_> = (0..times).map(|n| approval(&format!("a{n}"), "me", json!({}))).collect();
+            let mut all: Vec<_> = (0..times).map(|n| approval(&format!("a{n}"), "me", &json!({}))).collect();
             if denied {
                 all.push(approval("z", "you", &json!({"decision": "Deny"})));
             }

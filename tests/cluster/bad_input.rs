@@ -86,6 +86,18 @@ async fn a_plan_for_an_environment_that_comes_later_waits_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_whose_policy_comes_later_waits_for_it_too() {
+    let environment = json!({"policyRef": {"name": "house"}});
+    let stage = Stage::with(Setting { environment, ..Setting::default() }).await;
+    stage.apply("requester", &stage.plan("early", "start_guest", "qemu/101", &json!({}))).await;
+    let missing = |status: &proxmox_agent::api::PlanStatus| status.reason == "PolicyNotFound";
+    stage.plan_when("early", "blocked", missing).await;
+    stage.apply_as_admin(&stage.policy("permissive")).await;
+    stage.plan_in("early", Phase::Succeeded).await;
+    assert_eq!(stage.calls().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_environment_says_what_is_wrong_with_it() {
     let wrong = json!({"tls": {"fingerprint": "00".repeat(32)}});
     let stage = Stage::with(Setting { environment: wrong, ..Setting::default() }).await;

@@ -129,7 +129,7 @@ impl Stage {
         self.sim.tokens()[TOKEN].clone()
     }
 
-    fn policy(&self, preset: &str) -> String {
+    pub(crate) fn policy(&self, preset: &str) -> String {
         json!({
             "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxPolicy",
             "metadata": {"name": "house", "namespace": self.namespace},
