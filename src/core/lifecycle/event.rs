@@ -12,8 +12,6 @@ use crate::{
     },
 };
 
-use super::state::Blocked;
-
 /// What can happen to a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -41,6 +39,13 @@ pub enum Event {
     Task(TaskState),
     /// Tasks of its target that began around the time of its intent.
     TasksFound(Vec<Upid>),
+}
+
+/// What keeps a plan from being judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    pub reason: String,
+    pub message: String,
 }
 
 /// What can be asked of the world. Carried out in order; the first that fails ends the list.

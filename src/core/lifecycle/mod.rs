@@ -8,9 +8,9 @@ mod report;
 mod state;
 mod step;
 
-pub use event::{Effect, Event, IntentDraft, Telling};
+pub use event::{Blocked, Effect, Event, IntentDraft, Telling};
 pub use report::{Corrupt, judged, read, report};
-pub use state::{Blocked, Ended, Order, Outcome, Sending, State};
+pub use state::{Ended, Order, Outcome, Sending, State};
 pub use step::step;
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ use crate::{
     core::{approval::Proof, judge::Judged},
 };
 
-use super::state::{Blocked, Ended, Outcome, Sending, State};
+use super::{
+    event::Blocked,
+    state::{Ended, Outcome, Sending, State},
+};
 
 /// A status that no state can have. Nothing is done to such a plan.
 #[derive(Debug, Error, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::{
     core::{judge::Judged, task::Upid},
 };
 
-use super::event::IntentDraft;
+use super::event::{Blocked, IntentDraft};
 
 /// What of a plan's spec decides over its life. It never changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,13 +69,6 @@ pub enum State {
     /// Proxmox works on it.
     Running(Sending, Upid),
     Ended(Box<Ended>),
-}
-
-/// What keeps a plan from being judged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blocked {
-    pub reason: String,
-    pub message: String,
 }
 
 /// A plan that was dispatched.
