@@ -9,7 +9,7 @@ test: ## check everything: format, lints, tests against a real API server, licen
 	@tools/check
 
 demo: ## the whole way of a request, against the simulated Proxmox, without a cluster
-	@[ -x target/debug/proxmox-agent ] || echo 'building proxmox-agent: a minute or two, the first time only'
+	@[ -x "$${CARGO_TARGET_DIR:-target}/debug/proxmox-agent" ] || echo 'building proxmox-agent: a minute or two, the first time only'
 	@cargo build --quiet --bin proxmox-agent
 	@tools/demo
 
