@@ -86,6 +86,13 @@ pub trait Store: Clone + Send + Sync + 'static {
         plan: &Key,
     ) -> impl Future<Output = Result<Vec<ProxmoxActionApproval>, StoreError>> + Send;
 
+    /// All plans of a namespace for this target, read live.
+    fn plans_for(
+        &self,
+        namespace: &str,
+        target: &str,
+    ) -> impl Future<Output = Result<Vec<ProxmoxActionPlan>, StoreError>> + Send;
+
     /// Writes the status if nobody else has written the object since it was read (`resourceVersion`).
     fn replace_status<K: Kind>(&self, object: &K) -> impl Future<Output = Result<K, StoreError>> + Send;
 

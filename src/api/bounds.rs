@@ -5,12 +5,13 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-/// Parameters of an action: names are bounded here, values by the catalogue, which knows each one's type.
+/// Parameters of an action: names are bounded here, values by the catalogue, which knows each one's type. No value is a
+/// list or an object: one that is nested deeply enough could not be read, and with it no list that it stands in.
 pub(super) fn params(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 32,
-        "additionalProperties": { "x-kubernetes-preserve-unknown-fields": true },
+        "additionalProperties": { "x-kubernetes-preserve-unknown-fields": true, "maxItems": 0, "maxProperties": 0 },
     })
 }
 

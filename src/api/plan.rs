@@ -173,6 +173,9 @@ pub struct ApprovalProgress {
 pub struct GrantedApproval {
     #[schemars(length(max = 253))]
     pub name: String,
+    /// Tells it from a later one of the same name.
+    #[schemars(length(max = 64))]
+    pub uid: String,
     /// Spelled as in the approval.
     #[schemars(length(max = 253))]
     pub approved_by: String,

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -23,7 +24,13 @@ impl AuditFile {
             io::Error::new(error.kind(), format!("failed to open the audit log {}: {error}", path.display()))
         };
         let fresh = !path.exists();
-        let mut file = OpenOptions::new().create(true).append(true).read(true).open(path).map_err(explain)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .read(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(explain)?;
         end_torn_line(&mut file).map_err(explain)?;
         if fresh && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             // The name of a new file is on disk only once its folder is.
@@ -77,6 +84,8 @@ mod tests {
             plan_hash: None,
             approved_by: vec!["me".into()],
             attempt: None,
+            intent: None,
+            call: None,
             upid: None,
             message: message.into(),
         }

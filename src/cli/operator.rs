@@ -28,13 +28,12 @@ impl Operator {
     pub(super) async fn run(self) -> Result<(), Failure> {
         telemetry::init();
         let client = client().await?;
-        let clock = Arc::new(SystemClock);
         let ports = Ports {
-            store: KubeStore::new(client.clone(), self.namespace, clock.clone()),
+            store: KubeStore::new(client.clone(), self.namespace),
             hypervisors: Proxmox,
             secrets: Arc::new(KubeSecrets::new(client)),
             audit: Arc::new(AuditFile::open(&self.audit)?),
-            clock,
+            clock: Arc::new(SystemClock),
         };
         tracing::info!(audit = %self.audit.display(), "the operator runs");
         controllers::run(ports, telemetry::shutdown()).await;

@@ -5,18 +5,18 @@ use kube::ResourceExt;
 
 use crate::{
     api::{
-        ApprovalStatus, ApprovalVerdict, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, READY,
-        RECONCILING, STALLED, Tier, set_condition,
+        ApprovalStatus, ApprovalVerdict, ProxmoxActionApproval, ProxmoxActionPlan, READY, RECONCILING,
+        STALLED, set_condition,
     },
     core::{
-        approval::{Bench, Verdict, verdict},
+        approval::{Verdict, verdict},
         audit::{AuditEvent, AuditRecord},
         lifecycle,
     },
     ports::{Hypervisors, Key, Notice, Ports, Severity, Store},
 };
 
-use super::Error;
+use super::{Error, bench};
 
 /// Looks at an approval. Returns when it ends, if its end would change the answer.
 pub(super) async fn reconcile<S: Store, H: Hypervisors>(
@@ -30,7 +30,7 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     let plan_key = Key::new(&key.namespace, &approval.spec.plan_ref.name);
     let plan = ports.store.get::<ProxmoxActionPlan>(&plan_key).await?;
     let found = judge(ports, &approval, plan.as_ref()).await?;
-    let wake_at = found.until.filter(|_| found.verdict == Some(ApprovalVerdict::Counted));
+    let wake_at = found.until;
     report(ports, approval, plan, found).await?;
     Ok(wake_at)
 }
@@ -46,22 +46,18 @@ async fn judge<S: Store, H: Hypervisors>(
             "spec.planRef.name: there is no such plan in this namespace",
         ));
     };
-    let judged = plan.status.as_ref().and_then(lifecycle::judged);
-    let Some(judged) = judged else {
-        return Ok(Verdict::open("PlanNotJudged", "the plan is not judged yet"));
+    let status = plan.status.clone().unwrap_or_default();
+    let Some(judged) = lifecycle::judged(&status) else {
+        let ended = status.phase.is_terminal();
+        return Ok(if ended {
+            Verdict::too_late(status.phase)
+        } else {
+            Verdict::open("PlanNotJudged", "the plan is not judged yet")
+        });
     };
-    let environment = Key::new(&plan.namespace().unwrap_or_default(), &plan.spec.environment);
-    let environment = ports.store.get::<ProxmoxEnvironment>(&environment).await?;
-    let bench = Bench {
-        plan: &plan.metadata,
-        requested_by: &plan.spec.requested_by,
-        environment: &plan.spec.environment,
-        tier: environment.map_or(Tier::Production, |environment| environment.spec.tier),
-        judged: &judged,
-        proof: ports.store.approval_proof(),
-        now: ports.clock.now(),
-    };
-    Ok(verdict(approval, plan.status.as_ref(), bench))
+    let all = ports.store.approvals_of(&Key::of(plan)).await?;
+    let bench = bench(ports, plan, &judged).await?;
+    Ok(verdict(approval, &all, Some(&status), bench))
 }
 
 async fn report<S: Store, H: Hypervisors>(
@@ -132,6 +128,8 @@ fn record(
         plan_hash: Some(spec.plan_hash.clone()),
         approved_by: vec![spec.approved_by.clone()],
         attempt: spec.attempt,
+        intent: None,
+        call: None,
         upid: None,
         message: format!("approval {}: {}", approval.name_any(), found.message),
     }

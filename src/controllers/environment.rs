@@ -48,7 +48,7 @@ async fn knock<S: Store, H: Hypervisors>(
             ready: true,
             reason: "Reachable".to_owned(),
             message: format!("Proxmox VE {version} answers"),
-            version: Some(version),
+            version: Some(version.chars().take(64).collect()),
             token_id,
         },
         Err(error) => not_ready("ProxmoxUnavailable", error.message, token_id),

@@ -17,8 +17,9 @@ use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
 use crate::{
-    core::{audit::AuditRecord, hash::NotCanonical, lifecycle::Corrupt},
-    ports::{HypervisorError, Hypervisors, Ports, Store, StoreError},
+    api::{ProxmoxActionPlan, ProxmoxEnvironment, Tier},
+    core::{approval::Bench, audit::AuditRecord, hash::NotCanonical, judge::Judged, lifecycle::Corrupt},
+    ports::{Hypervisors, Key, Ports, Store, StoreError},
 };
 
 /// Why a look at an object could not be finished.
@@ -26,8 +27,6 @@ use crate::{
 enum Error {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Hypervisor(#[from] HypervisorError),
     #[error("failed to write the audit log, so nothing is done: {0}")]
     Audit(std::io::Error),
     #[error(transparent)]
@@ -45,11 +44,33 @@ impl Error {
             // Somebody else wrote: what is there now may already be the answer.
             Self::Store(StoreError::Conflict { .. }) => Some(Duration::from_millis(100)),
             Self::Store(StoreError::Unavailable { .. }) => Some(Duration::from_secs(5)),
-            Self::Hypervisor(error) if error.transient => Some(Duration::from_secs(5)),
-            Self::Audit(_) | Self::NotReady(_) | Self::Hypervisor(_) => Some(Duration::from_secs(30)),
-            Self::Store(_) | Self::Corrupt(_) | Self::NotCanonical(_) => None,
+            Self::Audit(_) | Self::NotReady(_) => Some(Duration::from_secs(30)),
+            // Nobody is left to look at.
+            Self::Store(StoreError::Gone { .. }) => None,
+            // Only somebody's work can help, and not all of it is watched.
+            Self::Store(_) | Self::Corrupt(_) | Self::NotCanonical(_) => Some(Duration::from_secs(60)),
         }
     }
+}
+
+/// What the approvals of a plan are held against, read live.
+async fn bench<'a, S: Store, H: Hypervisors>(
+    ports: &Ports<S, H>,
+    plan: &'a ProxmoxActionPlan,
+    judged: &'a Judged,
+) -> Result<Bench<'a>, Error> {
+    let environment = Key::new(&Key::of(plan).namespace, &plan.spec.environment);
+    let environment = ports.store.get::<ProxmoxEnvironment>(&environment).await?;
+    Ok(Bench {
+        plan: &plan.metadata,
+        requested_by: &plan.spec.requested_by,
+        environment: &plan.spec.environment,
+        // As long as nobody says what is at stake, everything is.
+        tier: environment.map_or(Tier::Production, |environment| environment.spec.tier),
+        judged,
+        proof: ports.store.approval_proof(),
+        now: ports.clock.now(),
+    })
 }
 
 /// Puts a record on disk, off the threads that serve everybody else.

@@ -6,29 +6,32 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use crate::{
-    api::{ProxmoxActionPlan, ProxmoxEnvironment, Tier},
+    api::{Phase, ProxmoxActionPlan},
     catalog::{InventoryScope, Target},
     core::{
-        approval::{Bench, Tally, tally},
+        approval::{Tally, tally},
         audit::{AuditEvent, AuditRecord},
         call::{PlanIdentity, call_for},
         judge::{Judged, Setting, Unjudged, judge, moved},
-        lifecycle::{self, Effect, Event, IntentDraft, Order, State, Telling, step},
+        lifecycle::{self, Effect, Event, IntentDraft, Order, Rivals, State, Telling, step},
         observe::summarise,
         request::{Request, normalise},
+        task::Sent,
     },
-    ports::{Hypervisor, Hypervisors, Key, Notice, Ports, Severity, Store},
+    ports::{Hypervisor, HypervisorError, Hypervisors, Key, Notice, Ports, Severity, Store, StoreError},
 };
 
 use super::{
-    Error,
+    Error, bench,
     scene::{Scene, blocked, resolve},
 };
 
 /// A task is watched without letting go of its plan for pauses up to this long; longer ones are left to a timer.
 const SHORT_PAUSE: SignedDuration = SignedDuration::from_millis(1300);
-/// What an answer may be late beyond the request's own time-out.
-const SETTLE_MARGIN: SignedDuration = SignedDuration::from_secs(5);
+/// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
+const SETTLE_MARGIN: SignedDuration = SignedDuration::from_secs(8);
+/// How often a write is tried again that others got in between of.
+const WRITES: usize = 5;
 /// When to try again after something needed was missing.
 const RETRY: SignedDuration = SignedDuration::from_secs(15);
 
@@ -50,8 +53,9 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     let Some(plan) = ports.store.get::<ProxmoxActionPlan>(key).await? else { return Ok(None) };
     let state = lifecycle::read(plan.status.as_ref())?;
     let order = Order::of(&plan.spec);
+    let first = if plan.metadata.deletion_timestamp.is_some() { Event::Deleted } else { Event::Woken };
     let mut look = Look { ports, key, plan, state, scene: None, wake_at: None };
-    let mut inbox = VecDeque::from([Event::Woken]);
+    let mut inbox = VecDeque::from([first]);
     while let Some(event) = inbox.pop_front() {
         let (state, effects) = step(&order, look.state, event, ports.clock.now());
         look.state = state;
@@ -76,10 +80,13 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
                 self.tell(telling).await;
                 Ok(None)
             }
-            Effect::Send => self.send().await.map(Some),
+            Effect::Send { until } => self.send(until).await.map(Some),
             Effect::LookAtTask => self.look_at_task().await.map(Some),
             Effect::SearchTasks => self.search_tasks().await.map(Some),
-            Effect::Hold => self.hold().await.map(|()| None),
+            Effect::Hold => {
+                self.hold().await;
+                Ok(None)
+            }
             Effect::Release => self.release().await.map(|()| None),
             Effect::WakeAt(moment) => Ok(self.wake_at(moment).await),
         }
@@ -107,13 +114,20 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             .ok_or_else(|| Error::NotReady("the environment was not resolved".to_owned()))
     }
 
-    /// The scene of a plan that is in flight already: nothing but the outcome counts, so a gap is waited out.
-    async fn scene_in_flight(&mut self) -> Result<&Scene<H::Connection>, Error> {
-        match self.scene().await? {
-            Ok(scene) => Ok(scene),
-            Err(Event::Blocked(missing)) => Err(Error::NotReady(missing.message)),
-            Err(_) => Err(Error::NotReady("the environment can't be resolved".to_owned())),
-        }
+    /// The scene of a plan that is in flight already. If its environment is gone and so will be the plan, nobody is left
+    /// who could say how it ended.
+    async fn scene_in_flight(&mut self) -> Result<Result<&Scene<H::Connection>, Event>, Error> {
+        let is_deleted = self.plan.metadata.deletion_timestamp.is_some();
+        Ok(self.scene().await?.map_err(|event| match event {
+            Event::Blocked(blocked) if is_deleted => Event::Abandoned(blocked),
+            event => event,
+        }))
+    }
+
+    /// Proxmox could not be asked: says so, and asks again.
+    fn unavailable(&mut self, error: HypervisorError) -> Event {
+        self.try_again_soon();
+        Event::Blocked(blocked("ProxmoxUnavailable", error.message))
     }
 
     fn try_again_soon(&mut self) {
@@ -150,11 +164,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         };
         let met = match met {
             Ok(met) => met,
-            Err(error) => {
-                self.try_again_soon();
-                return Ok(Err(Event::Blocked(blocked("ProxmoxUnavailable", error.message))));
-            }
+            Err(error) => return Ok(Err(self.unavailable(error))),
         };
+        let Some(scene) = &self.scene else { return Ok(Err(Event::Woken)) };
         let setting =
             Setting { plan_uid: &plan_uid, environment: &scene.environment, policy: scene.policy.as_ref() };
         match judge(request, met.as_ref(), setting) {
@@ -179,10 +191,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         };
         Ok(match scene.hypervisor.inventory().await {
             Ok(rows) => Event::Read(summarise(scope, rows)),
-            Err(error) => {
-                self.try_again_soon();
-                Event::Blocked(blocked("ProxmoxUnavailable", error.message))
-            }
+            Err(error) => self.unavailable(error),
         })
     }
 
@@ -190,19 +199,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     async fn gather_approvals(&mut self) -> Result<Event, Error> {
         let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
-        let environment = Key::new(&self.key.namespace, &self.plan.spec.environment);
-        let environment = self.ports.store.get::<ProxmoxEnvironment>(&environment).await?;
+        let bench = bench(self.ports, &self.plan, judged).await?;
         // Last of all, so that an approval that was revoked a moment ago does not count.
         let approvals = self.ports.store.approvals_of(self.key).await?;
-        let bench = Bench {
-            plan: &self.plan.metadata,
-            requested_by: &self.plan.spec.requested_by,
-            environment: &self.plan.spec.environment,
-            tier: environment.map_or(Tier::Production, |environment| environment.spec.tier),
-            judged,
-            proof: self.ports.store.approval_proof(),
-            now: self.ports.clock.now(),
-        };
         Ok(Event::Approvals(tally(&approvals, bench)))
     }
 
@@ -215,9 +214,12 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         };
         let (Some(node), Target::Guest(guest)) = (node, request.target) else { return Ok(Event::Woken) };
         let nonce = self.ports.clock.nonce();
-        let hypervisor = &self.scene_in_flight().await?.hypervisor;
-        let node_time = hypervisor.node_time(&node).await?;
+        let Some(Scene { hypervisor, .. }) = &self.scene else { return Ok(Event::Woken) };
         let sender = hypervisor.token_id();
+        let node_time = match hypervisor.node_time(&node).await {
+            Ok(node_time) => node_time,
+            Err(error) => return Ok(self.unavailable(error)),
+        };
         let draft = IntentDraft {
             nonce,
             node,
@@ -237,8 +239,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     // ---- act
 
-    /// Builds the call that was previewed and hands it over, once.
-    async fn send(&mut self) -> Result<Event, Error> {
+    /// Builds the call that was previewed and hands it over, once, and only while its announcement is fresh.
+    async fn send(&mut self, until: Timestamp) -> Result<Event, Error> {
         let request = self.request()?;
         let plan_uid = self.plan.uid().unwrap_or_default();
         let (Some(intent), Some(judged)) = (self.state.intent(), self.state.judged()) else {
@@ -247,22 +249,56 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let identity = PlanIdentity { hash: &judged.plan_hash, uid: &plan_uid };
         let call = call_for(&request, &intent.node, identity)?
             .ok_or_else(|| Error::NotReady(format!("{} sends nothing", request.action.name)))?;
-        let scene = self.scene_in_flight().await?;
+        let Some(scene) = &self.scene else {
+            return Err(Error::NotReady("the environment was not resolved".to_owned()));
+        };
+        if self.ports.clock.now() > until {
+            let why = format!("it was announced, but could not leave before {until}");
+            return Ok(Event::Sent(Sent::NotSent { why }));
+        }
         Ok(Event::Sent(scene.hypervisor.send(&call).await))
     }
 
     async fn look_at_task(&mut self) -> Result<Event, Error> {
         let Some(upid) = self.state.upid().cloned() else { return Ok(Event::Woken) };
-        let scene = self.scene_in_flight().await?;
-        Ok(Event::Task(scene.hypervisor.task(&upid).await?))
+        let looked = match self.scene_in_flight().await? {
+            Ok(scene) => scene.hypervisor.task(&upid).await,
+            Err(event) => return Ok(event),
+        };
+        Ok(match looked {
+            Ok(task) => Event::Task(task),
+            Err(error) => self.unavailable(error),
+        })
     }
 
     async fn search_tasks(&mut self) -> Result<Event, Error> {
         let Some(intent) = self.state.intent().cloned() else { return Ok(Event::Woken) };
         let since = intent.node_time.0.saturating_add(-SETTLE_MARGIN).unwrap_or(Timestamp::MIN);
-        let scene = self.scene_in_flight().await?;
-        let found = scene.hypervisor.tasks_since(&intent.node, &intent.task_id, since).await?;
-        Ok(Event::TasksFound(found))
+        let looked = match self.scene_in_flight().await? {
+            Ok(scene) => scene.hypervisor.tasks_since(&intent.node, &intent.task_id, since).await,
+            Err(event) => return Ok(event),
+        };
+        Ok(match looked {
+            Ok(found) => Event::TasksFound { found, rivals: self.rivals().await? },
+            Err(error) => self.unavailable(error),
+        })
+    }
+
+    /// What the other plans for the same target have done or may have done.
+    async fn rivals(&self) -> Result<Rivals, Error> {
+        let plans = self.ports.store.plans_for(&self.key.namespace, &self.plan.spec.target).await?;
+        let mut rivals = Rivals::default();
+        for plan in plans.into_iter().filter(|plan| plan.uid() != self.plan.uid()) {
+            let status = plan.status.unwrap_or_default();
+            match (status.upid.and_then(|upid| upid.parse().ok()), status.intent) {
+                (Some(upid), _) => rivals.tasks.push(upid),
+                (None, Some(intent)) if matches!(status.phase, Phase::Dispatching | Phase::Indeterminate) => {
+                    rivals.unanswered.push(intent);
+                }
+                _ => {}
+            }
+        }
+        Ok(rivals)
     }
 
     // ---- report
@@ -284,6 +320,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             plan_hash: judged.map(|judged| judged.plan_hash.to_string()),
             approved_by: self.state.granted().iter().map(|granted| granted.approved_by.clone()).collect(),
             attempt: self.state.intent().map(|intent| intent.attempt),
+            intent: self.state.intent().cloned(),
+            call: judged.and_then(|judged| judged.preview.calls.first().cloned()),
             upid: self.state.upid().map(ToString::to_string),
             message,
         };
@@ -302,8 +340,40 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             return Ok(());
         }
         self.plan.status = Some(status);
-        self.plan = self.ports.store.replace_status(&self.plan).await?;
-        Ok(())
+        for _ in 0..WRITES {
+            match self.ports.store.replace_status(&self.plan).await {
+                Ok(plan) => {
+                    self.plan = plan;
+                    return Ok(());
+                }
+                Err(error @ (StoreError::Conflict { .. } | StoreError::Unavailable { .. })) => {
+                    if self.was_kept_after_all(error).await? {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::NotReady("somebody else writes to the plan all the time".to_owned()))
+    }
+
+    /// A status write was refused or got no answer. Once our own intent is on record, what came of it is ours to say,
+    /// whatever else somebody changed about the plan; before that, whoever wrote first has it.
+    async fn was_kept_after_all(&mut self, error: StoreError) -> Result<bool, Error> {
+        let nonce = self.state.intent().map(|intent| intent.nonce.clone());
+        let Some(live) = self.ports.store.get::<ProxmoxActionPlan>(self.key).await? else {
+            return Err(error.into());
+        };
+        let on_record = live.status.clone().unwrap_or_default();
+        if nonce.is_none() || on_record.intent.map(|intent| intent.nonce) != nonce {
+            return Err(error.into());
+        }
+        if on_record.phase == self.state.phase() {
+            self.plan = live;
+            return Ok(true);
+        }
+        self.plan.metadata = live.metadata;
+        Ok(false)
     }
 
     async fn tell(&self, telling: Telling) {
@@ -312,9 +382,15 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         self.ports.store.publish(&self.plan, notice).await;
     }
 
-    async fn hold(&mut self) -> Result<(), Error> {
-        self.plan = self.ports.store.hold(&self.plan).await?;
-        Ok(())
+    /// Holding is a help, not a condition: the task is followed all the same.
+    async fn hold(&mut self) {
+        if self.plan.metadata.deletion_timestamp.is_some() {
+            return;
+        }
+        match self.ports.store.hold(&self.plan).await {
+            Ok(plan) => self.plan = plan,
+            Err(error) => tracing::warn!(plan = %self.key, %error, "the plan could not be held"),
+        }
     }
 
     async fn release(&mut self) -> Result<(), Error> {

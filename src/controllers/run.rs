@@ -1,10 +1,15 @@
 //! Keeps all controllers running: every change and every timer leads to one look at one object.
 
-use std::{hash::Hash, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{
-    FutureExt, StreamExt,
-    future::{BoxFuture, Shared},
+    FutureExt, Stream, StreamExt,
+    future::{self, BoxFuture, Shared},
 };
 use jiff::Timestamp;
 use kube::{
@@ -14,17 +19,18 @@ use kube::{
         Controller, WatchStreamExt,
         controller::{Action, Config},
         reflector::{self, ObjectRef},
+        watcher,
     },
 };
 
 use crate::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy},
-    ports::{Hypervisors, Key, Kind, Ports, Store},
+    ports::{Changes, Hypervisors, Key, Kind, Ports, Store},
 };
 
 use super::{Error, approval, environment, plan};
 
-/// Plans whose tasks run are looked after at the same time, up to this many.
+/// So many objects of a kind are looked at, or have their task watched, at the same time.
 const CONCURRENCY: u16 = 64;
 
 /// Resolves when the process is to end. Looks that have begun are finished first.
@@ -44,9 +50,9 @@ pub async fn run<S: Store, H: Hypervisors>(ports: Ports<S, H>, shutdown: Shutdow
 
 async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
     let (controller, plans) = controller::<ProxmoxActionPlan, S>(&ports.store);
-    let approvals = ports.store.watch::<ProxmoxActionApproval>().touched_objects();
-    let environments = ports.store.watch::<ProxmoxEnvironment>().touched_objects();
-    let policies = ports.store.watch::<ProxmoxPolicy>().touched_objects();
+    let approvals = touched(ports.store.watch::<ProxmoxActionApproval>(), what_writers_change);
+    let environments = touched(ports.store.watch::<ProxmoxEnvironment>(), what_writers_change);
+    let policies = touched(ports.store.watch::<ProxmoxPolicy>(), what_writers_change);
     let waiting = plans.clone();
     let controller = controller
         .watches_stream(approvals, |approval| {
@@ -63,7 +69,7 @@ async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: 
 
 async fn run_approvals<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
     let (controller, approvals) = controller::<ProxmoxActionApproval, S>(&ports.store);
-    let plans = ports.store.watch::<ProxmoxActionPlan>().touched_objects();
+    let plans = touched(ports.store.watch::<ProxmoxActionPlan>(), what_approvals_depend_on);
     let controller = controller.watches_stream(plans, move |plan| approvals_on(&approvals, &plan));
     drive(controller, ports, shutdown, |ports, key| {
         async move { approval::reconcile(&ports, &key).await }.boxed()
@@ -82,23 +88,51 @@ async fn run_environments<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shu
 /// A controller over a store's changes. Our own status writes are no reason for another look.
 fn controller<K: Kind, S: Store>(store: &S) -> (Controller<DeserializeGuard<K>>, Cache<K>) {
     let (reader, writer) = reflector::store();
-    let changes = store
-        .watch::<K>()
-        .modify(|object| object.managed_fields_mut().clear())
-        .reflect(writer)
-        .applied_objects()
-        .predicate_filter(what_writers_change::<K>, Default::default());
+    let changes = store.watch::<K>().modify(|object| object.managed_fields_mut().clear()).reflect(writer);
+    let changes = touched(changes.boxed(), what_writers_change);
     let config = Config::default().concurrency(CONCURRENCY).debounce(Duration::ZERO);
     (Controller::for_stream(changes, reader.clone()).with_config(config), reader)
 }
 
+/// Objects, each time that what counts about them changes, and when they go.
+fn touched<K: Kind>(
+    changes: Changes<K>,
+    what_counts: fn(&DeserializeGuard<K>) -> u64,
+) -> impl Stream<Item = Result<DeserializeGuard<K>, watcher::Error>> + Send {
+    let mut seen = HashMap::new();
+    changes.filter_map(move |change| {
+        let told = match change {
+            Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
+                let now = what_counts(&object);
+                (seen.insert(Key::of(&object), now) != Some(now)).then_some(Ok(object))
+            }
+            Ok(watcher::Event::Delete(object)) => {
+                seen.remove(&Key::of(&object));
+                Some(Ok(object))
+            }
+            Ok(watcher::Event::Init | watcher::Event::InitDone) => None,
+            Err(error) => Some(Err(error)),
+        };
+        future::ready(told)
+    })
+}
+
 /// Changes whenever somebody else than this program changes the object.
-fn what_writers_change<K: Kind>(object: &DeserializeGuard<K>) -> Option<u64> {
-    use std::hash::{DefaultHasher, Hasher};
+fn what_writers_change<K: Kind>(object: &DeserializeGuard<K>) -> u64 {
     let meta = object.meta();
+    digest((&meta.uid, meta.generation, meta.deletion_timestamp.is_some(), object.0.is_ok()))
+}
+
+/// Changes whenever an approval may have to be answered otherwise.
+fn what_approvals_depend_on(object: &DeserializeGuard<ProxmoxActionPlan>) -> u64 {
+    let status = object.0.as_ref().ok().and_then(|plan| plan.status.as_ref());
+    digest((&object.meta().uid, status.map(|status| (status.phase, &status.plan_hash))))
+}
+
+fn digest(what: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&meta.uid, meta.generation, meta.deletion_timestamp.is_some(), object.0.is_ok()).hash(&mut hasher);
-    Some(hasher.finish())
+    what.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn reference<K: Kind, O: Resource>(name: &str, beside: &O) -> ObjectRef<DeserializeGuard<K>> {
@@ -184,7 +218,7 @@ async fn drive<K, S, H, F>(
         .run(reconcile, on_error, ports)
         .for_each(|looked| async move {
             if let Err(error) = looked {
-                tracing::warn!(kind = %K::kind(&()), %error, "a look was not finished and will be repeated");
+                tracing::warn!(kind = %K::kind(&()), %error, "a look was not finished");
             }
         })
         .await;

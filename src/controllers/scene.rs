@@ -25,7 +25,11 @@ pub(super) async fn resolve<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     key: &Key,
 ) -> Result<Result<Scene<H::Connection>, Obstacle>, StoreError> {
-    let Some(environment) = ports.store.get::<ProxmoxEnvironment>(key).await? else {
+    let found = match readable(ports.store.get::<ProxmoxEnvironment>(key).await)? {
+        Ok(found) => found,
+        Err(obstacle) => return Ok(Err(obstacle)),
+    };
+    let Some(environment) = found else {
         let message = format!(
             "spec.environment: there is no ProxmoxEnvironment `{}` in namespace {}; create it, or make a plan for one that exists",
             key.name, key.namespace
@@ -36,7 +40,11 @@ pub(super) async fn resolve<S: Store, H: Hypervisors>(
         None => None,
         Some(reference) => {
             let policy_key = Key::new(&key.namespace, &reference.name);
-            let Some(policy) = ports.store.get::<ProxmoxPolicy>(&policy_key).await? else {
+            let found = match readable(ports.store.get::<ProxmoxPolicy>(&policy_key).await)? {
+                Ok(found) => found,
+                Err(obstacle) => return Ok(Err(obstacle)),
+            };
+            let Some(policy) = found else {
                 let message =
                     format!("environment {} names the policy {policy_key}, which does not exist", key.name);
                 return Ok(Err(watched("PolicyNotFound", message)));
@@ -48,6 +56,16 @@ pub(super) async fn resolve<S: Store, H: Hypervisors>(
         Ok(hypervisor) => Ok(Scene { environment, policy, hypervisor }),
         Err(blocked) => Err(Obstacle { blocked, is_watched: false }),
     })
+}
+
+/// What somebody else has to put right first stands in the way; it is no failure of this look.
+fn readable<K>(read: Result<Option<K>, StoreError>) -> Result<Result<Option<K>, Obstacle>, StoreError> {
+    match read {
+        Err(StoreError::Malformed { object, why }) => {
+            Ok(Err(watched("Malformed", format!("{object} can't be read: {why}"))))
+        }
+        read => read.map(Ok),
+    }
 }
 
 fn watched(reason: &str, message: String) -> Obstacle {

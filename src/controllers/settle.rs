@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::{core::DeserializeGuard, runtime::watcher};
 
 use crate::{
-    api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment},
+    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment},
     ports::{Hypervisors, Key, Kind, Ports, Store},
 };
 
@@ -27,25 +27,22 @@ pub async fn settle<S: Store, H: Hypervisors>(ports: Ports<S, H>) -> Vec<Proxmox
     objects::<ProxmoxActionPlan, S>(&ports).await.into_iter().filter_map(|guard| guard.0.ok()).collect()
 }
 
-/// Looks at a plan until it waits for somebody or has ended.
+/// Looks at a plan until it waits for somebody, has ended, or can't be followed any further.
 async fn follow<S: Store, H: Hypervisors>(ports: &Ports<S, H>, key: Key) {
     loop {
         let again = log::<ProxmoxActionPlan>(&key, plan::reconcile(ports, &key).await);
-        let in_flight = match ports.store.get::<ProxmoxActionPlan>(&key).await {
-            Ok(plan) => phase(plan.as_ref()).is_in_flight(),
-            Err(_) => false,
-        };
-        if !in_flight {
-            return;
-        }
-        let pause = again.map(|moment| moment.duration_since(ports.clock.now()));
-        let pause = pause.and_then(|pause| Duration::try_from(pause).ok()).unwrap_or(Duration::from_secs(1));
+        let plan = ports.store.get::<ProxmoxActionPlan>(&key).await.ok().flatten();
+        let Some(moment) = again.filter(|_| plan.is_some_and(|plan| is_under_way(&plan))) else { return };
+        let pause = Duration::try_from(moment.duration_since(ports.clock.now())).unwrap_or(Duration::ZERO);
         ports.clock.sleep(pause).await;
     }
 }
 
-fn phase(plan: Option<&ProxmoxActionPlan>) -> Phase {
-    plan.and_then(|plan| plan.status.as_ref()).map(|status| status.phase).unwrap_or_default()
+/// In flight, with nothing in the way. Where something is, the reason names it instead of the phase.
+fn is_under_way(plan: &ProxmoxActionPlan) -> bool {
+    plan.status
+        .as_ref()
+        .is_some_and(|status| status.phase.is_in_flight() && status.reason == status.phase.to_string())
 }
 
 fn log<K: Kind>(key: &Key, looked: Result<Option<Timestamp>, Error>) -> Option<Timestamp> {

@@ -90,6 +90,7 @@ pub fn admit(approval: &ProxmoxActionApproval, bench: Bench<'_>) -> Result<Count
     }
     let granted = GrantedApproval {
         name: approval.metadata.name.clone().unwrap_or_default(),
+        uid: approval.metadata.uid.clone().unwrap_or_default(),
         approved_by: spec.approved_by.clone(),
     };
     Ok(Counted { decision: spec.decision, granted, until })
@@ -228,6 +229,11 @@ impl Verdict {
         }
     }
 
+    /// The plan can no longer be decided on.
+    pub fn too_late(phase: Phase) -> Self {
+        Self::refused(refuse("TooLate", format!("the plan was already {phase} when this came")))
+    }
+
     fn refused(refusal: Refusal) -> Self {
         Self {
             verdict: Some(ApprovalVerdict::Refused),
@@ -238,31 +244,39 @@ impl Verdict {
     }
 }
 
-/// Whether an approval counts. The answer to one that counted stays the same when its plan moves on.
+/// Whether an approval counts among all those of its plan. The answer to one that counted stays the same when its plan
+/// moves on.
 pub fn verdict(
     approval: &ProxmoxActionApproval,
+    all: &[ProxmoxActionApproval],
     plan_status: Option<&PlanStatus>,
     bench: Bench<'_>,
 ) -> Verdict {
     let phase = plan_status.map(|status| status.phase).unwrap_or_default();
     let over = phase.is_in_flight() || phase.is_terminal();
-    if over && was_granted(approval, plan_status) {
-        return Verdict::counted(expiry(approval));
+    let granted =
+        plan_status.and_then(|status| status.approvals.as_ref()).map(|progress| progress.granted.as_slice());
+    if over && is_among(approval, granted.unwrap_or_default()) {
+        return Verdict { until: None, ..Verdict::counted(expiry(approval)) };
     }
     match admit(approval, bench) {
         Err(refusal) => Verdict::refused(refusal),
-        Ok(counted) if over && !(counted.decision == Decision::Deny && phase == Phase::Denied) => {
-            Verdict::refused(refuse("TooLate", format!("the plan was already {phase} when this came")))
+        Ok(counted) if counted.decision == Decision::Deny && (!over || phase == Phase::Denied) => {
+            Verdict { until: Some(counted.until).filter(|_| !over), ..Verdict::counted(Some(counted.until)) }
         }
-        Ok(counted) => Verdict::counted(Some(counted.until)),
+        Ok(_) if over => Verdict::too_late(phase),
+        Ok(counted) if is_among(approval, &tally(all, bench).granted) => {
+            Verdict::counted(Some(counted.until))
+        }
+        Ok(_) => {
+            let message = format!("spec.approved_by: {} has approved already", approval.spec.approved_by);
+            Verdict::refused(refuse("ApprovedAlready", message))
+        }
     }
 }
 
-fn was_granted(approval: &ProxmoxActionApproval, plan_status: Option<&PlanStatus>) -> bool {
-    let name = approval.metadata.name.as_deref().unwrap_or_default();
-    plan_status
-        .and_then(|status| status.approvals.as_ref())
-        .is_some_and(|all| all.granted.iter().any(|granted| granted.name == name))
+fn is_among(approval: &ProxmoxActionApproval, granted: &[GrantedApproval]) -> bool {
+    granted.iter().any(|granted| Some(&granted.uid) == approval.metadata.uid.as_ref())
 }
 
 #[cfg(test)]
@@ -294,6 +308,7 @@ mod tests {
         }
         let mut approval = ProxmoxActionApproval::new(name, serde_json::from_value(spec).unwrap());
         approval.metadata.creation_timestamp = Some(Time(now()));
+        approval.metadata.uid = Some(format!("uid-of-{name}"));
         approval
     }
 
@@ -357,21 +372,43 @@ mod tests {
         assert_eq!(admitted(&own).unwrap().decision, Decision::Deny);
     }
 
+    fn told(approval: &ProxmoxActionApproval, all: &[ProxmoxActionApproval], phase: Phase) -> Verdict {
+        let granted = vec![GrantedApproval {
+            name: "mine".into(),
+            uid: "uid-of-mine".into(),
+            approved_by: "me".into(),
+        }];
+        let approvals = Some(crate::api::ApprovalProgress { granted, ..Default::default() });
+        let status = PlanStatus { phase, approvals, ..Default::default() };
+        on_bench(Tier::Lab, Proof::ApiServer, |bench| verdict(approval, all, Some(&status), bench))
+    }
+
     #[test]
-    fn an_answer_stays_when_its_plan_moves_on() {
-        let mine = approval("mine", "me", &json!({}));
-        let late = approval("late", "you", &json!({}));
-        let granted = vec![GrantedApproval { name: "mine".into(), approved_by: "me".into() }];
-        let progress = crate::api::ApprovalProgress { granted, ..Default::default() };
-        let status = |phase| PlanStatus { phase, approvals: Some(progress.clone()), ..Default::default() };
-        let answer = |approval, phase| {
-            on_bench(Tier::Lab, Proof::ApiServer, |bench| verdict(approval, Some(&status(phase)), bench))
-        };
-        let before = answer(&mine, Phase::AwaitingApproval);
+    fn an_answer_stays_when_its_plan_moves_on_and_asks_for_no_alarm() {
+        let (mine, late) = (approval("mine", "me", &json!({})), approval("late", "you", &json!({})));
+        let all = [mine.clone(), late.clone()];
+        let before = told(&mine, &all, Phase::AwaitingApproval);
+        assert!(before.until.is_some());
         for phase in [Phase::Dispatching, Phase::Running, Phase::Succeeded, Phase::Indeterminate] {
-            assert_eq!(answer(&mine, phase), before);
-            assert_eq!(answer(&late, phase).reason, "TooLate");
+            let after = told(&mine, &all, phase);
+            assert_eq!((after.verdict, &after.message, after.until), (before.verdict, &before.message, None));
+            assert_eq!(told(&late, &all, phase).reason, "TooLate");
         }
+    }
+
+    #[test]
+    fn a_second_approval_of_the_same_person_is_told_that_it_adds_nothing() {
+        let (first, second) = (approval("a", "me", &json!({})), approval("b", "me", &json!({})));
+        let all = [first.clone(), second.clone()];
+        assert_eq!(told(&first, &all, Phase::AwaitingApproval).reason, "Counted");
+        assert_eq!(told(&second, &all, Phase::AwaitingApproval).reason, "ApprovedAlready");
+    }
+
+    #[test]
+    fn a_later_approval_of_a_name_that_counted_is_another_one() {
+        let mut other = approval("mine", "me", &json!({"decision": "Deny"}));
+        other.metadata.uid = Some("uid-of-another".into());
+        assert_eq!(told(&other, &[other.clone()], Phase::Succeeded).reason, "TooLate");
     }
 
     proptest! {

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::api::{Intent, PreviewedCall};
+
 /// One line of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +27,12 @@ pub struct AuditRecord {
     pub approved_by: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i64>,
+    /// Where to look for what became of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// The call itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<PreviewedCall>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upid: Option<String>,
     pub message: String,

@@ -16,6 +16,7 @@ use super::{
     observe::Guest,
     policy,
     request::Request,
+    risk::{Assessment, assess},
 };
 
 /// A plan that was judged. Approvals bind to its `plan_hash`.
@@ -63,11 +64,11 @@ pub fn judge(request: &Request, met: Option<&Guest>, setting: Setting<'_>) -> Re
     if let Some(denial) = denial(request, met) {
         return Err(Unjudged::Denied(denial));
     }
-    let risk = request.action.base_risk;
+    let Assessment { risk, reasons: risk_reasons } = assess(request);
     let policy = policy::decision(setting.policy);
     let approvals_required =
         if request.action.is_read() { 0 } else { policy::approvals_required(policy.preset, risk) };
-    let fingerprint = fingerprint(request, met, setting.environment);
+    let fingerprint = fingerprint(request, met, setting.environment)?;
     let plan_hash = PlanHash::of(
         "the plan",
         &json!({
@@ -86,7 +87,7 @@ pub fn judge(request: &Request, met: Option<&Guest>, setting: Setting<'_>) -> Re
     };
     Ok(Judged {
         preview: preview(request, met, call),
-        risk_reasons: vec![format!("{risk}: {}", request.action.risk_reason)],
+        risk_reasons,
         request_hash,
         plan_hash,
         risk,
@@ -137,12 +138,9 @@ fn fingerprint(
     request: &Request,
     met: Option<&Guest>,
     environment: &ProxmoxEnvironment,
-) -> BTreeMap<String, String> {
-    let meta = &environment.metadata;
-    let revision =
-        format!("{}/{}", meta.uid.as_deref().unwrap_or_default(), meta.generation.unwrap_or_default());
-    let mut facts = BTreeMap::from([("environment".to_owned(), revision)]);
-    let Some(guest) = met else { return facts };
+) -> Result<BTreeMap<String, String>, NotCanonical> {
+    let mut facts = BTreeMap::from([("environment".to_owned(), which_proxmox(environment)?)]);
+    let Some(guest) = met else { return Ok(facts) };
     let mut add = |name: &str, value: &str| facts.insert(name.to_owned(), value.chars().take(512).collect());
     if request.action.fingerprint != Fingerprint::None {
         add("guest", &guest.reference.to_string());
@@ -155,7 +153,15 @@ fn fingerprint(
     if request.action.fingerprint == Fingerprint::IdentityAndConfig {
         add("configDigest", &guest.config_digest);
     }
-    facts
+    Ok(facts)
+}
+
+/// Which Proxmox it is and how it is reached; its site and time-outs may change under an approval.
+fn which_proxmox(environment: &ProxmoxEnvironment) -> Result<String, NotCanonical> {
+    let spec = &environment.spec;
+    let reached =
+        RequestHash::of("the environment", &(&spec.endpoints, &spec.credentials, &spec.tls, spec.tier))?;
+    Ok(format!("{}/{}", environment.metadata.uid.as_deref().unwrap_or_default(), reached.short()))
 }
 
 /// What differs between the target as it was approved and as it is, in words.
@@ -290,11 +296,11 @@ mod tests {
         }
     }
 
-    fn environment(generation: i64) -> ProxmoxEnvironment {
-        let spec = json!({"endpoints": ["https://pve"], "credentials": {"secretRef": {"name": "s"}}});
+    fn environment(number: u8) -> ProxmoxEnvironment {
+        let endpoint = format!("https://pve{number}");
+        let spec = json!({"endpoints": [endpoint], "credentials": {"secretRef": {"name": "s"}}});
         let mut environment = ProxmoxEnvironment::new("home", serde_json::from_value(spec).unwrap());
         environment.metadata.uid = Some("env".into());
-        environment.metadata.generation = Some(generation);
         environment
     }
 
@@ -367,14 +373,26 @@ mod tests {
     #[test]
     fn another_environment_or_policy_makes_another_plan_hash() {
         let met = guest("qemu/100");
-        let judge = |generation, preset: Option<Preset>| {
+        let judge = |number, preset: Option<Preset>| {
             let policy = preset.map(policy);
-            judged_in("stop_guest", json!({}), &met, &environment(generation), policy.as_ref()).unwrap()
+            judged_in("stop_guest", json!({}), &met, &environment(number), policy.as_ref()).unwrap()
         };
         let before = judge(1, None);
-        assert_eq!(moved(&before, &judge(2, None)), ["environment: env/1 -> env/2"]);
+        let elsewhere = moved(&before, &judge(2, None));
+        assert!(elsewhere.len() == 1 && elsewhere[0].starts_with("environment: env/"), "{elsewhere:?}");
         let moved = moved(&before, &judge(1, Some(Preset::Strict)));
         assert_eq!(moved, ["policy: balanced/1 -> policy-strict/0"]);
+    }
+
+    #[test]
+    fn a_new_site_or_time_out_voids_no_approval() {
+        let before = environment(1);
+        let mut after = before.clone();
+        after.spec.site = "cellar".into();
+        after.spec.request_timeout_seconds = 7;
+        let judge =
+            |environment| judged_in("stop_guest", json!({}), &guest("qemu/100"), environment, None).unwrap();
+        assert_eq!(judge(&before).plan_hash, judge(&after).plan_hash);
     }
 
     #[test]

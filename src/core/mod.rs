@@ -9,4 +9,5 @@ pub mod lifecycle;
 pub mod observe;
 pub mod policy;
 pub mod request;
+pub mod risk;
 pub mod task;

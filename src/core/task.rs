@@ -43,7 +43,11 @@ impl FromStr for Upid {
     }
 }
 
+/// A status holds no longer one.
+const LONGEST: usize = 512;
+
 fn parse(text: &str) -> Option<Upid> {
+    (text.len() <= LONGEST).then_some(())?;
     let fields: Vec<&str> = text.strip_prefix("UPID:")?.strip_suffix(':')?.split(':').collect();
     let [node, pid, pstart, start_time, task_type, id, user] = fields.as_slice() else { return None };
     let hex = |field: &str, lengths: std::ops::RangeInclusive<usize>| {

@@ -71,6 +71,9 @@ impl FromStr for ApiToken {
         if account.is_empty() || account.contains(|c: char| c.is_whitespace() || c == ':' || c == '/') {
             return Err(TokenError("its user is empty or has characters that Proxmox does not allow"));
         }
+        if user.len() + name.len() > 252 {
+            return Err(TokenError("its user and name are longer than Proxmox allows"));
+        }
         if !is_config_id(realm) || !is_config_id(name) {
             return Err(TokenError(
                 "its realm or token id is empty or has characters that Proxmox does not allow",

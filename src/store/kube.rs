@@ -1,13 +1,13 @@
 //! The home in a cluster: custom resources on the Kubernetes API.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::{api::core::v1::ObjectReference, api::core::v1::Secret};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
-    core::DeserializeGuard,
+    core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         events::{Event, EventType, Recorder, Reporter},
@@ -18,11 +18,9 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::{
-    api::{ProxmoxActionApproval, ProxmoxActionPlan, READY, RECONCILING, STALLED, SecretKeyRef},
+    api::{ProxmoxActionApproval, ProxmoxActionPlan, SecretKeyRef},
     core::approval::Proof,
-    ports::{
-        Changes, Clock, FINALIZER, Key, Kind, Notice, SecretError, Secrets, Severity, Store, StoreError,
-    },
+    ports::{Changes, FINALIZER, Key, Kind, Notice, SecretError, Secrets, Severity, Store, StoreError},
 };
 
 /// No single call to the API server may take longer: a write that hangs must not hold up what comes after it.
@@ -35,7 +33,6 @@ pub struct KubeStore {
     /// Only this namespace, or all of them.
     namespace: Option<String>,
     recorder: Recorder,
-    clock: Arc<dyn Clock>,
 }
 
 impl std::fmt::Debug for KubeStore {
@@ -46,13 +43,38 @@ impl std::fmt::Debug for KubeStore {
 
 impl KubeStore {
     /// `client` must not repeat calls by itself: build it with `default_retry` off.
-    pub fn new(client: Client, namespace: Option<String>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(client: Client, namespace: Option<String>) -> Self {
         let reporter = Reporter { controller: "proxmox-agent".to_owned(), instance: None };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, namespace, clock }
+        Self { recorder: Recorder::new(client.clone(), reporter), client, namespace }
     }
 
     fn api<K: Kind>(&self, namespace: &str) -> Api<K> {
         Api::namespaced(self.client.clone(), namespace)
+    }
+
+    async fn tell(&self, about: ObjectReference, key: &Key, severity: Severity, reason: &str, message: &str) {
+        let event = Event {
+            type_: match severity {
+                Severity::Normal => EventType::Normal,
+                Severity::Warning => EventType::Warning,
+            },
+            reason: reason.chars().take(128).collect(),
+            // The API server refuses notes of more than 1024 bytes.
+            note: Some(within_bytes(message, 1000)),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = bounded("publish an event on", key, self.recorder.publish(&event, &about)).await {
+            tracing::warn!(object = %key, %error, "an event was lost");
+        }
+    }
+
+    /// Reads live. What can't be understood approves nothing and claims nothing; it is reported on itself.
+    async fn list<K: Kind>(&self, namespace: &str, fields: &str) -> Result<Vec<K>, StoreError> {
+        let params = ListParams::default().fields(fields);
+        let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), namespace);
+        let list = bounded("list", &Key::new(namespace, fields), api.list(&params)).await?;
+        Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
     }
 
     /// One JSON merge patch, fenced by the resourceVersion that was read.
@@ -121,12 +143,11 @@ impl Store for KubeStore {
     }
 
     async fn approvals_of(&self, plan: &Key) -> Result<Vec<ProxmoxActionApproval>, StoreError> {
-        let params = ListParams::default().fields(&format!("spec.planRef.name={}", plan.name));
-        let api: Api<DeserializeGuard<ProxmoxActionApproval>> =
-            Api::namespaced(self.client.clone(), &plan.namespace);
-        let list = bounded("list the approvals of", plan, api.list(&params)).await?;
-        // One that can't be read approves nothing, and is reported on itself.
-        Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+        self.list(&plan.namespace, &format!("spec.planRef.name={}", plan.name)).await
+    }
+
+    async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
+        self.list(namespace, &format!("spec.target={target}")).await
     }
 
     async fn replace_status<K: Kind>(&self, object: &K) -> Result<K, StoreError> {
@@ -150,46 +171,18 @@ impl Store for KubeStore {
     }
 
     async fn report_malformed<K: Kind>(&self, key: &Key, problem: &str) -> Result<(), StoreError> {
-        let condition = |type_: &str, holds: bool| {
-            json!({
-                "type": type_,
-                "status": if holds { "True" } else { "False" },
-                "reason": "Malformed",
-                "message": problem.chars().take(1024).collect::<String>(),
-                "lastTransitionTime": self.clock.now().to_string(),
-            })
+        let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.client.clone(), &key.namespace);
+        let Some(object) = bounded("read", key, api.get_metadata_opt(&key.name)).await? else {
+            return Ok(());
         };
-        let conditions = [condition(READY, false), condition(RECONCILING, false), condition(STALLED, true)];
-        let patch = json!({"status": {"conditions": conditions}});
-        let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), &key.namespace);
-        let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
-        let patched = api.patch_status(&key.name, &params, &patch).map(|answer| answer.map(|_| ()));
-        match bounded("report on", key, patched).await {
-            // Gone in the meantime: nothing is left to report on.
-            Err(StoreError::Gone { .. }) => Ok(()),
-            reported => reported,
-        }
+        // The API server refuses every write to an object that its own schema no longer fits: only an Event gets through.
+        self.tell(object.object_ref(&()), key, Severity::Warning, "Malformed", problem).await;
+        Ok(())
     }
 
     async fn publish<K: Kind>(&self, about: &K, notice: Notice) {
-        let reference: ObjectReference = about.object_ref(&());
-        let event = Event {
-            type_: match notice.severity {
-                Severity::Normal => EventType::Normal,
-                Severity::Warning => EventType::Warning,
-            },
-            reason: notice.reason.chars().take(128).collect(),
-            // The API server refuses notes of more than 1024 bytes.
-            note: Some(within_bytes(&notice.message, 1000)),
-            action: "Reconcile".to_owned(),
-            secondary: None,
-        };
-        let key = Key::of(about);
-        if let Err(error) =
-            bounded("publish an event on", &key, self.recorder.publish(&event, &reference)).await
-        {
-            tracing::warn!(object = %key, %error, "an event was lost");
-        }
+        let Notice { severity, reason, message } = notice;
+        self.tell(about.object_ref(&()), &Key::of(about), severity, &reason, &message).await;
     }
 
     fn watch<K: Kind>(&self) -> Changes<K> {

@@ -10,7 +10,6 @@ use proxmox_agent::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy},
     ports::{Key, Kind},
     store::kube::KubeStore,
-    system::SystemClock,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -63,7 +62,7 @@ impl Home for KubeHome {
     type S = KubeStore;
 
     fn store(&self) -> KubeStore {
-        KubeStore::new(self.client.clone(), Some("default".to_owned()), Arc::new(SystemClock))
+        KubeStore::new(self.client.clone(), Some("default".to_owned()))
     }
 
     async fn apply(&self, yaml: &str) -> Result<(), String> {

@@ -17,10 +17,14 @@ use crate::{
 pub enum Event {
     /// Somebody or something made the plan worth a look: it was created, an approval came, a timer fired, the process started.
     Woken,
+    /// The plan is being deleted.
+    Deleted,
     /// The request is not one.
     Invalid(Vec<Violation>),
     /// Something it needs is missing or can't be reached.
     Blocked(Blocked),
+    /// The plan is being deleted, and what is needed to follow its task is gone.
+    Abandoned(Blocked),
     /// It can't be carried out as things are.
     Denied(Denial),
     Judged(Judged),
@@ -37,8 +41,11 @@ pub enum Event {
     Sent(Sent),
     /// Its task was looked at.
     Task(TaskState),
-    /// Tasks of its target that began around the time of its intent.
-    TasksFound(Vec<Upid>),
+    /// Tasks of its target that began around the time of its intent, and what other plans make of them.
+    TasksFound {
+        found: Vec<Upid>,
+        rivals: Rivals,
+    },
 }
 
 /// What keeps a plan from being judged.
@@ -46,6 +53,15 @@ pub enum Event {
 pub struct Blocked {
     pub reason: String,
     pub message: String,
+}
+
+/// What other plans for the same target are known to have done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rivals {
+    /// Tasks that are theirs.
+    pub tasks: Vec<Upid>,
+    /// What they have announced and never heard of again.
+    pub unanswered: Vec<Intent>,
 }
 
 /// What can be asked of the world. Carried out in order; the first that fails ends the list.
@@ -57,18 +73,20 @@ pub enum Effect {
     ReadInventory,
     /// Answered by `Approvals`.
     GatherApprovals,
-    /// Judge again and draft an intent. Answered by `Rechecked` or `Denied`.
+    /// Judge again and draft an intent. Answered by `Rechecked`, `Denied` or `Blocked`.
     Recheck,
     /// Put it on the record that outlives everything, and wait until it is there.
     Audit(AuditEvent, String),
     /// Write the state into the status, if it differs from what stands there and nobody else has written since it was read.
     WriteStatus,
     Tell(Telling),
-    /// Send the call, exactly once. Answered by `Sent`.
-    Send,
-    /// Answered by `Task`.
+    /// Send the call, exactly once, and not after this moment. Answered by `Sent`.
+    Send {
+        until: Timestamp,
+    },
+    /// Answered by `Task`, `Blocked` or `Abandoned`.
     LookAtTask,
-    /// Answered by `TasksFound`.
+    /// Answered by `TasksFound`, `Blocked` or `Abandoned`.
     SearchTasks,
     /// Keep the plan readable, even if it is deleted.
     Hold,

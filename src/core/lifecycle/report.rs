@@ -14,6 +14,11 @@ use super::{
     state::{Ended, Outcome, Sending, State},
 };
 
+/// The ordinary words of the states that can also be blocked.
+const NOT_BEFORE: &str = "NotBefore";
+const DISPATCHING: &str = "Dispatching";
+const RUNNING: &str = "Running";
+
 /// A status that no state can have. Nothing is done to such a plan.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
@@ -79,9 +84,11 @@ fn progress(judged: &Judged, granted: &[GrantedApproval], proof: Proof) -> Appro
 /// One word and one sentence.
 fn words(state: &State) -> (String, String) {
     let plain = |reason: &str, message: String| (reason.to_owned(), message);
+    if let Some(Blocked { reason, message }) = state.blocked() {
+        return (reason.clone(), message.clone());
+    }
     match state {
-        State::Pending { blocked: None } => plain("NotJudged", "not judged yet".to_owned()),
-        State::Pending { blocked: Some(Blocked { reason, message }) } => (reason.clone(), message.clone()),
+        State::Pending { .. } => plain("", String::new()),
         State::AwaitingApproval { judged, granted } => {
             let missing = (judged.approvals_required as usize).saturating_sub(granted.len());
             let what = if missing == 1 { "1 more approval" } else { "more approvals" };
@@ -91,12 +98,12 @@ fn words(state: &State) -> (String, String) {
             )
         }
         State::Approved { .. } | State::Confirmed { .. } => {
-            plain("NotBefore", "nothing is missing: waits for notBefore".to_owned())
+            plain(NOT_BEFORE, "nothing is missing: waits for notBefore".to_owned())
         }
         State::Dispatching(sending) => {
-            plain("Dispatching", format!("the call was announced as attempt {}", sending.intent.attempt))
+            plain(DISPATCHING, format!("the call was announced as attempt {}", sending.intent.attempt))
         }
-        State::Running(_, upid) => plain("Running", format!("Proxmox works on it: {upid}")),
+        State::Running(_, upid) => plain(RUNNING, format!("Proxmox works on it: {upid}")),
         State::Ended(ended) => (ended.reason.clone(), ended.message.clone()),
     }
 }
@@ -104,8 +111,7 @@ fn words(state: &State) -> (String, String) {
 /// `Ready`, `Reconciling` and `Stalled` as kstatus reads them.
 fn set_conditions(status: &mut PlanStatus, state: &State, generation: Option<i64>, now: Timestamp) {
     let ready = status.phase == Phase::Succeeded;
-    let stuck = matches!(state, State::Pending { blocked: Some(_) });
-    let stalled = stuck || status.phase.is_terminal() && !ready;
+    let stalled = state.blocked().is_some() || status.phase.is_terminal() && !ready;
     let reconciling = !stalled && !ready && status.phase != Phase::AwaitingApproval;
     let message = bounded(&status.message, 1024);
     let mut conditions: Vec<Condition> = std::mem::take(&mut status.conditions);
@@ -121,22 +127,29 @@ pub fn read(status: Option<&PlanStatus>) -> Result<State, Corrupt> {
     let judged = judged(status);
     let granted = || status.approvals.as_ref().map(|approvals| approvals.granted.clone()).unwrap_or_default();
     let need = |missing| Corrupt { phase: status.phase, missing };
-    let sending = || {
+    // Any other word than the ordinary one names what stands in the way.
+    let blocked = |ordinary: &str| {
+        (status.reason != ordinary)
+            .then(|| Blocked { reason: status.reason.clone(), message: status.message.clone() })
+    };
+    let sending = |ordinary: &str| {
         let intent = status.intent.clone().ok_or(need("intent"))?;
-        Ok(Sending { judged: judged.clone().ok_or(need("a judgement"))?, granted: granted(), intent })
+        let judged = judged.clone().ok_or(need("a judgement"))?;
+        Ok(Sending { judged, granted: granted(), intent, blocked: blocked(ordinary) })
     };
     let upid = || status.upid.as_ref().and_then(|upid| upid.parse().ok());
     Ok(match status.phase {
-        Phase::Pending => {
-            let blocked = Blocked { reason: status.reason.clone(), message: status.message.clone() };
-            State::Pending { blocked: (!status.reason.is_empty()).then_some(blocked) }
-        }
+        Phase::Pending => State::Pending { blocked: blocked("") },
         Phase::AwaitingApproval => {
             State::AwaitingApproval { judged: judged.ok_or(need("a judgement"))?, granted: granted() }
         }
-        Phase::Approved => State::Approved { judged: judged.ok_or(need("a judgement"))?, granted: granted() },
-        Phase::Dispatching => State::Dispatching(sending()?),
-        Phase::Running => State::Running(sending()?, upid().ok_or(need("a upid"))?),
+        Phase::Approved => State::Approved {
+            judged: judged.ok_or(need("a judgement"))?,
+            granted: granted(),
+            blocked: blocked(NOT_BEFORE),
+        },
+        Phase::Dispatching => State::Dispatching(sending(DISPATCHING)?),
+        Phase::Running => State::Running(sending(RUNNING)?, upid().ok_or(need("a upid"))?),
         Phase::Succeeded => ended(status, Outcome::Succeeded),
         Phase::Failed => ended(status, Outcome::Failed),
         Phase::Denied => ended(status, Outcome::Denied),

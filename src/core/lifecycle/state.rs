@@ -53,10 +53,11 @@ pub enum State {
         judged: Judged,
         granted: Vec<GrantedApproval>,
     },
-    /// Nothing is missing but the right moment.
+    /// Nothing is missing but the right moment, or something that it needs again.
     Approved {
         judged: Judged,
         granted: Vec<GrantedApproval>,
+        blocked: Option<Blocked>,
     },
     /// Approved, and the target was found unchanged a moment ago. Never on record: it has to be dispatched at once.
     Confirmed {
@@ -77,6 +78,8 @@ pub struct Sending {
     pub judged: Judged,
     pub granted: Vec<GrantedApproval>,
     pub intent: Intent,
+    /// What keeps its outcome from being read.
+    pub blocked: Option<Blocked>,
 }
 
 /// A plan that has ended, with all that is known of it.
@@ -165,6 +168,29 @@ impl State {
             Self::Ended(ended) => ended.upid.as_ref(),
             _ => None,
         }
+    }
+
+    /// What stands in the way.
+    pub(super) fn blocked(&self) -> Option<&Blocked> {
+        match self {
+            Self::Pending { blocked } | Self::Approved { blocked, .. } => blocked.as_ref(),
+            Self::Dispatching(sending) | Self::Running(sending, _) => sending.blocked.as_ref(),
+            Self::AwaitingApproval { .. } | Self::Confirmed { .. } | Self::Ended(_) => None,
+        }
+    }
+
+    /// Notes what stands in the way, where a state can.
+    pub(super) fn set_blocked(&mut self, why: Blocked) {
+        match self {
+            Self::Pending { blocked } | Self::Approved { blocked, .. } => *blocked = Some(why),
+            Self::Dispatching(sending) | Self::Running(sending, _) => sending.blocked = Some(why),
+            Self::AwaitingApproval { .. } | Self::Confirmed { .. } | Self::Ended(_) => {}
+        }
+    }
+
+    /// Nothing has been announced yet.
+    pub(super) fn is_before_dispatch(&self) -> bool {
+        matches!(self, Self::Pending { .. } | Self::AwaitingApproval { .. } | Self::Approved { .. })
     }
 
     /// Keeps all that is known.

@@ -42,7 +42,11 @@ pub(crate) fn judged(approvals_required: u32) -> Judged {
 
 fn granted(count: usize) -> Vec<GrantedApproval> {
     (0..count)
-        .map(|n| GrantedApproval { name: format!("a{n}"), approved_by: format!("person-{n}") })
+        .map(|n| GrantedApproval {
+            name: format!("a{n}"),
+            uid: format!("uid-{n}"),
+            approved_by: format!("person-{n}"),
+        })
         .collect()
 }
 
@@ -60,6 +64,10 @@ fn draft() -> IntentDraft {
         node_time: noon(),
         settle: SignedDuration::from_secs(35),
     }
+}
+
+fn sends(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Send { .. }))
 }
 
 fn order() -> Order {
@@ -91,7 +99,7 @@ fn the_intent_is_on_record_twice_before_anything_is_sent() {
     assert_eq!(state.phase(), Phase::Dispatching);
     assert!(matches!(effects[0], Effect::Audit(AuditEvent::Intent, _)));
     assert_eq!(effects[1], Effect::WriteStatus);
-    assert_eq!(effects.last(), Some(&Effect::Send));
+    assert!(matches!(effects.last(), Some(Effect::Send { .. })));
     assert_eq!(state.intent().unwrap().attempt, 1);
 }
 
@@ -107,13 +115,93 @@ fn an_approval_that_is_revoked_in_the_last_moment_stops_dispatch() {
     ] {
         (state, effects) = step(&order(), state, event, noon());
     }
-    assert!(!effects.contains(&Effect::Send));
+    assert!(!sends(&effects));
     assert_eq!(state.phase(), Phase::AwaitingApproval);
+}
+
+/// It may also have ended: no change of any object tells.
+#[test]
+fn a_plan_whose_approval_is_gone_in_the_last_moment_is_looked_at_again() {
+    let confirmed = State::Confirmed { judged: judged(1), granted: granted(1), draft: draft() };
+    let (_, effects) = step(&order(), confirmed, Event::Approvals(tally(0)), noon());
+    assert_eq!(effects, [Effect::WakeAt(noon())]);
+}
+
+#[test]
+fn what_stands_in_the_way_is_in_the_status_and_told_once() {
+    let blocked = || Event::Blocked(Blocked { reason: "ProxmoxUnavailable".into(), message: "down".into() });
+    let (dispatching, _) = sent(&order());
+    let (running, _) = step(&order(), dispatching.clone(), Event::Sent(Sent::Task(upid())), noon());
+    for state in [
+        State::Pending { blocked: None },
+        State::Approved { judged: judged(1), granted: granted(1), blocked: None },
+        dispatching,
+        running,
+    ] {
+        let (state, effects) = step(&order(), state, blocked(), noon());
+        assert_eq!(effects[0], Effect::WriteStatus);
+        let status = report(&state, None, Some(1), Proof::ApiServer, noon());
+        assert_eq!((status.reason.as_str(), status.message.as_str()), ("ProxmoxUnavailable", "down"));
+        let again = read(Some(&status)).unwrap();
+        assert_eq!(again, state);
+        assert_eq!(step(&order(), again, blocked(), noon()).1, []);
+    }
+}
+
+#[test]
+fn a_deleted_plan_is_not_sent_and_one_that_was_sent_is_followed() {
+    for state in [
+        State::Pending { blocked: None },
+        State::AwaitingApproval { judged: judged(1), granted: vec![] },
+        State::Approved { judged: judged(1), granted: granted(1), blocked: None },
+    ] {
+        assert_eq!(step(&order(), state, Event::Deleted, noon()).0.phase(), Phase::Cancelled);
+    }
+    let (dispatching, _) = sent(&order());
+    let (running, _) = step(&order(), dispatching, Event::Sent(Sent::Task(upid())), noon());
+    assert_eq!(step(&order(), running.clone(), Event::Deleted, noon()).1, [Effect::LookAtTask]);
+    let gone = Event::Abandoned(Blocked { reason: "EnvironmentNotFound".into(), message: "gone".into() });
+    let (state, effects) = step(&order(), running, gone, noon());
+    assert_eq!(state.phase(), Phase::Indeterminate);
+    assert!(effects.contains(&Effect::Release));
+}
+
+#[test]
+fn nothing_leaves_after_its_announcement_has_grown_old() {
+    let (_, effects) = sent(&order());
+    assert_eq!(effects.last(), Some(&Effect::Send { until: noon() + SignedDuration::from_secs(5) }));
+    let soon = noon() + SignedDuration::from_secs(2);
+    let (_, effects) = sent(&Order { not_after: Some(soon), ..order() });
+    assert_eq!(effects.last(), Some(&Effect::Send { until: soon }));
+    let confirmed = State::Confirmed { judged: judged(1), granted: granted(1), draft: draft() };
+    let ending = Tally { stands_until: Some(soon), ..tally(1) };
+    let (_, effects) = step(&order(), confirmed, Event::Approvals(ending), noon());
+    assert_eq!(effects.last(), Some(&Effect::Send { until: soon }));
+}
+
+#[test]
+fn the_task_of_another_plan_is_not_adopted() {
+    let (state, _) = sent(&order());
+    let theirs = Rivals { tasks: vec![upid()], ..Rivals::default() };
+    let (state, _) = step(&order(), state, Event::TasksFound { found: vec![upid()], rivals: theirs }, noon());
+    assert_eq!(state.phase(), Phase::Indeterminate);
+}
+
+#[test]
+fn one_task_for_two_plans_without_an_answer_is_nobodys() {
+    let (state, _) = sent(&order());
+    let unanswered = vec![state.intent().unwrap().clone()];
+    let rivals = Rivals { unanswered, ..Rivals::default() };
+    let found = vec![upid()];
+    let (State::Ended(ended), _) = step(&order(), state, Event::TasksFound { found, rivals }, noon()) else {
+        panic!("it goes on")
+    };
+    assert_eq!((ended.outcome, ended.reason.as_str()), (Outcome::Indeterminate, "TaskContested"));
 }
 
 #[test]
 fn a_target_that_has_moved_ends_the_plan_and_says_what_moved() {
-    let approved = State::Approved { judged: judged(1), granted: granted(1) };
+    let approved = State::Approved { judged: judged(1), granted: granted(1), blocked: None };
     let event = Event::Rechecked { moved: vec!["node: pve1 -> pve2".into()], draft: draft() };
     let (State::Ended(ended), _) = step(&order(), approved, event, noon()) else { panic!("it goes on") };
     assert_eq!((ended.outcome, ended.reason.as_str()), (Outcome::Cancelled, "TargetMoved"));
@@ -145,14 +233,14 @@ fn a_plan_past_its_time_expires_in_every_phase_before_dispatch() {
     for state in [
         State::Pending { blocked: None },
         State::AwaitingApproval { judged: judged(1), granted: vec![] },
-        State::Approved { judged: judged(1), granted: granted(1) },
+        State::Approved { judged: judged(1), granted: granted(1), blocked: None },
     ] {
         assert_eq!(step(&order, state, Event::Woken, noon()).0.phase(), Phase::Expired);
     }
     let confirmed = State::Confirmed { judged: judged(1), granted: granted(1), draft: draft() };
     let (state, effects) = step(&order, confirmed, Event::Approvals(tally(1)), noon());
     assert_eq!(state.phase(), Phase::Expired);
-    assert!(!effects.contains(&Effect::Send));
+    assert!(!sends(&effects));
 }
 
 #[test]
@@ -166,7 +254,12 @@ fn a_missing_answer_is_settled_from_the_task_list_and_only_after_its_time() {
     assert_eq!(effects, [Effect::WakeAt(settles_at)]);
     let (state, effects) = step(&order(), state, Event::Woken, settles_at);
     assert_eq!(effects, [Effect::SearchTasks]);
-    let (state, _) = step(&order(), state, Event::TasksFound(vec![upid()]), settles_at);
+    let (state, _) = step(
+        &order(),
+        state,
+        Event::TasksFound { found: vec![upid()], rivals: Rivals::default() },
+        settles_at,
+    );
     assert_eq!(state.upid(), Some(&upid()));
 }
 
@@ -183,7 +276,8 @@ fn only_a_task_of_our_token_our_target_our_kind_and_our_time_is_adopted() {
     ] {
         let (state, _) = sent(&order());
         let found = vec![other.parse().unwrap()];
-        let (state, _) = step(&order(), state, Event::TasksFound(found), noon());
+        let (state, _) =
+            step(&order(), state, Event::TasksFound { found, rivals: Rivals::default() }, noon());
         assert_eq!(state.phase(), Phase::Indeterminate, "{other}");
     }
 }
@@ -192,7 +286,9 @@ fn only_a_task_of_our_token_our_target_our_kind_and_our_time_is_adopted() {
 fn several_candidates_are_for_a_person_to_judge() {
     let (state, _) = sent(&order());
     let found = vec![upid(), UPID.replace("00001619", "00001620").parse().unwrap()];
-    let (State::Ended(ended), _) = step(&order(), state, Event::TasksFound(found), noon()) else {
+    let (State::Ended(ended), _) =
+        step(&order(), state, Event::TasksFound { found, rivals: Rivals::default() }, noon())
+    else {
         panic!("it goes on")
     };
     assert_eq!(ended.outcome, Outcome::Indeterminate);
@@ -235,7 +331,7 @@ fn an_action_that_only_reads_sends_nothing() {
     assert_eq!(effects, [Effect::ReadInventory]);
     let (state, effects) = step(&order, state, Event::Read(ReadResult::default()), noon());
     assert_eq!(state.phase(), Phase::Succeeded);
-    assert!(!effects.contains(&Effect::Send));
+    assert!(!sends(&effects));
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -269,7 +365,9 @@ fn any_event() -> impl Strategy<Value = Event> {
             Just(TaskState::Vanished),
             "OK|WARNINGS: 1|unexpected status|error".prop_map(|exit_status| TaskState::Stopped { exit_status }),
         ].prop_map(Event::Task),
-        2 => upids.prop_map(Event::TasksFound),
+        2 => upids.prop_map(|found| Event::TasksFound { found, rivals: Rivals::default() }),
+        1 => Just(Event::Deleted),
+        1 => Just(Event::Abandoned(Blocked { reason: "EnvironmentNotFound".into(), message: "none".into() })),
     ]
 }
 
@@ -294,6 +392,19 @@ fn any_order() -> impl Strategy<Value = Order> {
             let at = |seconds| noon() + SignedDuration::from_secs(seconds);
             Order { dry_run, reads, not_before: from.map(at), not_after: to.map(at) }
         },
+    )
+}
+
+fn is_question(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Judge
+            | Effect::ReadInventory
+            | Effect::GatherApprovals
+            | Effect::Recheck
+            | Effect::Send { .. }
+            | Effect::LookAtTask
+            | Effect::SearchTasks
     )
 }
 
@@ -324,7 +435,7 @@ impl World {
             match effect {
                 Effect::Audit(AuditEvent::Intent, _) => self.intents += 1,
                 Effect::WriteStatus => self.write(now),
-                Effect::Send => {
+                Effect::Send { .. } => {
                     self.calls += 1;
                     assert!(self.intents >= self.calls, "sent without an intent in the audit log");
                     let on_record = self.plan.status.as_ref().unwrap();
@@ -365,7 +476,8 @@ proptest! {
             let (state, effects) = step(&order, world.state.clone(), event, now);
             world.state = state;
             world.carry_out(&effects, survives, now);
-            if survives != usize::MAX {
+            // A look ends when nothing is asked any more; the next one begins with what is on record.
+            if survives != usize::MAX || !effects.iter().any(is_question) {
                 world.state = read(world.plan.status.as_ref()).unwrap();
             }
             prop_assert!(world.calls <= 1);
@@ -381,7 +493,7 @@ proptest! {
             state = step(&order(), state, event, noon()).0;
             let written = report(&state, None, Some(1), Proof::ApiServer, noon());
             let expected = match state.clone() {
-                State::Confirmed { judged, granted, .. } => State::Approved { judged, granted },
+                State::Confirmed { judged, granted, .. } => State::Approved { judged, granted, blocked: None },
                 State::Pending { blocked: None } => State::Pending { blocked: read(Some(&written)).ok().and_then(|state| match state {
                     State::Pending { blocked } => blocked,
                     _ => None,

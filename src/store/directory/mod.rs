@@ -212,6 +212,22 @@ impl Store for DirectoryStore {
         .await
     }
 
+    async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
+        let (namespace, target) = (namespace.to_owned(), target.to_owned());
+        let kind = <ProxmoxActionPlan as kube::Resource>::kind(&()).into_owned();
+        self.run("read plans", move |contents| {
+            contents.refresh()?;
+            let is_for_it = |object: &object::Object| {
+                object.metadata.namespace.as_ref() == Some(&namespace)
+                    && object.spec["target"].as_str() == Some(&target)
+            };
+            let plans =
+                contents.objects.iter().filter(|(id, entry)| id.kind == kind && is_for_it(&entry.object));
+            plans.map(|(_, entry)| entry.object.typed()).collect()
+        })
+        .await
+    }
+
     async fn replace_status<K: Kind>(&self, object: &K) -> Result<K, StoreError> {
         let known = known(object);
         let refused =

@@ -1,0 +1,199 @@
+//! A plan whose call may have left: only its outcome counts from here on.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::{
+    api::{Intent, TaskReport},
+    core::{
+        audit::AuditEvent,
+        judge::Judged,
+        task::{Sent, TaskState, TaskVerdict, Upid},
+    },
+};
+
+use super::{
+    ending::{end, finish, tell},
+    event::{Effect, Rivals},
+    state::{Ended, Outcome, Sending, State},
+};
+
+/// A task that runs longer than this holds its plan, so that its end finds a place to be written to.
+const HOLD_AFTER: SignedDuration = SignedDuration::from_secs(5);
+/// How much the clocks of a node may differ between two looks at it.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(2);
+
+/// What is sent, in words.
+pub(super) fn announcement(judged: &Judged) -> String {
+    match judged.preview.calls.first() {
+        Some(call) => format!("sending {} {}", call.method, call.path),
+        None => "sending".to_owned(),
+    }
+}
+
+/// What came back is on record before anybody is told of it.
+pub(super) fn answered(sending: Sending, sent: Sent) -> (State, Vec<Effect>) {
+    let dispatched = tell(false, "Dispatching", &announcement(&sending.judged));
+    let (state, mut effects) = answer(sending, sent);
+    let first_telling = effects.iter().position(|effect| matches!(effect, Effect::Tell(_)));
+    effects.insert(first_telling.unwrap_or(effects.len()), dispatched);
+    (state, effects)
+}
+
+fn answer(sending: Sending, sent: Sent) -> (State, Vec<Effect>) {
+    match sent {
+        Sent::Task(upid) => running(sending, upid, "Running", "Proxmox has accepted it"),
+        Sent::Done => {
+            let message = "done; there was no task to follow";
+            end(State::Dispatching(sending), Outcome::Succeeded, "Done", message)
+        }
+        Sent::Refused { status, message } => {
+            let text = format!("Proxmox refused ({status}): {message}");
+            end(State::Dispatching(sending), Outcome::Failed, "RefusedByProxmox", text)
+        }
+        Sent::NotSent { why } => {
+            let text = format!("nothing was sent: {why}. Make a new plan for another try");
+            end(State::Dispatching(sending), Outcome::Failed, "NotSent", text)
+        }
+        Sent::Unknown { why } => {
+            let settles_at = sending.intent.settles_at.0;
+            let text = format!("the answer is missing: {why}. The task list will tell after {settles_at}");
+            let effects = vec![
+                Effect::Audit(AuditEvent::Sent, text.clone()),
+                tell(true, "AnswerMissing", &text),
+                Effect::WakeAt(settles_at),
+            ];
+            (State::Dispatching(sending), effects)
+        }
+    }
+}
+
+fn running(sending: Sending, upid: Upid, reason: &str, message: &str) -> (State, Vec<Effect>) {
+    let text = format!("{message}: {upid}");
+    let effects = vec![
+        Effect::Audit(AuditEvent::Sent, text.clone()),
+        Effect::WriteStatus,
+        tell(false, reason, &text),
+        Effect::LookAtTask,
+    ];
+    (State::Running(Sending { blocked: None, ..sending }, upid), effects)
+}
+
+/// A call was announced and its answer is not known: only the task list can tell, and only once a late call would have
+/// arrived too.
+pub(super) fn adjudicate(sending: Sending, now: Timestamp) -> (State, Vec<Effect>) {
+    let settles_at = sending.intent.settles_at.0;
+    let next = if now < settles_at { Effect::WakeAt(settles_at) } else { Effect::SearchTasks };
+    (State::Dispatching(sending), vec![next])
+}
+
+/// Takes the one task that can only be this plan's for its own.
+pub(super) fn adopt(sending: Sending, found: &[Upid], rivals: &Rivals) -> (State, Vec<Effect>) {
+    let ours: Vec<&Upid> = found
+        .iter()
+        .filter(|upid| could_be_ours(upid, &sending.intent) && !rivals.tasks.contains(upid))
+        .collect();
+    let (reason, what_is_known) = match ours.as_slice() {
+        [upid] if !rivals.unanswered.iter().any(|theirs| could_be_ours(upid, theirs)) => {
+            let upid = (*upid).clone();
+            return running(sending, upid, "Adopted", "its task was found in the task list");
+        }
+        [] => ("NoTaskFound", none_found(&sending.intent)),
+        [upid] => ("TaskContested", format!("{upid} could be it, or that of another plan without an answer")),
+        several => ("SeveralTasksFound", format!("several tasks could be it: {}", listed(several))),
+    };
+    let message = format!(
+        "the call was announced and its answer never came; {what_is_known}. Look at the target itself, then make a new \
+         plan for what is still to be done"
+    );
+    end(State::Dispatching(sending), Outcome::Indeterminate, reason, message)
+}
+
+fn none_found(intent: &Intent) -> String {
+    let Intent { node, sender, at, .. } = intent;
+    format!(
+        "node {node} lists no task of {sender} for it around {}. It may or may not have been carried out",
+        at.0
+    )
+}
+
+fn listed(upids: &[&Upid]) -> String {
+    upids.iter().take(5).map(|upid| upid.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Compared on the parsed id alone: Proxmox's own filters lose rows (a token's archived tasks, HA task types).
+fn could_be_ours(upid: &Upid, intent: &Intent) -> bool {
+    let moment = |slack: SignedDuration| {
+        intent.node_time.0.saturating_add(slack).map_or(i64::MAX, |moment| moment.as_second())
+    };
+    let settle = intent.settles_at.0.duration_since(intent.at.0);
+    upid.node == intent.node
+        && upid.id == intent.task_id
+        && upid.user == intent.sender
+        && intent.task_types.contains(&upid.task_type)
+        && upid.start_time >= moment(-CLOCK_SLACK)
+        && upid.start_time <= moment(settle + CLOCK_SLACK)
+}
+
+pub(super) fn followed(
+    sending: Sending,
+    upid: Upid,
+    task: TaskState,
+    now: Timestamp,
+) -> (State, Vec<Effect>) {
+    match task {
+        TaskState::Running => {
+            let age = now.duration_since(sending.intent.at.0);
+            let mut effects = vec![];
+            if sending.blocked.is_some() {
+                effects.push(Effect::WriteStatus);
+            }
+            if age >= HOLD_AFTER {
+                effects.push(Effect::Hold);
+            }
+            effects.push(Effect::WakeAt(next_look(age, now)));
+            (State::Running(Sending { blocked: None, ..sending }, upid), effects)
+        }
+        TaskState::Stopped { exit_status } => stopped(sending, upid, &exit_status, now),
+        TaskState::Vanished => {
+            let message = format!(
+                "Proxmox no longer knows its task {upid}: how it ended can't be read. Look at the target itself, then \
+                 make a new plan for what is still to be done"
+            );
+            end(State::Running(sending, upid), Outcome::Indeterminate, "TaskVanished", message)
+        }
+    }
+}
+
+/// Often at first, then ever less: a task that has run for a minute is not over in the next second.
+fn next_look(age: SignedDuration, now: Timestamp) -> Timestamp {
+    let pause = (age / 4).clamp(SignedDuration::from_millis(200), SignedDuration::from_secs(10));
+    now.saturating_add(pause).unwrap_or(Timestamp::MAX)
+}
+
+fn stopped(sending: Sending, upid: Upid, exit_status: &str, now: Timestamp) -> (State, Vec<Effect>) {
+    let handed_over = upid.task_type.starts_with("ha");
+    let shown: String = exit_status.chars().take(1000).collect();
+    let (outcome, reason, message) = match TaskVerdict::of(exit_status) {
+        TaskVerdict::Succeeded if handed_over => (
+            Outcome::Succeeded,
+            "HandedToHa",
+            "the HA manager has taken the request and carries it out in its own time".to_owned(),
+        ),
+        TaskVerdict::Succeeded => (Outcome::Succeeded, "TaskOk", "done".to_owned()),
+        TaskVerdict::SucceededWithWarnings => {
+            (Outcome::Succeeded, "TaskWarnings", format!("done, with warnings in the task log ({shown})"))
+        }
+        TaskVerdict::Failed => {
+            (Outcome::Failed, "TaskFailed", format!("its task ended in an error: {shown}"))
+        }
+        TaskVerdict::Unknown => (
+            Outcome::Indeterminate,
+            "TaskKilled",
+            format!("its task was killed ({shown}): how far it came is not known. Look at the target itself"),
+        ),
+    };
+    let task = TaskReport { exit_status: exit_status.chars().take(4096).collect(), ended_at: Time(now) };
+    let ended = State::Running(sending, upid).end(outcome, reason, message);
+    finish(Ended { task: Some(task), ..ended })
+}
