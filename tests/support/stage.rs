@@ -312,6 +312,16 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "not in time: {what}");
 }
 
+/// The same for what takes a while to find out.
+pub(crate) async fn until_async(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "not in time: {what}");
+}
+
 /// The CRDs and the cluster-wide roles, once for each control plane.
 pub(crate) async fn install(cluster: &Cluster) {
     cluster
