@@ -172,7 +172,9 @@ async fn production_does_not_accept_what_anybody_with_an_editor_can_write() {
     house.once();
     house.run(&["approve", "delete", "--by", "approver@example.test"]);
     assert_eq!(house.once().code, 4);
-    let file = house.state().join("objects/proxmoxactionapprovals/default/delete-approval.yaml");
+    let file = house
+        .state()
+        .join("objects/proxmoxactionapprovals/default/delete-approval-approver-example-test.yaml");
     let approval = fs::read_to_string(file).unwrap();
     assert!(approval.contains("an environment of tier production does not accept that"), "{approval}");
     assert!(house.calls().is_empty());

@@ -24,7 +24,7 @@ pub(super) struct Approve {
     approved_by: String,
     #[command(flatten)]
     choice: Choice,
-    /// Where to write the approval; `<plan>-approval.yaml` in the directory if absent.
+    /// Where to write the approval; `<plan>-approval-<who>.yaml` in the directory if absent.
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -47,7 +47,7 @@ impl Approve {
     pub(super) fn run(self) -> Result<(), Failure> {
         let plan = self.folder.plan(&self.plan)?;
         let spec = self.choice.on(&plan, &self.approved_by, Timestamp::now())?;
-        let name = format!("{}-{}", self.plan, if self.choice.deny { "denial" } else { "approval" });
+        let name = self.name();
         let mut approval = ProxmoxActionApproval::new(&name, spec);
         approval.metadata.namespace = plan.namespace();
         let file = self.out.unwrap_or_else(|| self.folder.dir.join(format!("{name}.yaml")));
@@ -55,6 +55,16 @@ impl Approve {
             .map_err(|error| format!("failed to write {}: {error}", file.display()))?;
         println!("{}\n\nwritten: {}", render::plan(&plan), file.display());
         Ok(())
+    }
+}
+
+impl Approve {
+    /// Another one for each approver, so that nobody overwrites somebody else's.
+    fn name(&self) -> String {
+        let decision = if self.choice.deny { "denial" } else { "approval" };
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        let by: String = self.approved_by.chars().take(63).map(plain).collect();
+        format!("{}-{decision}-{}", self.plan, by.trim_matches('-'))
     }
 }
 

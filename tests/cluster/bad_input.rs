@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::support::{
     cluster::Cluster,
-    stage::{Setting, Stage},
+    stage::{Setting, Stage, until_async},
+    worlds,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,4 +132,47 @@ async fn an_object_that_can_not_be_read_stops_nobody_else() {
     stage.request(&stage.plan("fine", "start_guest", "qemu/101", &json!({})), Phase::Succeeded).await;
     assert!(stage.api::<ProxmoxActionPlan>().get("poison").await.is_err(), "it can be read after all");
     assert_eq!(stage.calls().len(), 1);
+    // The API server refuses every write to it, its status too; an Event gets through.
+    until_async("the object is reported on", async || {
+        let told = stage.kubectl("admin", &["get", "events.events.k8s.io", "-o", "json"]).await.stdout;
+        told.contains("\"Malformed\"") && told.contains("\"poison\"")
+    })
+    .await;
+}
+
+/// One that is nested deeply enough could not be read, and with it no list that it stands in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_is_never_a_list_or_an_object() {
+    let stage = Stage::new().await;
+    let nested = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    for value in [nested.as_str(), "[1]", "{\"a\": 1}"] {
+        let plan = stage.plan("deep", "start_guest", "qemu/101", &json!({"params": {"timeout": "VALUE"}}));
+        let refused = stage.apply("requester", &plan.replace("\"VALUE\"", value)).await;
+        assert!(refused.stderr.contains("spec.params.timeout"), "{value}: {}", refused.stderr);
+    }
+    stage.request(&stage.plan("fine", "start_guest", "qemu/101", &json!({})), Phase::Succeeded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_can_not_go_on_says_why_whether_it_was_approved_or_only_reads() {
+    let stage =
+        Stage::with(Setting { world: Some(worlds::without_privilege("Sys.Audit")), ..Setting::default() })
+            .await;
+    let high = stage
+        .request(&stage.plan("high", "delete_guest", "lxc/201", &json!({})), Phase::AwaitingApproval)
+        .await;
+    stage.apply("approver", &stage.approval("mine", &high, &json!({}))).await;
+    stage.apply("requester", &stage.plan("low", "start_guest", "qemu/101", &json!({}))).await;
+    for name in ["low", "high"] {
+        let status =
+            stage.plan_when(name, "blocked", |status| status.phase == Phase::Approved).await.status.unwrap();
+        assert!(status.message.contains("Sys.Audit"), "{}", status.message);
+        let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled").unwrap();
+        assert_eq!(stalled.status, "True");
+    }
+    assert!(stage.sim.ledger().is_empty());
+    stage.apply_as_admin(&stage.environment(&json!({"endpoints": ["https://127.0.0.1:9"]}), None)).await;
+    stage.apply("requester", &stage.plan("look", "read_inventory", "inventory/all", &json!({}))).await;
+    let unreachable = |status: &proxmox_agent::api::PlanStatus| status.reason == "ProxmoxUnavailable";
+    stage.plan_when("look", "blocked", unreachable).await;
 }

@@ -178,3 +178,52 @@ async fn events_and_conditions_tell_the_story_to_people_and_programs() {
         stage.audit().iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect();
     assert_eq!(events, ["planned", "intent", "sent", "ended"]);
 }
+
+async fn keep(stage: &Stage, plan: &str) {
+    let patch = json!({"metadata": {"finalizers": ["example.test/keep"]}}).to_string();
+    let kept = stage.kubectl("admin", &["patch", "plan", plan, "--type=merge", "-p", &patch]).await;
+    assert_eq!(kept.code, 0, "{}", kept.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_being_deleted_is_not_dispatched() {
+    let stage = Stage::new().await;
+    let plan = stage.plan("delete", "delete_guest", "qemu/101", &json!({}));
+    let plan = stage.request(&plan, Phase::AwaitingApproval).await;
+    keep(&stage, "delete").await;
+    stage.api::<ProxmoxActionPlan>().delete("delete", &Default::default()).await.unwrap();
+    stage.apply("approver", &stage.approval("mine", &plan, &json!({}))).await;
+    assert_eq!(stage.plan_in("delete", Phase::Cancelled).await.status.unwrap().reason, "Deleted");
+    assert!(stage.calls().is_empty());
+}
+
+/// It can't be held any more: the API server takes no new finalizer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_deleted_while_its_task_runs_is_followed_to_its_end() {
+    let world = Some(worlds::slow("qmstart", 7));
+    let stage = Stage::with(Setting { world, ..Setting::default() }).await;
+    stage.request(&stage.plan("long", "start_guest", "qemu/101", &json!({})), Phase::Running).await;
+    keep(&stage, "long").await;
+    stage.api::<ProxmoxActionPlan>().delete("long", &Default::default()).await.unwrap();
+    stage.plan_in("long", Phase::Succeeded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_plan_can_go_after_its_environment_has_gone() {
+    let world = Some(worlds::slow("qmstart", 600));
+    let stage = Stage::with(Setting { world, ..Setting::default() }).await;
+    stage.request(&stage.plan("long", "start_guest", "qemu/101", &json!({})), Phase::Running).await;
+    let plans = stage.api::<ProxmoxActionPlan>();
+    let held = |plan: Option<&ProxmoxActionPlan>| {
+        plan.is_some_and(|plan| plan.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty()))
+    };
+    kube::runtime::wait::await_condition(plans.clone(), "long", held).await.unwrap();
+    assert_eq!(stage.kubectl("admin", &["delete", "pxe", "home"]).await.code, 0);
+    let told = |status: &proxmox_agent::api::PlanStatus| status.reason == "EnvironmentNotFound";
+    stage.plan_when("long", "blocked", told).await;
+    plans.delete("long", &Default::default()).await.unwrap();
+    let gone = |plan: Option<&ProxmoxActionPlan>| plan.is_none();
+    kube::runtime::wait::await_condition(plans, "long", gone).await.unwrap();
+    let last = stage.audit().pop().unwrap();
+    assert!(last["message"].as_str().unwrap().contains("its outcome can't be read"), "{last}");
+}

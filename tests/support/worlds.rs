@@ -18,3 +18,10 @@ pub(crate) fn start_meets(fault: &str) -> World {
     let when = r#"{method: POST, path: "/nodes/*/*/*/status/start", times: 0}"#;
     sample_with(&format!("faults: [{{{fault}, when: {when}}}]"))
 }
+
+/// The operator's token lacks a privilege.
+pub(crate) fn without_privilege(privilege: &str) -> World {
+    let line = format!("    - {privilege}\n");
+    assert!(SAMPLE.contains(&line));
+    World::from_yaml(&SAMPLE.replace(&line, "")).unwrap()
+}
