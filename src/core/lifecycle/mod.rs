@@ -16,4 +16,6 @@ pub use state::{Ended, Order, Outcome, Sending, State};
 pub use step::step;
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 pub(crate) mod tests;

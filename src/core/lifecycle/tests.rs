@@ -1,29 +1,24 @@
-//! The life of a plan under every event, in any order, with crashes in between.
+//! The life of a plan, sentence by sentence.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    api::{
-        GrantedApproval, Phase, PolicyDecision, Preset, Preview, ProxmoxActionPlan, ProxmoxActionPlanSpec,
-        ReadResult, Risk,
-    },
+    api::{GrantedApproval, Phase, PolicyDecision, Preset, Preview, ReadResult, Risk},
     core::{
         approval::{Proof, Tally},
         audit::AuditEvent,
         hash::Hash,
-        judge::{Denial, Judged},
-        request::Violation,
+        judge::Judged,
         task::{Sent, TaskState, Upid},
     },
 };
 
-const UPID: &str = "UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:100:agent@pve!operator:";
+pub(super) const UPID: &str = "UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:100:agent@pve!operator:";
 
-fn noon() -> Timestamp {
+pub(super) fn noon() -> Timestamp {
     Timestamp::from_second(i64::from_str_radix("6B00EAFE", 16).unwrap()).unwrap()
 }
 
@@ -40,7 +35,7 @@ pub(crate) fn judged(approvals_required: u32) -> Judged {
     }
 }
 
-fn granted(count: usize) -> Vec<GrantedApproval> {
+pub(super) fn granted(count: usize) -> Vec<GrantedApproval> {
     (0..count)
         .map(|n| GrantedApproval {
             name: format!("a{n}"),
@@ -50,11 +45,11 @@ fn granted(count: usize) -> Vec<GrantedApproval> {
         .collect()
 }
 
-fn tally(count: usize) -> Tally {
+pub(super) fn tally(count: usize) -> Tally {
     Tally { granted: granted(count), ..Default::default() }
 }
 
-fn draft() -> IntentDraft {
+pub(super) fn draft() -> IntentDraft {
     IntentDraft {
         nonce: "n".into(),
         node: "pve1".into(),
@@ -70,11 +65,11 @@ fn sends(effects: &[Effect]) -> bool {
     effects.iter().any(|effect| matches!(effect, Effect::Send { .. }))
 }
 
-fn order() -> Order {
+pub(super) fn order() -> Order {
     Order { dry_run: false, reads: false, not_before: None, not_after: None }
 }
 
-fn upid() -> Upid {
+pub(super) fn upid() -> Upid {
     UPID.parse().unwrap()
 }
 
@@ -332,177 +327,6 @@ fn an_action_that_only_reads_sends_nothing() {
     let (state, effects) = step(&order, state, Event::Read(ReadResult::default()), noon());
     assert_eq!(state.phase(), Phase::Succeeded);
     assert!(!sends(&effects));
-}
-
-fn any_event() -> impl Strategy<Value = Event> {
-    let upids = prop::collection::vec(
-        prop_oneof![Just(upid()), Just(UPID.replace("qmstart", "qmstop").parse().unwrap())],
-        0..3,
-    );
-    prop_oneof![
-        4 => Just(Event::Woken),
-        1 => Just(Event::Invalid(vec![Violation { field: "spec.action".into(), problem: "is unknown".into() }])),
-        1 => Just(Event::Blocked(Blocked { reason: "EnvironmentNotFound".into(), message: "none".into() })),
-        1 => Just(Event::Denied(Denial { reason: "TargetNotFound", message: "none".into() })),
-        4 => (0u32..3).prop_map(|required| Event::Judged(judged(required))),
-        1 => Just(Event::Read(ReadResult::default())),
-        8 => (0usize..3, prop::bool::weighted(0.1)).prop_map(|(count, denied)| {
-            Event::Approvals(Tally { denied_by: denied.then(|| granted(1).remove(0)), ..tally(count) })
-        }),
-        6 => prop::bool::weighted(0.1).prop_map(|moved| Event::Rechecked {
-            moved: if moved { vec!["node".into()] } else { vec![] },
-            draft: draft(),
-        }),
-        4 => prop_oneof![
-            Just(Sent::NotSent { why: "refused".into() }),
-            Just(Sent::Refused { status: 500, message: "no".into() }),
-            Just(Sent::Task(upid())),
-            Just(Sent::Done),
-            Just(Sent::Unknown { why: "reset".into() }),
-        ].prop_map(Event::Sent),
-        4 => prop_oneof![
-            Just(TaskState::Running),
-            Just(TaskState::Vanished),
-            "OK|WARNINGS: 1|unexpected status|error".prop_map(|exit_status| TaskState::Stopped { exit_status }),
-        ].prop_map(Event::Task),
-        2 => upids.prop_map(|found| Event::TasksFound { found, rivals: Rivals::default() }),
-        1 => Just(Event::Deleted),
-        1 => Just(Event::Abandoned(Blocked { reason: "EnvironmentNotFound".into(), message: "none".into() })),
-    ]
-}
-
-/// What happens to the process between two events.
-#[derive(Clone, Debug)]
-enum Happening {
-    Event(Event),
-    /// The process dies after so many effects of the step, and begins again from what is on record.
-    EventThenCrash(Event, usize),
-}
-
-fn any_happening() -> impl Strategy<Value = Happening> {
-    prop_oneof![
-        5 => any_event().prop_map(Happening::Event),
-        1 => (any_event(), 0usize..5).prop_map(|(event, after)| Happening::EventThenCrash(event, after)),
-    ]
-}
-
-fn any_order() -> impl Strategy<Value = Order> {
-    (any::<bool>(), any::<bool>(), prop::option::of(-5i64..50), prop::option::of(0i64..100)).prop_map(
-        |(dry_run, reads, from, to)| {
-            let at = |seconds| noon() + SignedDuration::from_secs(seconds);
-            Order { dry_run, reads, not_before: from.map(at), not_after: to.map(at) }
-        },
-    )
-}
-
-fn is_question(effect: &Effect) -> bool {
-    matches!(
-        effect,
-        Effect::Judge
-            | Effect::ReadInventory
-            | Effect::GatherApprovals
-            | Effect::Recheck
-            | Effect::Send { .. }
-            | Effect::LookAtTask
-            | Effect::SearchTasks
-    )
-}
-
-/// A plan with its status on record, and the calls that left.
-struct World {
-    plan: ProxmoxActionPlan,
-    state: State,
-    calls: usize,
-    intents: usize,
-    approved_when_sent: bool,
-}
-
-impl World {
-    fn new() -> Self {
-        let spec = ProxmoxActionPlanSpec { environment: "home".into(), ..Default::default() };
-        Self {
-            plan: ProxmoxActionPlan::new("p", spec),
-            state: State::Pending { blocked: None },
-            calls: 0,
-            intents: 0,
-            approved_when_sent: true,
-        }
-    }
-
-    /// Carries a step out, the first `most` of its effects only.
-    fn carry_out(&mut self, effects: &[Effect], most: usize, now: Timestamp) {
-        for effect in effects.iter().take(most) {
-            match effect {
-                Effect::Audit(AuditEvent::Intent, _) => self.intents += 1,
-                Effect::WriteStatus => self.write(now),
-                Effect::Send { .. } => {
-                    self.calls += 1;
-                    assert!(self.intents >= self.calls, "sent without an intent in the audit log");
-                    let on_record = self.plan.status.as_ref().unwrap();
-                    assert_eq!(on_record.phase, Phase::Dispatching, "sent without an intent on record");
-                    let approvals = on_record.approvals.as_ref().unwrap();
-                    self.approved_when_sent &= approvals.granted.len() >= approvals.required as usize;
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// What the API server would do: apply the kind's own rules to the change.
-    fn write(&mut self, now: Timestamp) {
-        let before = self.plan.clone();
-        let status = report(&self.state, before.status.as_ref(), Some(1), Proof::ApiServer, now);
-        self.plan.status = Some(status);
-        let checked = self.plan.validate_cel_update(&before);
-        assert!(checked.is_ok(), "{checked:?}: {:?} -> {:?}", before.status, self.plan.status);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..Default::default() })]
-
-    #[test]
-    fn whatever_happens_at_most_one_call_leaves_and_only_with_its_approvals(
-        order in any_order(),
-        happenings in prop::collection::vec(any_happening(), 1..40),
-    ) {
-        let mut world = World::new();
-        for (seconds, happening) in happenings.into_iter().enumerate() {
-            let now = noon() + SignedDuration::from_secs(seconds as i64);
-            let (event, survives) = match happening {
-                Happening::Event(event) => (event, usize::MAX),
-                Happening::EventThenCrash(event, after) => (event, after),
-            };
-            let (state, effects) = step(&order, world.state.clone(), event, now);
-            world.state = state;
-            world.carry_out(&effects, survives, now);
-            // A look ends when nothing is asked any more; the next one begins with what is on record.
-            if survives != usize::MAX || !effects.iter().any(is_question) {
-                world.state = read(world.plan.status.as_ref()).unwrap();
-            }
-            prop_assert!(world.calls <= 1);
-            prop_assert!(world.approved_when_sent);
-            prop_assert!(world.calls == 0 || !(order.dry_run || order.reads));
-        }
-    }
-
-    #[test]
-    fn what_is_written_down_reads_back(events in prop::collection::vec(any_event(), 1..30)) {
-        let mut state = State::Pending { blocked: None };
-        for event in events {
-            state = step(&order(), state, event, noon()).0;
-            let written = report(&state, None, Some(1), Proof::ApiServer, noon());
-            let expected = match state.clone() {
-                State::Confirmed { judged, granted, .. } => State::Approved { judged, granted, blocked: None },
-                State::Pending { blocked: None } => State::Pending { blocked: read(Some(&written)).ok().and_then(|state| match state {
-                    State::Pending { blocked } => blocked,
-                    _ => None,
-                }) },
-                other => other,
-            };
-            prop_assert_eq!(read(Some(&written)).unwrap(), expected);
-        }
-    }
 }
 
 #[test]
