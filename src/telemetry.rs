@@ -1,5 +1,7 @@
 //! Logs, and the signal to stop.
 
+use std::io::IsTerminal;
+
 use futures::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -9,7 +11,8 @@ use crate::controllers::Shutdown;
 /// Logs to standard error; `RUST_LOG` chooses how much.
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }
 
 /// Resolves at the first SIGTERM or SIGINT.

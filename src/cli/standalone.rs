@@ -59,6 +59,9 @@ impl Standalone {
                 eprintln!("refused: {refusal}");
             }
             let plans = controllers::settle(ports).await;
+            if plans.is_empty() && refusals.is_empty() {
+                eprintln!("there is no plan in {}", self.folder.dir.display());
+            }
             return Ok(if refusals.is_empty() { report(&plans) } else { ExitCode::FAILURE });
         }
         tracing::info!(dir = %self.folder.dir.display(), state = %state.display(), "watching the directory");
