@@ -39,6 +39,8 @@ enum Trouble {
     AnswerOfWriteLost(Phase),
     /// Somebody else wrote a label just before the write of this phase. Once.
     Conflict(Phase),
+    /// Somebody else has announced the same call a moment before.
+    AnotherReplica,
     /// The write of the intent takes so long.
     SlowIntent(SignedDuration),
 }
@@ -88,6 +90,13 @@ impl Store for Troubled {
             Trouble::SlowIntent(long) if is(Phase::Dispatching) => {
                 *self.trouble.lock().unwrap() = Trouble::None;
                 *self.clock.0.lock().unwrap() = long;
+                self.inner.replace_status(object).await
+            }
+            Trouble::AnotherReplica if is(Phase::Dispatching) => {
+                *self.trouble.lock().unwrap() = Trouble::None;
+                let mut theirs = serde_json::to_value(object).unwrap();
+                theirs["status"]["intent"]["nonce"] = json!("theirs");
+                self.inner.replace_status(&serde_json::from_value::<K>(theirs).unwrap()).await?;
                 self.inner.replace_status(object).await
             }
             Trouble::Conflict(wanted) if is(wanted) => {
@@ -296,4 +305,13 @@ async fn a_policy_that_is_put_right_lets_its_plans_go_on() {
     home.write("ProxmoxPolicy", "house", &json!({"preset": "permissive"}));
     until_async("the plan goes on", async || home.status("p").await.phase == Phase::Succeeded).await;
     running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_somebody_else_has_announced_is_not_sent() {
+    let home = Home::new(World::sample()).await;
+    home.plan("p", "start_guest", "qemu/101", &json!({}));
+    let plans = home.settle(Trouble::AnotherReplica).await;
+    assert_eq!(home.executed(), 0);
+    assert_eq!(plans[0].1.intent.as_ref().unwrap().nonce, "theirs");
 }
