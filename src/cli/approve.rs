@@ -7,8 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use crate::api::{
-    Decision, Phase, PlanRef, ProxmoxActionApproval, ProxmoxActionApprovalSpec, ProxmoxActionPlan,
+use crate::{
+    api::{Decision, Phase, PlanRef, ProxmoxActionApproval, ProxmoxActionApprovalSpec, ProxmoxActionPlan},
+    ports::Clock,
+    system::SystemClock,
 };
 
 use super::{Failure, files::Folder, render};
@@ -46,7 +48,7 @@ pub(super) struct Choice {
 impl Approve {
     pub(super) fn run(self) -> Result<(), Failure> {
         let plan = self.folder.plan(&self.plan)?;
-        let spec = self.choice.on(&plan, &self.approved_by, Timestamp::now())?;
+        let spec = self.choice.on(&plan, &self.approved_by, SystemClock.now())?;
         let name = self.name();
         let mut approval = ProxmoxActionApproval::new(&name, spec);
         approval.metadata.namespace = plan.namespace();

@@ -6,13 +6,14 @@ use std::{
 };
 
 use clap::Parser;
-use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::{Api, Client, Config, api::PostParams, config::KubeConfigOptions};
 
 use crate::{
     api::{Decision, ProxmoxActionApproval, ProxmoxActionPlan},
+    ports::Clock,
     store::kube::told,
+    system::SystemClock,
 };
 
 use super::{Failure, approve::Choice, fail, render};
@@ -51,7 +52,7 @@ impl KubectlApprove {
         let client = Client::try_from(config)?;
         let plan = plan(&client, &namespace, &self.plan).await?;
         let me = who_am_i(&client).await?;
-        let spec = self.choice.on(&plan, &me, Timestamp::now())?;
+        let spec = self.choice.on(&plan, &me, SystemClock.now())?;
         println!("{}\n", render::plan(&plan));
         if !self.yes && !confirmed(&me, self.choice.decision())? {
             println!("nothing was created");

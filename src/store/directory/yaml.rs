@@ -54,7 +54,6 @@ pub(super) fn documents(text: &str) -> Vec<(usize, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
 
     use proptest::prelude::*;
     use serde_json::json;
@@ -83,15 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_bomb_is_refused_at_once() {
+    fn an_alias_bomb_is_refused_before_it_goes_off() {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for i in 1..12 {
             let previous = format!("*a{}", i - 1);
             bomb += &format!("a{i}: &a{i} [{}]\n", vec![previous; 9].join(", "));
         }
-        let begun = Instant::now();
-        assert!(parse(&bomb).is_err());
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        let why = parse(&bomb).unwrap_err();
+        assert!(why.contains("budget") || why.contains("alias"), "{why}");
     }
 
     #[test]
