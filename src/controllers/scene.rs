@@ -6,6 +6,9 @@ use crate::{
     ports::{Hypervisors, Key, Ports, Store, StoreError},
 };
 
+/// The one obstacle that no waiting helps against once the plan itself is deleted.
+pub(super) const ENVIRONMENT_NOT_FOUND: &str = "EnvironmentNotFound";
+
 /// An environment with the policy that rules it and a connection to its Proxmox.
 pub(super) struct Scene<C> {
     pub environment: ProxmoxEnvironment,
@@ -34,7 +37,7 @@ pub(super) async fn resolve<S: Store, H: Hypervisors>(
             "spec.environment: there is no ProxmoxEnvironment `{}` in namespace {}; create it, or make a plan for one that exists",
             key.name, key.namespace
         );
-        return Ok(Err(watched("EnvironmentNotFound", message)));
+        return Ok(Err(watched(ENVIRONMENT_NOT_FOUND, message)));
     };
     let policy = match &environment.spec.policy_ref {
         None => None,

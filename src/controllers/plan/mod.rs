@@ -24,7 +24,7 @@ use crate::{
 
 use super::{
     Error, bench,
-    scene::{Scene, blocked, resolve},
+    scene::{ENVIRONMENT_NOT_FOUND, Scene, blocked, resolve},
 };
 
 /// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
@@ -116,7 +116,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     async fn scene_in_flight(&mut self) -> Result<Result<&Scene<H::Connection>, Event>, Error> {
         let is_deleted = self.plan.metadata.deletion_timestamp.is_some();
         Ok(self.scene().await?.map_err(|event| match event {
-            Event::Blocked(blocked) if is_deleted => Event::Abandoned(blocked),
+            Event::Blocked(blocked) if is_deleted && blocked.reason == ENVIRONMENT_NOT_FOUND => {
+                Event::Abandoned(blocked)
+            }
             event => event,
         }))
     }
