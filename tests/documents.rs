@@ -362,7 +362,7 @@ fn hash_lines() -> Vec<(String, String)> {
 #[test]
 fn the_hashes_of_the_worked_example_come_out_as_they_are_written() {
     let lines = hash_lines();
-    assert_eq!(lines.len(), 3);
+    assert_eq!(lines.len(), 4);
     for (line, digits) in lines {
         let ran = Command::new("sh").args(["-c", &line]).output().unwrap();
         let printed = String::from_utf8(ran.stdout).unwrap();
@@ -374,8 +374,7 @@ fn the_hashes_of_the_worked_example_come_out_as_they_are_written() {
 fn judged_example() -> Judged {
     let plan: ProxmoxActionPlan = example("plan-high.yaml");
     let mut environment: ProxmoxEnvironment = example("environment.yaml");
-    environment.metadata.uid = Some("7c9e6679-7425-40de-944b-e07fc1f90ae7".to_owned());
-    environment.metadata.generation = Some(1);
+    environment.metadata.uid = Some(ENVIRONMENT_UID.to_owned());
     let mut policy: ProxmoxPolicy = example("policy.yaml");
     policy.metadata.uid = Some("550e8400-e29b-41d4-a716-446655440000".to_owned());
     policy.metadata.generation = Some(1);
@@ -400,12 +399,14 @@ fn judged_example() -> Judged {
     judge(&normalise("home", &plan.spec).unwrap(), Some(&guest), setting).unwrap()
 }
 
+const ENVIRONMENT_UID: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
 const PLAN_UID: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
 
 #[test]
 fn the_program_hashes_the_worked_example_as_the_document_does() {
-    let [request, plan, snapshot] = hash_lines().try_into().unwrap();
+    let [request, environment, plan, snapshot] = hash_lines().try_into().unwrap();
     let judged = judged_example();
+    assert_eq!(judged.fingerprint["environment"], format!("{ENVIRONMENT_UID}/{}", &environment.1[..12]));
     assert_eq!(judged.request_hash.to_string(), format!("sha256:{}", request.1));
     assert_eq!(judged.plan_hash.to_string(), format!("sha256:{}", plan.1));
 
@@ -449,6 +450,8 @@ const LIFECYCLE: &str = "docs/plan-apply-lifecycle.md";
 const SPOKEN_IN: &[&str] = &[
     "core/approval.rs",
     "core/judge.rs",
+    "core/lifecycle/ending.rs",
+    "core/lifecycle/in_flight.rs",
     "core/lifecycle/report.rs",
     "core/lifecycle/step.rs",
     "controllers/approval.rs",
