@@ -53,6 +53,13 @@ impl Approve {
         let mut approval = ProxmoxActionApproval::new(&name, spec);
         approval.metadata.namespace = plan.namespace();
         let file = self.out.unwrap_or_else(|| self.folder.dir.join(format!("{name}.yaml")));
+        if file.exists() {
+            return Err(format!(
+                "{} is there already: delete it to take that decision back first",
+                file.display()
+            )
+            .into());
+        }
         std::fs::write(&file, serde_saphyr::to_string(&approval)?)
             .map_err(|error| format!("failed to write {}: {error}", file.display()))?;
         println!("{}\n\nwritten: {}", render::plan(&plan), file.display());

@@ -12,6 +12,7 @@ use futures::{
     future::{self, BoxFuture, Shared},
 };
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Resource, ResourceExt,
     core::DeserializeGuard,
@@ -70,7 +71,12 @@ async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: 
 async fn run_approvals<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
     let (controller, approvals) = controller::<ProxmoxActionApproval, S>(&ports.store);
     let plans = touched(ports.store.watch::<ProxmoxActionPlan>(), what_approvals_depend_on);
-    let controller = controller.watches_stream(plans, move |plan| approvals_on(&approvals, &plan));
+    let others = touched(ports.store.watch::<ProxmoxActionApproval>(), what_writers_change);
+    let beside = approvals.clone();
+    let controller = controller
+        .watches_stream(plans, move |plan| approvals_on(&approvals, plan.meta()))
+        // Whether one person's second approval counts depends on the first.
+        .watches_stream(others, move |other| approvals_beside(&beside, &other));
     drive(controller, ports, shutdown, |ports, key| {
         async move { approval::reconcile(&ports, &key).await }.boxed()
     })
@@ -167,11 +173,24 @@ fn is_open(plan: &ProxmoxActionPlan) -> bool {
 /// The approvals on a plan.
 fn approvals_on(
     approvals: &Cache<ProxmoxActionApproval>,
-    plan: &DeserializeGuard<ProxmoxActionPlan>,
+    plan: &ObjectMeta,
 ) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionApproval>>> {
     let concerned = |approval: &ProxmoxActionApproval| {
-        approval.metadata.namespace == plan.meta().namespace
-            && Some(&approval.spec.plan_ref.name) == plan.meta().name.as_ref()
+        approval.metadata.namespace == plan.namespace
+            && Some(&approval.spec.plan_ref.name) == plan.name.as_ref()
+    };
+    select(approvals, concerned)
+}
+
+/// The approvals on the plan of another one.
+fn approvals_beside(
+    approvals: &Cache<ProxmoxActionApproval>,
+    other: &DeserializeGuard<ProxmoxActionApproval>,
+) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionApproval>>> {
+    let Ok(other) = &other.0 else { return vec![] };
+    let concerned = |approval: &ProxmoxActionApproval| {
+        approval.metadata.namespace == other.metadata.namespace
+            && approval.spec.plan_ref.name == other.spec.plan_ref.name
     };
     select(approvals, concerned)
 }

@@ -251,7 +251,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let Some(scene) = &self.scene else {
             return Err(Error::NotReady("the environment was not resolved".to_owned()));
         };
-        if self.ports.clock.now() > until {
+        if self.ports.clock.now() >= until {
             let why = format!("it was announced, but could not leave before {until}");
             return Ok(Event::Sent(Sent::NotSent { why }));
         }
