@@ -70,6 +70,22 @@ fn every_allowed_difference_names_an_exchange_once() {
     }
 }
 
+#[test]
+fn a_difference_must_be_listed_and_a_listed_one_must_differ() {
+    let outcome = |seq, agrees: bool| {
+        let problems = if agrees { vec![] } else { vec!["status".to_owned()] };
+        Outcome { place: ("file".to_owned(), seq), name: format!("n{seq}"), problems, imitated: true }
+    };
+    let allowed = [(2, false), (3, false), (4, true), (5, true)]
+        .map(|(seq, timing)| (("file".to_owned(), seq), timing));
+    let outcomes = [(0, true), (1, false), (2, false), (3, true), (4, true), (5, false)];
+    let verdict = verdict(&outcomes.map(|(seq, agrees)| outcome(seq, agrees)), &allowed.into());
+    assert_eq!(
+        verdict,
+        ["file 1 n1 differs and isn't allowed to", "file 3 n3 agrees: remove it from the list"]
+    );
+}
+
 /// The places that may differ, and whether that depends on the moment.
 fn allowed() -> BTreeMap<Place, bool> {
     let mut allowed = BTreeMap::new();
