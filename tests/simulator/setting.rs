@@ -85,7 +85,7 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(condition: impl Fn()
     }
 }
 
-fn client(ca_pem: &str) -> reqwest::Client {
+pub(crate) fn client(ca_pem: &str) -> reqwest::Client {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();

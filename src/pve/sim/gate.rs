@@ -46,7 +46,7 @@ impl Asked {
         let path = decode_percent(request.uri.path());
         let mut segments = path.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned);
         if segments.next().as_deref() != Some("api2") {
-            return Err(Response::bare(500, &format!("no such file '{path}'")));
+            return Err(Response::plain(500, &format!("no such file '{path}'")));
         }
         let parameters = read_parameters(&request);
         Ok(Self {
@@ -244,7 +244,7 @@ fn demand_format(asked: &Asked) -> Result<(), Refusal> {
         None => "no such uri".to_owned(),
         Some(other) => format!("no formatter for uri {}, {other}", asked.path()),
     };
-    Err(Refusal::Bare { status: 501, reason })
+    Err(Refusal::Plain { status: 501, reason })
 }
 
 fn not_implemented(asked: &Asked) -> Refusal {
@@ -254,6 +254,6 @@ fn not_implemented(asked: &Asked) -> Refusal {
 fn understood(asked: &Asked) -> Result<Parameters, Refusal> {
     match &asked.parameters {
         Ok(parameters) => Ok(parameters.clone()),
-        Err(BodyError { status, reason }) => Err(Refusal::Bare { status: *status, reason: reason.clone() }),
+        Err(BodyError { status, reason }) => Err(Refusal::Plain { status: *status, reason: reason.clone() }),
     }
 }

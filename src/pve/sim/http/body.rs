@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Request;
 use crate::pve::sim::contract::Parameters;
 
-/// A request that is refused before its parameters are known: status and reason, without a body.
+/// A request that is refused before its parameters are known: status and reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::pve::sim) struct BodyError {
     pub(in crate::pve::sim) status: u16,

@@ -144,7 +144,7 @@ async fn serve<S: Service, I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(s
 fn on_the_wire(
     response: Response,
 ) -> hyper::Response<http_body_util::combinators::BoxBody<Bytes, Infallible>> {
-    let has_body = response.body.is_some();
+    let has_type = response.body.is_some() && !response.content_type.is_empty();
     let body = response.body.unwrap_or_default();
     let mut wire = hyper::Response::new(Full::new(Bytes::from(body)).boxed());
     *wire.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -155,7 +155,7 @@ fn on_the_wire(
     headers.insert("server", HeaderValue::from_static("pve-api-daemon/3.0"));
     headers.insert("cache-control", HeaderValue::from_static("max-age=0"));
     headers.insert("pragma", HeaderValue::from_static("no-cache"));
-    if has_body {
+    if has_type {
         headers.insert("content-type", HeaderValue::from_static(response.content_type));
     }
     wire

@@ -24,6 +24,7 @@ pub(super) struct Response {
     pub(super) status: u16,
     pub(super) reason: String,
     pub(super) body: Option<String>,
+    /// Empty where Proxmox doesn't say.
     pub(super) content_type: &'static str,
 }
 
@@ -33,6 +34,12 @@ impl Response {
     /// Many refusals consist of a status line and nothing else.
     pub(super) fn bare(status: u16, reason: &str) -> Self {
         Self { status, reason: reason.to_owned(), body: None, content_type: JSON }
+    }
+
+    /// What the daemon refuses before the API is asked: the text alone, which ends a line where Perl died.
+    pub(super) fn plain(status: u16, reason: &str) -> Self {
+        let end = if status == 500 { "\n" } else { "" };
+        Self { status, reason: reason.to_owned(), body: Some(format!("{reason}{end}")), content_type: "" }
     }
 
     pub(super) fn json(status: u16, reason: &str, body: &serde_json::Value) -> Self {

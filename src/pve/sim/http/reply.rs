@@ -43,6 +43,11 @@ pub(in crate::pve::sim) enum Refusal {
         status: u16,
         reason: String,
     },
+    /// The daemon doesn't understand the request: the text without JSON around it.
+    Plain {
+        status: u16,
+        reason: String,
+    },
     /// Another worker holds the lock of this guest; try again when it is done.
     GuestBusy {
         vmid: u32,
@@ -74,7 +79,7 @@ impl Refusal {
             Self::Forbidden(Some(what)) => (403, format!("Permission check failed ({what})\n")),
             Self::Parameters(_) => (400, "Parameter verification failed.\n".to_owned()),
             Self::Failed(message) => (500, format!("{}\n", message.trim_end_matches('\n'))),
-            Self::Bare { status, reason } => (*status, reason.clone()),
+            Self::Bare { status, reason } | Self::Plain { status, reason } => (*status, reason.clone()),
             Self::GuestBusy { vmid } => {
                 (500, format!("can't lock file '/var/lock/qemu-server/lock-{vmid}.conf' - got timeout\n"))
             }
@@ -103,6 +108,7 @@ pub(in crate::pve::sim) fn render(
             let (status, reason) = refusal.status_and_message();
             Response::bare(status, &reason)
         }
+        Err(Refusal::Plain { status, reason }) => Response::plain(*status, reason),
         Err(refusal) => render_refusal(refusal, extjs),
     }
 }
