@@ -201,8 +201,6 @@ pub trait Hypervisor: Send + Sync + 'static {
 #[error("{message}")]
 pub struct HypervisorError {
     pub message: String,
-    /// Trying again without changing anything may help.
-    pub transient: bool,
 }
 
 /// Where API tokens are kept.

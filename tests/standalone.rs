@@ -161,6 +161,9 @@ async fn a_high_risk_plan_waits_for_an_approval_file() {
     let approved = house.run(&["approve", "delete", "--by", "approver@example.test"]);
     assert_eq!(approved.code, 0, "{approved:?}");
     assert!(approved.stdout.contains("critical: the guest and its disks are gone for good"));
+    let again = house.run(&["approve", "delete", "--by", "approver@example.test"]);
+    assert_eq!(again.code, 1);
+    assert!(again.stderr.contains("is there already: delete it"), "{again:?}");
     assert_eq!(house.once().code, 0);
     assert_eq!(house.calls(), ["DELETE /nodes/pve1/qemu/101"]);
 }

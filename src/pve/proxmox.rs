@@ -36,24 +36,23 @@ impl Hypervisors for Proxmox {
         token: &SecretString,
     ) -> Result<Connection, HypervisorError> {
         let spec = &environment.spec;
-        let endpoint = spec.endpoints.first().ok_or_else(|| lasting("spec.endpoints: is empty"))?;
-        tls::check_endpoint(endpoint, spec.tier).map_err(lasting)?;
-        let trust = Trust::of(&spec.tls, spec.tier).map_err(lasting)?;
-        let token = ApiToken::try_from(token).map_err(lasting)?;
+        let endpoint = spec.endpoints.first().ok_or_else(|| unusable("spec.endpoints: is empty"))?;
+        tls::check_endpoint(endpoint, spec.tier).map_err(unusable)?;
+        let trust = Trust::of(&spec.tls, spec.tier).map_err(unusable)?;
+        let token = ApiToken::try_from(token).map_err(unusable)?;
         let timeout = Duration::from_secs(spec.request_timeout_seconds.into());
-        let client = Client::new(endpoint, token, &trust, timeout).map_err(lasting)?;
+        let client = Client::new(endpoint, token, &trust, timeout).map_err(unusable)?;
         Ok(Connection { client })
     }
 }
 
-/// Nothing but a change of the environment will help.
-fn lasting(why: impl std::fmt::Display) -> HypervisorError {
-    HypervisorError { message: why.to_string(), transient: false }
+fn unusable(why: impl std::fmt::Display) -> HypervisorError {
+    HypervisorError { message: why.to_string() }
 }
 
 impl From<ReadError> for HypervisorError {
     fn from(error: ReadError) -> Self {
-        Self { transient: error.is_transient(), message: error.to_string() }
+        Self { message: error.to_string() }
     }
 }
 
@@ -81,7 +80,6 @@ impl Hypervisor for Connection {
                     "{reference} is listed on node {} but is not there: is it being moved?",
                     row.node
                 ),
-                transient: true,
             }),
             Err(error) => Err(error.into()),
         }
@@ -123,6 +121,6 @@ mod tests {
         let connection = Connection { client: server.client(&Trust::Anyone) };
         let Ok(crate::catalog::Target::Guest(guest)) = "qemu/101".parse() else { panic!() };
         let error = connection.guest(guest).await.unwrap_err();
-        assert!(error.transient && error.message.contains("is listed on node pve1"), "{error}");
+        assert!(error.message.contains("is listed on node pve1"), "{error}");
     }
 }

@@ -48,25 +48,11 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether the same read may succeed later without anybody changing anything.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { status, message, .. } => *status == 429 || passes(message),
-            _ => false,
-        }
-    }
-
     /// Whether it says that the guest is not, or no longer, on that node.
     pub fn says_no_such_guest(&self) -> bool {
         matches!(self, Self::Refused { status: 500, message, .. }
             if message.starts_with("Configuration file '") && message.ends_with("does not exist"))
     }
-}
-
-/// States of a cluster that end by themselves: a busy lock, a lost quorum, a restarting pmxcfs.
-fn passes(message: &str) -> bool {
-    ["got timeout", "no quorum", "Connection refused"].iter().any(|sign| message.contains(sign))
 }
 
 fn listed(errors: &BTreeMap<String, String>) -> String {
@@ -142,28 +128,6 @@ mod tests {
             for part in ["GET /version on https://pve1:8006", why, next] {
                 assert!(text.contains(part), "`{part}` is missing in: {text}");
             }
-        }
-    }
-
-    #[test]
-    fn only_what_may_pass_by_itself_is_tried_again() {
-        for error in [
-            read(596, "Connection timed out", ""),
-            read(503, "Service Unavailable", ""),
-            read(500, "can't lock file '/var/lock/x' - got timeout", r#"{"data":null}"#),
-            read(500, "cfs-lock 'file-user_cfg' error: no quorum!", r#"{"data":null}"#),
-        ] {
-            assert!(error.is_transient(), "{error}");
-        }
-        for error in [
-            read(401, "No ticket", ""),
-            read(403, "no", ""),
-            read(400, "no", ""),
-            read(500, "VM 100 not running", r#"{"data":null}"#),
-            read(501, "no", ""),
-            read(200, "OK", "?"),
-        ] {
-            assert!(!error.is_transient(), "{error}");
         }
     }
 

@@ -73,6 +73,22 @@ async fn strict_wants_two_people_for_a_critical_plan() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_approval_of_one_person_counts_when_the_first_is_revoked() {
+    let stage = Stage::with(Setting { preset: Some("strict"), ..Setting::default() }).await;
+    let plan = stage.plan("delete", "delete_guest", "qemu/101", &json!({}));
+    let plan = stage.request(&plan, Phase::AwaitingApproval).await;
+    stage.apply("approver", &stage.approval("a-first", &plan, &json!({}))).await;
+    assert_eq!(stage.answered("a-first").await.status.unwrap().reason, "Counted");
+    stage.apply("approver", &stage.approval("b-second", &plan, &json!({}))).await;
+    assert_eq!(stage.answered("b-second").await.status.unwrap().reason, "ApprovedAlready");
+    assert_eq!(stage.kubectl("approver", &["delete", "pxa", "a-first"]).await.code, 0);
+    let counted = ["wait", "pxa/b-second", "--for=jsonpath={.status.reason}=Counted", "--timeout=30s"];
+    let waited = stage.kubectl("auditor", &counted).await;
+    assert_eq!(waited.code, 0, "{}", waited.stderr);
+    assert!(stage.sim.ledger().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_approval_does_not_outlive_a_change_of_what_was_approved() {
     let stage = Stage::new().await;
     let plan = stage.plan("delete", "delete_guest", "qemu/101", &json!({}));

@@ -53,8 +53,9 @@ async fn a_plan_that_waits_costs_nothing_whatever_happens_around_it() {
     for (name, guest) in [("one", "lxc/201"), ("two", "lxc/200")] {
         stage.request(&stage.plan(name, "create_snapshot", guest, &json!({})), Phase::Succeeded).await;
     }
-    let label = stage.kubectl("admin", &["annotate", "pxe/home", "note=changed"]).await;
-    assert_eq!(label.code, 0, "{}", label.stderr);
+    let site = r#"{"spec": {"site": "cellar"}}"#;
+    let changed = stage.kubectl("admin", &["patch", "pxe/home", "--type=merge", "-p", site]).await;
+    assert_eq!(changed.code, 0, "{}", changed.stderr);
     stage.kill_operator().await;
     stage.start_operator();
     stage.request(&stage.plan("three", "create_snapshot", "lxc/201", &json!({})), Phase::Succeeded).await;

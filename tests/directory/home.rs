@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, future::BoxFuture};
 use proxmox_agent::{
-    ports::{Clock, Key, Kind},
+    ports::{Key, Kind},
     store::directory::{DirectoryOptions, DirectoryStore},
+    system::SystemClock,
 };
 use tempfile::TempDir;
 
@@ -139,22 +139,5 @@ impl Home for DirectoryHome {
         let kept = self.state().join("objects").join(K::plural(&()).as_ref()).join(&key.namespace);
         let kept = kept.join(format!("{}.yaml", key.name));
         self.eventually(async || (!Path::exists(&kept)).then_some(())).await;
-    }
-}
-
-#[derive(Debug)]
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now()
-    }
-
-    fn nonce(&self) -> String {
-        uuid::Uuid::new_v4().to_string()
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        tokio::time::sleep(duration).boxed()
     }
 }

@@ -1,4 +1,5 @@
-//! What the whole-program tests stand on. Every test root has this module and uses its own part of it.
+//! What the whole-program tests stand on.
+// Every test root is a program of its own that has this module and uses only its part of it.
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod cluster;

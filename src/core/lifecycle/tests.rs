@@ -75,13 +75,18 @@ pub(super) fn upid() -> Upid {
 
 /// The path of a plan that needs one approval, up to the call.
 fn sent(order: &Order) -> (State, Vec<Effect>) {
+    weighed_last(order, tally(1))
+}
+
+/// The same path, with these approvals at the last look at them.
+fn weighed_last(order: &Order, last: Tally) -> (State, Vec<Effect>) {
     let mut state = State::Pending { blocked: None };
     let mut effects = vec![];
     for event in [
         Event::Judged(judged(1)),
         Event::Approvals(tally(1)),
         Event::Rechecked { moved: vec![], draft: draft() },
-        Event::Approvals(tally(1)),
+        Event::Approvals(last),
     ] {
         (state, effects) = step(order, state, event, noon());
     }
@@ -100,16 +105,7 @@ fn the_intent_is_on_record_twice_before_anything_is_sent() {
 
 #[test]
 fn an_approval_that_is_revoked_in_the_last_moment_stops_dispatch() {
-    let mut state = State::Pending { blocked: None };
-    let mut effects = vec![];
-    for event in [
-        Event::Judged(judged(1)),
-        Event::Approvals(tally(1)),
-        Event::Rechecked { moved: vec![], draft: draft() },
-        Event::Approvals(tally(0)),
-    ] {
-        (state, effects) = step(&order(), state, event, noon());
-    }
+    let (state, effects) = weighed_last(&order(), tally(0));
     assert!(!sends(&effects));
     assert_eq!(state.phase(), Phase::AwaitingApproval);
 }
