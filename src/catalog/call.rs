@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, fmt};
 
+use super::SecretValue;
+
 /// One request that changes something, exactly as it will be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -8,6 +10,8 @@ pub struct Call {
     pub path: String,
     /// The form of a POST or PUT, the query of a DELETE.
     pub params: BTreeMap<String, String>,
+    /// Parameters whose values are in a Secret, and are read only when the call is sent.
+    pub secrets: BTreeMap<String, SecretValue>,
 }
 
 /// The methods by which Proxmox is changed.

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{
     api::{Preset, Risk},
-    catalog::{ACTIONS, Action, GuestKind, Operation, Param},
+    catalog::{self, Action, Existence, GuestKind, Need, Param, Place, Undo},
     core::policy::approvals_required,
 };
 
@@ -41,19 +41,19 @@ fn action_taxonomy() -> Result<String, std::fmt::Error> {
          anything else is refused, with the field and what is allowed.\n\n\
          | action | what it does | target | risk | plane / domain |\n|---|---|---|---|---|\n"
     );
-    for action in ACTIONS {
+    for action in catalog::actions() {
         writeln!(
             out,
             "| [`{name}`](#{name}) | {} | `{}` | {} | {} / {} |",
             action.title,
-            action.target.pattern(),
+            targets(action),
             action.base_risk,
             action.plane,
             action.domain,
             name = action.name,
         )?;
     }
-    for action in ACTIONS {
+    for action in catalog::actions() {
         section(&mut out, action)?;
     }
     Ok(out)
@@ -61,26 +61,83 @@ fn action_taxonomy() -> Result<String, std::fmt::Error> {
 
 fn section(out: &mut String, action: &Action) -> std::fmt::Result {
     writeln!(out, "\n## {}\n\n{}.\n", action.name, action.title)?;
-    writeln!(out, "- Target: `{}`, such as `{}`", action.target.pattern(), action.target.example())?;
-    if let Operation::GuestCall { method, path, .. } = &action.operation {
-        writeln!(out, "- Call: `{} /nodes/{{node}}/{{kind}}/{{vmid}}{path}`", method.as_str())?;
-        for kind in [GuestKind::Qemu, GuestKind::Lxc] {
-            writeln!(out, "- Tasks of a {}: {}", kind.noun(), code_list(action.task_types(kind)))?;
+    let example = action.target.first().map_or("", |kind| kind.example());
+    writeln!(out, "- Target: `{}`, such as `{example}`; {}", targets(action), existence(action))?;
+    match action.change() {
+        Some(change) => {
+            writeln!(out, "- Call: `{} {}`", change.method.as_str(), change.path)?;
+            for (kind, types) in [(GuestKind::Qemu, change.tasks.qemu), (GuestKind::Lxc, change.tasks.lxc)] {
+                if !types.is_empty() && change.tasks.qemu != change.tasks.lxc {
+                    writeln!(out, "- Tasks of a {}: {}", kind.noun(), code_list(types))?;
+                }
+            }
+            if change.tasks.qemu == change.tasks.lxc {
+                let tasks = change.tasks.qemu;
+                let words = if tasks.is_empty() {
+                    "none, it is carried out at once".to_owned()
+                } else {
+                    code_list(tasks)
+                };
+                writeln!(out, "- Task: {words}")?;
+            }
         }
-    } else {
-        writeln!(out, "- Call: `GET /cluster/resources`; nothing is changed")?;
+        None => writeln!(out, "- Call: none; nothing is changed")?,
     }
     writeln!(out, "- Risk: {}, because {}", action.base_risk, action.risk_reason)?;
-    writeln!(out, "- Privileges: {}", code_list(action.privileges))?;
+    let needs: Vec<String> = action.needs.iter().map(need).collect();
+    writeln!(out, "- Privileges: {}", if needs.is_empty() { "none".to_owned() } else { needs.join("; ") })?;
     if !action.requires.is_empty() {
         writeln!(out, "- Requires: {}", code_list(action.requires))?;
     }
-    writeln!(out, "- Undo: {}", action.undo)?;
+    if !action.touches.is_empty() {
+        let touches: Vec<&str> = action.touches.iter().map(|touch| touch.described()).collect();
+        writeln!(out, "- At stake: {}", touches.join("; "))?;
+    }
+    writeln!(out, "- planHash holds: {}", action.fingerprint.described())?;
+    writeln!(out, "- Known without a task by: {}", action.natural_key.described())?;
+    writeln!(out, "- Undo: {}", undo(action))?;
     if action.params.is_empty() {
         return writeln!(out, "- Parameters: none");
     }
     writeln!(out, "\n| parameter | value | |\n|---|---|---|")?;
     action.params.iter().try_for_each(|param| param_row(out, param))
+}
+
+fn targets(action: &Action) -> String {
+    action.target.iter().map(|kind| kind.pattern()).collect::<Vec<_>>().join("` or `")
+}
+
+fn existence(action: &Action) -> &'static str {
+    match action.existence {
+        Existence::Given => "always there",
+        Existence::Exists => "it has to be there",
+        Existence::Absent => "it must not be there yet",
+    }
+}
+
+fn need(need: &Need) -> String {
+    let place = match need.on {
+        Place::Target => "the target".to_owned(),
+        Place::At(path) => format!("`{path}`"),
+        Place::Node => "the node".to_owned(),
+        Place::Storage(param) => format!("the storage `{param}`"),
+        Place::Guest(param) => format!("the guest `{param}`"),
+        Place::Pool(param) => format!("the pool `{param}`"),
+        Place::DiskStorages => "the storages of the disks".to_owned(),
+        Place::Bridges => "the bridges of the network cards".to_owned(),
+    };
+    let given = need.given.map(|param| format!(" (with `{param}`)")).unwrap_or_default();
+    let any_of: Vec<String> = need.any_of.iter().map(|privilege| format!("`{privilege}`")).collect();
+    format!("{} on {place}{given}", any_of.join(" or "))
+}
+
+fn undo(action: &Action) -> String {
+    match action.undo {
+        Undo::Nothing => "nothing changes".to_owned(),
+        Undo::Never(why) => format!("can't be undone: {why}"),
+        Undo::Plan { action, but: "", .. } => format!("`{action}`"),
+        Undo::Plan { action, but, .. } => format!("`{action}`, but {but}"),
+    }
 }
 
 fn param_row(out: &mut String, param: &Param) -> std::fmt::Result {
@@ -111,7 +168,7 @@ fn risk_matrix() -> Result<String, std::fmt::Error> {
         out.push('\n');
     }
     out.push_str("\n| action | risk | because |\n|---|---|---|\n");
-    let mut actions: Vec<&Action> = ACTIONS.iter().collect();
+    let mut actions: Vec<&Action> = catalog::actions().collect();
     actions.sort_by_key(|action| (action.base_risk, action.name));
     for action in actions {
         writeln!(out, "| `{}` | {} | {} |", action.name, action.base_risk, action.risk_reason)?;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use crate::core::task::Sent;
@@ -64,6 +65,23 @@ impl Answer {
         }
     }
 
+    /// The same answer, with the values of these secrets taken out of what it says in words.
+    pub fn without(self, secrets: &BTreeMap<String, SecretString>) -> Self {
+        if secrets.is_empty() {
+            return self;
+        }
+        let body = self.body.map(|body| match serde_json::from_str(&body) {
+            Ok(Value::Object(mut body)) => {
+                for name in ["message", "errors"] {
+                    body.entry(name).and_modify(|words| *words = redacted(words.take(), secrets));
+                }
+                Value::Object(body).to_string()
+            }
+            _ => redact(&body, secrets),
+        });
+        Self { status: self.status, reason: redact(&self.reason, secrets), body }
+    }
+
     fn accepted(&self) -> Sent {
         let Some(body) = self.json() else {
             return self.unknown("is not the JSON that Proxmox writes, or was cut off");
@@ -119,6 +137,23 @@ impl Answer {
         let message = body.get("message").and_then(Value::as_str).unwrap_or(&self.reason).trim().to_owned();
         let errors = body.get("errors").and_then(Value::as_object).map(fields).unwrap_or_default();
         Words { message, errors }
+    }
+}
+
+fn redact(text: &str, secrets: &BTreeMap<String, SecretString>) -> String {
+    let values = secrets.values().map(|secret| secret.expose_secret().trim_end_matches('\n'));
+    values
+        .filter(|value| !value.is_empty())
+        .fold(text.to_owned(), |text, value| text.replace(value, "[redacted]"))
+}
+
+fn redacted(words: Value, secrets: &BTreeMap<String, SecretString>) -> Value {
+    match words {
+        Value::String(text) => Value::String(redact(&text, secrets)),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, redacted(value, secrets))).collect()
+        }
+        other => other,
     }
 }
 
