@@ -13,7 +13,8 @@ pub struct Action {
     pub target: &'static [TargetKind],
     /// What has to be true of the target before.
     pub existence: Existence,
-    pub params: &'static [Param],
+    /// In groups, because many share some.
+    pub params: &'static [&'static [Param]],
     pub operation: Operation,
     pub base_risk: Risk,
     /// Why the risk is what it is.
@@ -73,11 +74,29 @@ pub struct Change {
     pub lxc_path: Option<&'static str>,
     /// Sent with every call.
     pub fixed: &'static [(&'static str, &'static str)],
+    /// Sent with every call on a container.
+    pub lxc_fixed: &'static [(&'static str, &'static str)],
     /// What it sends of the target and of what was met, beyond the plan's own parameters.
     pub fills: &'static [Filled],
     pub tasks: Tasks,
     /// What of the present state it replaces.
     pub changes: Changes,
+}
+
+impl Change {
+    /// A call without parameters of its own that is carried out at once.
+    pub const fn new(method: Method, path: &'static str) -> Self {
+        Self {
+            method,
+            path,
+            lxc_path: None,
+            fixed: &[],
+            lxc_fixed: &[],
+            fills: &[],
+            tasks: Tasks::NONE,
+            changes: Changes::Other,
+        }
+    }
 }
 
 /// A parameter that the plan does not spell out.
@@ -202,6 +221,8 @@ pub enum Fill {
     SameTarget,
     /// The same target, and the parameters of these names as the plan has them.
     SameParams(&'static [&'static str]),
+    /// The same target, and these values.
+    Fixed(&'static [(&'static str, &'static str)]),
     /// The snapshot that the plan takes.
     Snapshot,
     /// The guest that the plan brings forth, its number in this parameter.
@@ -237,9 +258,13 @@ impl Action {
         })
     }
 
+    pub fn params(&self) -> impl Iterator<Item = &'static Param> {
+        self.params.iter().copied().flatten()
+    }
+
     /// The parameter that a plan spells so: `scsi[n]` stands for `scsi0`, `scsi1` and so on.
     pub fn param(&self, name: &str) -> Option<&'static Param> {
-        self.params.iter().find(|param| param.is_called(name))
+        self.params().find(|param| param.is_called(name))
     }
 }
 

@@ -70,6 +70,8 @@ pub enum ParamType {
     },
     /// An address such as `https://example.org/image.qcow2`.
     Url,
+    /// Public SSH keys, one a line. Proxmox wants them encoded as in an address.
+    PublicKeys,
     /// A Secret and a key in it, `name/key`: the value itself never stands in a plan.
     Secret,
 }
@@ -128,6 +130,15 @@ impl Param {
         self.name.trim_end_matches("[n]")
     }
 
+    /// The form in which Proxmox reads a value of it.
+    pub fn to_wire(&self, value: &ParamValue) -> String {
+        let plain = value.to_wire();
+        match self.type_ {
+            ParamType::PublicKeys => percent_encoded(plain.trim_end()),
+            _ => plain,
+        }
+    }
+
     /// How Proxmox spells it in a call for this kind of guest, or `None` if it is not sent.
     pub fn wire_name(&self, spelled: &str, kind: Option<GuestKind>) -> Option<String> {
         match (self.wire, kind) {
@@ -175,6 +186,7 @@ impl ParamType {
             Self::Text { max } => {
                 text.chars().count() <= max && !text.chars().any(|c| c.is_control() && c != '\n')
             }
+            Self::PublicKeys => text.len() <= 8192 && !text.chars().any(|c| c.is_control() && c != '\n'),
             Self::ConfigId { max } => is_config_id(text, max),
             Self::Name => text.parse::<Name>().is_ok(),
             Self::Volume => text.parse::<VolumeId>().is_ok(),
@@ -209,6 +221,7 @@ impl ParamType {
                 format!("settings in Proxmox's notation on one line, at most {max} characters")
             }
             Self::Url => "an http or https address without a user in it".to_owned(),
+            Self::PublicKeys => "public SSH keys, one a line, at most 8192 characters".to_owned(),
             Self::Secret => {
                 "a Secret of the plan's namespace and a key in it, such as `cloud-init/password`".to_owned()
             }
@@ -226,6 +239,13 @@ impl ParamValue {
             Self::Secret(secret) => format!("(from secret {secret})"),
         }
     }
+}
+
+fn percent_encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// Digits and a unit of Proxmox, with or without a `+`.

@@ -96,11 +96,11 @@ fn section(out: &mut String, action: &Action) -> std::fmt::Result {
     writeln!(out, "- planHash holds: {}", action.fingerprint.described())?;
     writeln!(out, "- Known without a task by: {}", action.natural_key.described())?;
     writeln!(out, "- Undo: {}", undo(action))?;
-    if action.params.is_empty() {
+    if action.params().next().is_none() {
         return writeln!(out, "- Parameters: none");
     }
     writeln!(out, "\n| parameter | value | |\n|---|---|---|")?;
-    action.params.iter().try_for_each(|param| param_row(out, param))
+    action.params().try_for_each(|param| param_row(out, param))
 }
 
 fn targets(action: &Action) -> String {
@@ -122,13 +122,18 @@ fn need(need: &Need) -> String {
         Place::Node => "the node".to_owned(),
         Place::Storage(param) => format!("the storage `{param}`"),
         Place::Guest(param) => format!("the guest `{param}`"),
+        Place::NewGuest(param) => format!("the guest `{param}` or the pool"),
+        Place::GuestsOrAll(param) => format!("the guests of `{param}`, or `/` without it"),
         Place::Pool(param) => format!("the pool `{param}`"),
         Place::DiskStorages => "the storages of the disks".to_owned(),
         Place::Bridges => "the bridges of the network cards".to_owned(),
     };
     let given = need.given.map(|param| format!(" (with `{param}`)")).unwrap_or_default();
+    let kinds: Vec<&str> = need.kinds.iter().map(|kind| kind.as_str()).collect();
+    let kinds = if kinds.is_empty() { String::new() } else { format!(" (for {})", kinds.join(", ")) };
+    let or = need.or.map(|(privilege, path)| format!(", or `{privilege}` on `{path}`")).unwrap_or_default();
     let any_of: Vec<String> = need.any_of.iter().map(|privilege| format!("`{privilege}`")).collect();
-    format!("{} on {place}{given}", any_of.join(" or "))
+    format!("{} on {place}{or}{given}{kinds}", any_of.join(" or "))
 }
 
 fn undo(action: &Action) -> String {
@@ -143,7 +148,14 @@ fn undo(action: &Action) -> String {
 fn param_row(out: &mut String, param: &Param) -> std::fmt::Result {
     let only = param.only_for.map(|kind| format!(" (only for a {})", kind.noun())).unwrap_or_default();
     let required = if param.required { "required: " } else { "" };
-    writeln!(out, "| `{}` | {} | {required}{}{only} |", param.name, param.type_.allowed(), param.doc)
+    writeln!(out, "| `{}` | {} | {required}{}{only} |", spelled(param), param.type_.allowed(), param.doc)
+}
+
+/// `scsi0` to `scsi30`.
+fn spelled(param: &Param) -> String {
+    let Some(count) = param.row else { return param.name.to_owned() };
+    let stem = param.name.trim_end_matches("[n]");
+    format!("{stem}0` to `{stem}{}", count.saturating_sub(1))
 }
 
 fn code_list(words: &[&str]) -> String {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Call, Change, Filled, GuestKind, GuestRef, ParamValue, SecretValue, Target, TaskId};
+use crate::catalog::{
+    Call, Change, Filled, GuestKind, GuestRef, Param, ParamValue, SecretValue, Target, TaskId,
+};
 
 use super::{
     hash::{NotCanonical, PlanHash},
@@ -39,7 +41,8 @@ pub fn dispatch_for(
     let kind = request.target.guest().map(|guest| guest.kind);
     let node = node_of(request, world);
     let mut params = wire_params(request, kind);
-    for (name, value) in change.fixed {
+    let lxc_fixed = if kind == Some(GuestKind::Lxc) { change.lxc_fixed } else { &[] };
+    for (name, value) in change.fixed.iter().chain(lxc_fixed) {
         params.insert((*name).to_owned(), (*value).to_owned());
     }
     for filled in change.fills {
@@ -132,22 +135,26 @@ pub fn sid(guest: GuestRef) -> String {
     }
 }
 
-fn sent(request: &Request, kind: Option<GuestKind>) -> impl Iterator<Item = (String, &ParamValue)> {
+fn sent(
+    request: &Request,
+    kind: Option<GuestKind>,
+) -> impl Iterator<Item = (String, &'static Param, &ParamValue)> {
     request.params.iter().filter_map(move |(spelled, value)| {
-        Some((request.action.param(spelled)?.wire_name(spelled, kind)?, value))
+        let param = request.action.param(spelled)?;
+        Some((param.wire_name(spelled, kind)?, param, value))
     })
 }
 
 fn wire_params(request: &Request, kind: Option<GuestKind>) -> BTreeMap<String, String> {
     sent(request, kind)
-        .filter(|(_, value)| !matches!(value, ParamValue::Secret(_)))
-        .map(|(name, value)| (name, value.to_wire()))
+        .filter(|(_, param, _)| !param.is_secret())
+        .map(|(name, param, value)| (name, param.to_wire(value)))
         .collect()
 }
 
 fn secrets(request: &Request, kind: Option<GuestKind>) -> BTreeMap<String, SecretValue> {
     sent(request, kind)
-        .filter_map(|(name, value)| match value {
+        .filter_map(|(name, _, value)| match value {
             ParamValue::Secret(secret) => Some((name, secret.clone())),
             _ => None,
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     api::PrivilegeReport,
-    catalog::{Need, Place, Target},
+    catalog::{Existence, Need, ParamValue, Place, Target},
 };
 
 use super::{
@@ -27,12 +27,9 @@ const FAR_REACHING: [&str; 9] = [
     "VM.Monitor",
 ];
 
-/// A privilege at a place.
+/// Any one of these privileges, each at its path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Grant {
-    any_of: Vec<String>,
-    path: String,
-}
+struct Grant(Vec<(String, String)>);
 
 /// What is needed and far exceeded, or what is lacking.
 pub fn compare(
@@ -41,15 +38,14 @@ pub fn compare(
     dispatch: Option<&Dispatch>,
 ) -> Result<PrivilegeReport, Vec<String>> {
     let needed = needed(request, world, dispatch);
-    let holds =
-        |grant: &Grant| grant.any_of.iter().any(|privilege| world.rights.holds(&grant.path, privilege));
+    let holds = |grant: &Grant| grant.0.iter().any(|(privilege, path)| world.rights.holds(path, privilege));
     let lacking: Vec<String> = needed.iter().filter(|grant| !holds(grant)).map(Grant::words).collect();
     if !lacking.is_empty() {
         return Err(lacking);
     }
     let beyond = world.rights.anywhere().into_iter().filter(|(privilege, _)| {
         FAR_REACHING.contains(privilege)
-            && !needed.iter().any(|grant| grant.any_of.iter().any(|needed| needed == privilege))
+            && !needed.iter().any(|grant| grant.0.iter().any(|(needed, _)| needed == privilege))
     });
     Ok(PrivilegeReport {
         needed: needed.iter().map(Grant::words).collect(),
@@ -60,18 +56,22 @@ pub fn compare(
 /// The paths at which rights have to be known exactly.
 pub fn paths(request: &Request) -> BTreeSet<String> {
     let world = World::default();
-    needed(request, &world, None).into_iter().map(|grant| grant.path).collect()
+    needed(request, &world, None).into_iter().flat_map(|grant| grant.0).map(|(_, path)| path).collect()
 }
 
 fn needed(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> BTreeSet<Grant> {
-    let given = |need: &&Need| need.given.is_none_or(|name| request.params.contains_key(name));
+    let kind = request.target.kind();
+    let applies = |need: &&Need| {
+        need.given.is_none_or(|name| request.params.contains_key(name))
+            && (need.kinds.is_empty() || need.kinds.contains(&kind))
+    };
     let mut grants: BTreeSet<Grant> = BTreeSet::new();
-    for need in request.action.needs.iter().filter(given) {
-        for path in places(need.on, request, world, dispatch) {
+    for need in request.action.needs.iter().filter(applies) {
+        for paths in places(need.on, request, world, dispatch) {
             if need.any_of == Need::PER_SETTING {
-                grants.extend(per_setting(dispatch, &path));
+                grants.extend(per_setting(dispatch, &paths));
             } else {
-                grants.insert(Grant { any_of: need.any_of.iter().map(ToString::to_string).collect(), path });
+                grants.insert(Grant::of(need.any_of, &paths, need.or));
             }
         }
     }
@@ -79,26 +79,42 @@ fn needed(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> BTre
 }
 
 /// Each setting of a guest has its own privilege.
-fn per_setting(dispatch: Option<&Dispatch>, path: &str) -> Vec<Grant> {
+fn per_setting(dispatch: Option<&Dispatch>, paths: &[String]) -> Vec<Grant> {
     let Some(Dispatch { call, .. }) = dispatch else { return vec![] };
     let privileges = config_keys::privileges(&call.params, &call.secrets).into_iter();
-    privileges.map(|privilege| Grant { any_of: vec![privilege.to_owned()], path: path.to_owned() }).collect()
+    privileges.map(|privilege| Grant::of(&[privilege], paths, None)).collect()
 }
 
-fn places(place: Place, request: &Request, world: &World, dispatch: Option<&Dispatch>) -> Vec<String> {
-    let named = |kind: &str, param: &str| {
-        let value = request.params.get(param).map(crate::catalog::ParamValue::to_wire);
-        value.map(|value| format!("/{kind}/{value}")).into_iter().collect()
+/// Where a privilege has to be held: at one path of each row.
+fn places(place: Place, request: &Request, world: &World, dispatch: Option<&Dispatch>) -> Vec<Vec<String>> {
+    let one = |path: String| vec![vec![path]];
+    let each = |kind: &str, param: &str| {
+        let values = request.params.get(param).map(ParamValue::to_wire).unwrap_or_default();
+        let values = values.split(',').map(str::trim).filter(|value| !value.is_empty());
+        values.map(|value| vec![format!("/{kind}/{value}")]).collect::<Vec<_>>()
+    };
+    let or_pool = |mut rows: Vec<Vec<String>>| {
+        let pool = request.text("pool").map(|pool| format!("/pool/{pool}"));
+        rows.iter_mut().for_each(|row| row.extend(pool.clone()));
+        rows
     };
     match place {
-        Place::Target => vec![place_of(&request.target)],
-        Place::At(path) => vec![path.to_owned()],
-        Place::Node => dispatch.map(|dispatch| format!("/nodes/{}", dispatch.node)).into_iter().collect(),
-        Place::Storage(param) => named("storage", param),
-        Place::Guest(param) => named("vms", param),
-        Place::Pool(param) => named("pool", param),
-        Place::DiskStorages => disk_storages(request, world),
-        Place::Bridges => bridges(dispatch),
+        Place::Target if request.action.existence == Existence::Absent => {
+            or_pool(one(place_of(&request.target)))
+        }
+        Place::Target => one(place_of(&request.target)),
+        Place::At(path) => one(path.to_owned()),
+        Place::Node => {
+            dispatch.map(|dispatch| vec![format!("/nodes/{}", dispatch.node)]).into_iter().collect()
+        }
+        Place::Storage(param) => each("storage", param),
+        Place::Guest(param) => each("vms", param),
+        Place::NewGuest(param) => or_pool(each("vms", param)),
+        Place::GuestsOrAll(param) if request.params.contains_key(param) => each("vms", param),
+        Place::GuestsOrAll(_) => one("/".to_owned()),
+        Place::Pool(param) => each("pool", param),
+        Place::DiskStorages => disk_storages(request, world).into_iter().map(|path| vec![path]).collect(),
+        Place::Bridges => bridges(dispatch).into_iter().map(|path| vec![path]).collect(),
     }
 }
 
@@ -144,7 +160,15 @@ fn bridges(dispatch: Option<&Dispatch>) -> Vec<String> {
 }
 
 impl Grant {
+    fn of(any_of: &[&str], paths: &[String], or: Option<(&str, &str)>) -> Self {
+        let at_paths =
+            any_of.iter().flat_map(|privilege| paths.iter().map(|path| (*privilege, path.as_str())));
+        Self(at_paths.chain(or).map(|(privilege, path)| (privilege.to_owned(), path.to_owned())).collect())
+    }
+
     fn words(&self) -> String {
-        format!("{} on {}", self.any_of.join(" or "), self.path)
+        let all: Vec<String> =
+            self.0.iter().map(|(privilege, path)| format!("{privilege} on {path}")).collect();
+        all.join(" or ")
     }
 }

@@ -106,7 +106,7 @@ fn read_params(
             Err(problem) => violations.push(violation(field, problem)),
         }
     }
-    for param in action.params.iter().filter(|param| param.required && !given.contains_key(param.name)) {
+    for param in action.params().filter(|param| param.required && !given.contains_key(param.name)) {
         let problem = format!("is missing: {} needs it, {}", action.name, param.type_.allowed());
         violations.push(violation(format!("spec.params.{}", param.name), problem));
     }
@@ -114,7 +114,7 @@ fn read_params(
 }
 
 fn unknown_param(action: &Action) -> String {
-    let known = action.params.iter().map(|param| param.name).collect::<Vec<_>>();
+    let known = action.params().map(|param| param.name).collect::<Vec<_>>();
     if known.is_empty() {
         return format!("is not known: {} takes no parameters", action.name);
     }

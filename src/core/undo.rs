@@ -45,6 +45,13 @@ fn compensation(
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), json!(request.params.get(*name)?))))
             .collect(),
+        Fill::Fixed(values) => {
+            let action = catalog::find(action)?;
+            let typed = |(name, value): &(&str, &str)| {
+                Some(((*name).to_owned(), typed(action.param(name)?.type_, value)?))
+            };
+            values.iter().map(typed).collect::<Option<_>>()?
+        }
         Fill::Snapshot => named("snapshot", dispatch?.call.params.get("snapname")?),
         Fill::NewGuest(param) => {
             target = new_guest(request, param)?;
@@ -118,14 +125,14 @@ fn old_object(action: &str, request: &Request, world: &World) -> Option<BTreeMap
 /// How a plan spells what Proxmox calls so. What asks for a secret is left out: nobody can read the old one back.
 fn spelled(action: &catalog::Action, wire: &str, request: &Request) -> Option<(String, ParamType)> {
     let kind = request.target.guest().map(|guest| guest.kind);
-    let fits = |param: &&catalog::Param| {
+    let fits = |param: &&'static catalog::Param| {
         let spelled = if param.row.is_some() { wire } else { param.name };
         !param.is_secret()
             && param.name != "delete"
             && param.is_called(spelled)
             && param.wire_name(spelled, kind).as_deref() == Some(wire)
     };
-    let param = action.params.iter().find(fits)?;
+    let param = action.params().find(fits)?;
     let name = if param.row.is_some() { wire } else { param.name };
     Some((name.to_owned(), param.type_))
 }

@@ -1,6 +1,6 @@
 //! The parameters and other parts that many entries share.
 
-use crate::catalog::{GuestKind, Param, ParamType, TargetKind, Wire};
+use crate::catalog::{GuestKind, Param, ParamType, TargetKind, TaskId, Tasks, Wire};
 
 pub(super) const GUEST: &[TargetKind] = &[TargetKind::Qemu, TargetKind::Lxc];
 pub(super) const VM: &[TargetKind] = &[TargetKind::Qemu];
@@ -53,4 +53,14 @@ pub(super) const fn timeout(doc: &'static str) -> Param {
 /// Proxmox refuses snapshot names longer than 40 characters.
 pub(super) const fn snapshot(doc: &'static str) -> Param {
     param("snapshot", ParamType::ConfigId { max: 40 }, doc).not_sent()
+}
+
+/// The node that carries it out.
+pub(super) const fn node(doc: &'static str) -> Param {
+    param("node", ParamType::Name, doc).not_sent().required()
+}
+
+/// One type of task, whatever the target is.
+pub(super) const fn task(types: &'static [&'static str], id: TaskId) -> Tasks {
+    Tasks { qemu: types, lxc: types, id }
 }

@@ -36,6 +36,7 @@ const fn status(path: &'static str, becomes: &'static str, tasks: Tasks) -> Oper
         path,
         lxc_path: None,
         fixed: &[],
+        lxc_fixed: &[],
         fills: &[],
         tasks,
         changes: Changes::Power(becomes),
@@ -50,7 +51,7 @@ pub(super) static ACTIONS: &[Action] = &[
     Action {
         name: "start_guest",
         title: "Start a VM or container",
-        params: &[timeout("seconds to wait for the VM to come up").only_for(GuestKind::Qemu)],
+        params: &[&[timeout("seconds to wait for the VM to come up").only_for(GuestKind::Qemu)]],
         operation: status(
             "/nodes/{node}/{kind}/{vmid}/status/start",
             "running",
@@ -67,10 +68,10 @@ pub(super) static ACTIONS: &[Action] = &[
     Action {
         name: "stop_guest",
         title: "Cut the power of a VM or container",
-        params: &[
+        params: &[&[
             timeout("seconds to wait for the VM to end").only_for(GuestKind::Qemu),
             flag("overruleShutdown", "abort a shutdown that is under way").sent_as("overrule-shutdown"),
-        ],
+        ]],
         operation: status(
             "/nodes/{node}/{kind}/{vmid}/status/stop",
             "stopped",
@@ -89,10 +90,10 @@ pub(super) static ACTIONS: &[Action] = &[
     Action {
         name: "shutdown_guest",
         title: "Shut a VM or container down in order",
-        params: &[
+        params: &[&[
             timeout("seconds to wait for the guest to end"),
             flag("forceStop", "cut the power when the time is over"),
-        ],
+        ]],
         operation: status(
             "/nodes/{node}/{kind}/{vmid}/status/shutdown",
             "stopped",
@@ -106,7 +107,7 @@ pub(super) static ACTIONS: &[Action] = &[
     Action {
         name: "reboot_guest",
         title: "Shut a VM or container down and start it again",
-        params: &[timeout("seconds to wait for the shutdown")],
+        params: &[&[timeout("seconds to wait for the shutdown")]],
         operation: status(
             "/nodes/{node}/{kind}/{vmid}/status/reboot",
             "running",
@@ -130,11 +131,11 @@ pub(super) static ACTIONS: &[Action] = &[
         name: "suspend_guest",
         title: "Pause a VM, or put it to sleep on disk",
         target: VM,
-        params: &[
+        params: &[&[
             flag("toDisk", "write its memory to disk and switch it off").sent_as("todisk"),
             param("stateStorage", ParamType::Name, "the storage that its memory is written to")
                 .sent_as("statestorage"),
-        ],
+        ]],
         operation: status(
             "/nodes/{node}/{kind}/{vmid}/status/suspend",
             "paused",

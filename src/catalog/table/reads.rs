@@ -62,11 +62,11 @@ pub(super) static ACTIONS: &[Action] = &[
         title: "List the latest tasks of a node",
         target: NODE,
         existence: Existence::Exists,
-        params: &[param(
+        params: &[&[param(
             "limit",
             ParamType::Integer { min: 1, max: 200 },
             "how many, the latest first; 50 if absent",
-        )],
+        )]],
         operation: Operation::Read(Reading::Tasks),
         needs: &[Need::on_target(&["Sys.Audit"])],
         domain: "node",

@@ -16,7 +16,7 @@ pub(super) static ACTIONS: &[Action] = &[
         title: "Delete a VM or container and its disks",
         target: GUEST,
         existence: Existence::Exists,
-        params: &[
+        params: &[&[
             flag("purge", "remove it from backup, replication and HA jobs too"),
             flag(
                 "destroyUnreferencedDisks",
@@ -24,12 +24,13 @@ pub(super) static ACTIONS: &[Action] = &[
             )
             .sent_as("destroy-unreferenced-disks"),
             flag("force", "delete it even while it runs").only_for(GuestKind::Lxc),
-        ],
+        ]],
         operation: Operation::Change(Change {
             method: Method::Delete,
             path: "/nodes/{node}/{kind}/{vmid}",
             lxc_path: None,
             fixed: &[],
+            lxc_fixed: &[],
             fills: &[],
             tasks: Tasks { qemu: &["qmdestroy"], lxc: &["vzdestroy"], id: TaskId::Vmid },
             changes: Changes::Gone,
@@ -56,6 +57,7 @@ pub(super) static ACTIONS: &[Action] = &[
             path: "/nodes/{node}/{kind}/{vmid}/template",
             lxc_path: None,
             fixed: &[],
+            lxc_fixed: &[],
             fills: &[],
             tasks: Tasks { qemu: &["qmtemplate"], lxc: &["vztemplate"], id: TaskId::Vmid },
             changes: Changes::Other,

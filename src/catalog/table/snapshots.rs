@@ -35,6 +35,7 @@ const CALL: Change = Change {
     path: "/nodes/{node}/{kind}/{vmid}/snapshot",
     lxc_path: None,
     fixed: &[],
+    lxc_fixed: &[],
     fills: &[],
     tasks: Tasks::NONE,
     changes: Changes::Other,
@@ -48,11 +49,11 @@ pub(super) static ACTIONS: &[Action] = &[
     Action {
         name: "create_snapshot",
         title: "Take a snapshot of a VM or container",
-        params: &[
+        params: &[&[
             snapshot("its name; made from the plan if absent"),
             param("description", ParamType::Text { max: 1024 }, "a note that is kept with the snapshot"),
             flag("vmstate", "keep the memory too").only_for(GuestKind::Qemu),
-        ],
+        ]],
         operation: Operation::Change(Change {
             fills: &[Filled::Snapshot],
             tasks: tasks(&["qmsnapshot"], &["vzsnapshot"]),
@@ -70,10 +71,10 @@ pub(super) static ACTIONS: &[Action] = &[
     Action {
         name: "delete_snapshot",
         title: "Delete a snapshot of a VM or container",
-        params: &[
+        params: &[&[
             snapshot("its name").required(),
             flag("force", "forget it even if a disk's snapshot can't be removed"),
-        ],
+        ]],
         operation: Operation::Change(Change {
             method: Method::Delete,
             path: "/nodes/{node}/{kind}/{vmid}/snapshot/{snapshot}",
@@ -90,7 +91,7 @@ pub(super) static ACTIONS: &[Action] = &[
     Action {
         name: "rollback_snapshot",
         title: "Put a VM or container back to a snapshot",
-        params: &[snapshot("its name").required(), flag("start", "start the guest afterwards")],
+        params: &[&[snapshot("its name").required(), flag("start", "start the guest afterwards")]],
         operation: Operation::Change(Change {
             path: "/nodes/{node}/{kind}/{vmid}/snapshot/{snapshot}/rollback",
             tasks: tasks(&["qmrollback"], &["vzrollback"]),
