@@ -205,7 +205,7 @@ pub(crate) mod tests {
         assert_eq!(
             problems("start_guest", "inventory/all", json!({})),
             [
-                "spec.target: `inventory/all` is not what start_guest acts on: it takes {qemu,lxc}/VMID, such as qemu/100"
+                "spec.target: `inventory/all` is not what start_guest acts on: it takes qemu/VMID or lxc/VMID, such as qemu/100"
             ]
         );
     }

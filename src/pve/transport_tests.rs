@@ -317,7 +317,10 @@ async fn trusting_the_system_does_not_trust_a_stranger() {
 async fn a_path_that_would_go_elsewhere_is_not_sent() {
     let server = Server::plain([started()]).await;
     let astray = Call { path: "/nodes/pve1/../../version".to_owned(), ..call(Method::Post) };
-    assert!(matches!(server.client(&Trust::Anyone).send(&astray).await, Sent::NotSent { .. }));
+    assert!(matches!(
+        server.client(&Trust::Anyone).send(&astray, &BTreeMap::new()).await,
+        Sent::NotSent { .. }
+    ));
     assert_eq!(server.connections(), 0);
 }
 

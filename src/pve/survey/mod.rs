@@ -37,5 +37,12 @@ async fn met_guest(client: &Client, reference: GuestRef) -> Result<Met, ReadErro
     let Some(listed) = listed.into_iter().find(|listed| listed.row.reference == reference) else {
         return Ok(Met::Absent);
     };
-    Ok(Met::Guest(Box::new(guest::guest(client, &listed).await?)))
+    match guest::guest(client, &listed).await {
+        Ok(guest) => Ok(Met::Guest(Box::new(guest))),
+        // The list is up to ten seconds old: it has been deleted, or has just gone to another node.
+        Err(error) if error.says_no_such_guest() => {
+            Err(ReadError::Moving { guest: reference.to_string(), node: listed.row.node })
+        }
+        Err(error) => Err(error),
+    }
 }
