@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails, and says where")]
 mod api;
 mod comparison;
+mod contract;
 mod control;
 mod faults;
 mod recording;
