@@ -6,5 +6,6 @@ mod contract;
 mod control;
 mod faults;
 mod recording;
+mod releases;
 mod replay;
 mod setting;

@@ -14,6 +14,7 @@ mod firewall;
 mod groups;
 mod guests;
 mod ha;
+mod ha_groups;
 mod migrate;
 mod nodes;
 mod pools;
@@ -58,6 +59,7 @@ impl Routes {
             groups::ROUTES,
             guests::ROUTES,
             ha::ROUTES,
+            ha_groups::ROUTES,
             migrate::ROUTES,
             nodes::ROUTES,
             pools::ROUTES,
