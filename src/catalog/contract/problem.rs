@@ -68,3 +68,32 @@ fn is_secret(name: &str) -> bool {
 pub(super) fn shortened(name: &str) -> String {
     name.chars().take(64).flat_map(char::escape_debug).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_hidden_by_their_name_wherever_it_stands() {
+        let secrets = SECRETS.into_iter().chain([
+            "password",
+            "cipassword",
+            "Secret",
+            "confirmation-password",
+            "tfa.key",
+        ]);
+        for name in secrets {
+            assert_eq!(shown(name, "hunter2"), "the hidden value", "{name}");
+        }
+        for name in ["tokenid", "keyboard", "description", "scsi0.cache"] {
+            assert_eq!(shown(name, "hunter2"), "`hunter2`", "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_stays_on_its_line() {
+        assert_eq!(shown("name", ""), "nothing");
+        assert_eq!(shown("name", "a\nb"), "`a\\nb`");
+        assert_eq!(shown("name", &"x".repeat(65)), "a text of 65 characters");
+    }
+}

@@ -107,6 +107,12 @@ mod tests {
     }
 
     #[test]
+    fn a_version_may_be_written_without_quotes() {
+        let world = World::from_yaml("cluster: {version: 8.4}\nnodes: {pve1: {}}").unwrap();
+        assert_eq!(world.release(), Release::V8_4);
+    }
+
+    #[test]
     fn a_misspelled_field_is_refused_with_its_line() {
         let text = error_of("nodes:\n  pve1:\n    onlin: true\n");
         assert!(text.contains("onlin") && text.contains('3'), "{text}");
