@@ -24,11 +24,8 @@ impl Contract {
         for (name, value) in params.iter().chain(&matched.bound) {
             given.insert(name.clone(), Given::Text(value.clone()));
         }
-        let mut problems = Vec::new();
-        for refused in judge(matched.operation, &given) {
-            self.explain(&refused, &refused.name, matched.operation, &mut problems);
-        }
-        problems
+        let refused = judge(matched.operation, &given);
+        refused.iter().flat_map(|refused| self.explain(refused, matched.operation)).collect()
     }
 
     fn no_such_operation(&self, method: &str, path: &str) -> Problem {
@@ -50,47 +47,59 @@ impl Contract {
         Problem { parameter: None, given: None, reason }
     }
 
-    /// One problem for each part that is refused; `name` is the dotted name of what `refused` is about.
-    fn explain(&self, refused: &Refused<'_>, name: &str, operation: &Operation, problems: &mut Vec<Problem>) {
-        if let Fault::Parts(parts) = &refused.fault {
-            for part in parts {
-                self.explain(part, &format!("{name}.{}", part.name), operation, problems);
+    /// One problem for each part that is refused.
+    fn explain(&self, refused: &Refused<'_>, operation: &Operation) -> Vec<Problem> {
+        match &refused.fault {
+            Fault::Parts(parts) => {
+                parts.iter().map(|part| self.problem(part, Some(&refused.name), operation)).collect()
             }
-            return;
+            _ => vec![self.problem(refused, None, operation)],
         }
-        let property = refused.property;
-        let must_be = || property.map_or_else(|| "known".to_owned(), |known| allowed(known, refused));
-        let (reason, given) = match &refused.fault {
-            Fault::Unknown => (self.unknown(name, operation), None),
-            Fault::Missing => (format!("is missing: it must be {}", must_be()), None),
-            Fault::NeededBy(other) => (format!("is missing: `{}` needs it", shortened(other)), None),
-            Fault::PartTwice(part) => (format!("has the part `{}` twice", shortened(part)), None),
-            Fault::List => (format!("must be {}", must_be()), Some("a list".to_owned())),
-            Fault::Object => (format!("must be {}", must_be()), Some("an object".to_owned())),
-            Fault::Format { item, .. } => (format!("must be {}", must_be()), Some(shown(name, item))),
-            _ => {
-                let given =
-                    refused.given.as_deref().filter(|_| !matches!(refused.fault, Fault::PartWithoutName));
-                (format!("must be {}", must_be()), given.map(|given| shown(name, given)))
-            }
-        };
-        problems.push(Problem { parameter: Some(shortened(name)), given, reason });
     }
 
-    fn unknown(&self, name: &str, operation: &Operation) -> String {
-        let (parameter, part) = name.split_once('.').map_or((name, None), |(name, part)| (name, Some(part)));
-        let knows = |contract: &Self| {
-            let twin = contract.operation(&operation.method, &operation.path)?;
-            let property = twin.parameter(parameter)?;
-            part.is_none_or(|part| parts_of(property).any(|known| known == part)).then_some(contract.release)
+    /// `whole` is the parameter that the refused part belongs to.
+    fn problem(&self, refused: &Refused<'_>, whole: Option<&str>, operation: &Operation) -> Problem {
+        let name = whole.map_or_else(|| refused.name.clone(), |whole| format!("{whole}.{}", refused.name));
+        let must_be = || refused.property.map(|property| allowed(property, refused)).unwrap_or_default();
+        let reason = match &refused.fault {
+            Fault::Unknown => self.unknown(&refused.name, whole, operation),
+            Fault::Missing => format!("is missing: it must be {}", must_be()),
+            Fault::NeededBy(other) => format!("is missing: `{}` needs it", shortened(other)),
+            Fault::PartTwice(part) => format!("has the part `{}` twice", shortened(part)),
+            _ => format!("must be {}", must_be()),
         };
-        let elsewhere = Release::ALL.into_iter().find_map(|release| knows(Self::of(release)));
-        let elsewhere = elsewhere.map(|release| format!(", only {release} does")).unwrap_or_default();
-        let known = match part {
-            Some(part) => listed(operation.parameter(parameter).into_iter().flat_map(parts_of), part),
-            None => listed(operation.parameter_names(), parameter),
+        Problem { parameter: Some(shortened(&name)), given: given(refused, &name), reason }
+    }
+
+    fn unknown(&self, name: &str, whole: Option<&str>, operation: &Operation) -> String {
+        let names = |operation: &'static Operation| -> Box<dyn Iterator<Item = &'static str>> {
+            match whole {
+                Some(whole) => Box::new(operation.parameter(whole).into_iter().flat_map(parts_of)),
+                None => Box::new(operation.parameter_names()),
+            }
         };
+        let twin = |release| Self::of(release).operation(&operation.method, &operation.path);
+        let knows = |release: &Release| {
+            twin(*release).is_some_and(|twin| match whole {
+                Some(_) => names(twin).any(|known| known == name),
+                None => twin.parameter(name).is_some(),
+            })
+        };
+        let elsewhere = Release::ALL.into_iter().find(knows);
+        let elsewhere = elsewhere.map(|release| format!(", only to {release}")).unwrap_or_default();
+        let known = twin(self.release).map(|operation| listed(names(operation), name)).unwrap_or_default();
         format!("is not known to Proxmox VE {}{elsewhere}; known are {known}", self.release)
+    }
+}
+
+/// What was given instead, if that helps; of a property string, the parts tell more than the whole.
+fn given(refused: &Refused<'_>, name: &str) -> Option<String> {
+    match &refused.fault {
+        Fault::List => Some("a list".to_owned()),
+        Fault::Object => Some("an object".to_owned()),
+        Fault::Format { item, .. } => Some(shown(name, item)),
+        Fault::Unknown | Fault::PartTwice(_) | Fault::PartWithoutName => None,
+        _ => refused.given.as_deref().map(|given| shown(name, given)),
     }
 }
 

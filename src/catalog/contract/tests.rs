@@ -82,6 +82,30 @@ fn a_misspelt_name_is_answered_with_the_nearest_ones() {
 }
 
 #[test]
+fn a_part_is_no_parameter_of_its_own() {
+    let text = problem("scsi0.cache", "none");
+    assert!(text.starts_with("scsi0.cache is not known to Proxmox VE 9.2; known are "), "{text}");
+}
+
+#[test]
+fn parts_that_only_another_release_knows_are_named_as_such() {
+    let disk = [("tpmstate0", "tank:1,format=raw")];
+    accepted(Release::V9_2, "PUT", CONFIG, &disk);
+    let told = check(Release::V8_4, "PUT", CONFIG, &disk).join("; ");
+    assert!(
+        told.starts_with("tpmstate0.format is not known to Proxmox VE 8.4, only to 9.2; known are "),
+        "{told}"
+    );
+    let geometry = [("scsi0", "tank:1,heads=2")];
+    accepted(Release::V8_4, "PUT", CONFIG, &geometry);
+    let told = check(Release::V9_2, "PUT", CONFIG, &geometry).join("; ");
+    assert!(
+        told.starts_with("scsi0.heads is not known to Proxmox VE 9.2, only to 8.4; known are "),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_path_that_takes_other_methods_says_so() {
     assert_eq!(
         check(Release::V9_2, "DELETE", CONFIG, &[]),
@@ -106,7 +130,7 @@ fn guests_are_placed_by_groups_in_8_4_and_by_rules_in_9_2() {
     accepted(Release::V9_2, "POST", "/cluster/ha/resources", &[("sid", "vm:100"), ("failback", "0")]);
     assert_eq!(
         check(Release::V8_4, "POST", "/cluster/ha/resources", &[("sid", "vm:100"), ("failback", "0")]),
-        ["failback is not known to Proxmox VE 8.4, only 9.2 does; \
+        ["failback is not known to Proxmox VE 8.4, only to 9.2; \
           known are comment, group, max_relocate, max_restart, sid, state, type"]
     );
 }
