@@ -1,10 +1,11 @@
 //! The one table of what can be done to Proxmox.
 //!
 //! Validation, risk, preview, dispatch, recovery and the generated documents all read it; nothing about an
-//! action is written down anywhere else.
+//! action is written down anywhere else. What Proxmox VE itself takes is the business of [`contract`].
 
 mod action;
 mod call;
+pub mod contract;
 mod need;
 mod param;
 mod table;
