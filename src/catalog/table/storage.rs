@@ -40,7 +40,7 @@ pub(super) static ACTIONS: &[Action] = &[
             node("the node that downloads it"),
             param("url", ParamType::Url, "where it comes from").required(),
             param("content", ParamType::OneOf(&["iso", "vztmpl", "import"]), "what it is").required(),
-            param("filename", TEXT, "what it is called on the storage").required(),
+            param("filename", ParamType::Name, "what it is called on the storage").required(),
             param("checksum", TEXT, "what its content has to add up to").required(),
             param(
                 "checksumAlgorithm",
