@@ -473,6 +473,8 @@ const LIFECYCLE: &str = "docs/plan-apply-lifecycle.md";
 /// Where reasons are written down in the code.
 const SPOKEN_IN: &[&str] = &[
     "core/approval.rs",
+    "core/allowed.rs",
+    "core/denial.rs",
     "core/judge.rs",
     "core/lifecycle/ending.rs",
     "core/lifecycle/in_flight.rs",

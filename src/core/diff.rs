@@ -135,3 +135,73 @@ pub fn present_settings<'a>(request: &Request, world: &'a World) -> Option<&'a B
         _ => world.settings(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::core::{
+        call::{PlanIdentity, dispatch_for},
+        hash::PlanHash,
+        request::{normalise, tests::spec},
+        testing::{guest, world_of},
+    };
+
+    /// `what: from -> to`, one line each.
+    fn lines(action: &str, params: Value, guest: Guest) -> Vec<String> {
+        let world = world_of(guest);
+        let request = normalise("default", &spec(action, "qemu/100", params)).unwrap();
+        let hash = PlanHash::of("a test", &1).unwrap();
+        let dispatch =
+            dispatch_for(&request, &world, PlanIdentity { hash: &hash, uid: "uid" }).unwrap().unwrap();
+        let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+        changes(&request, &world, &dispatch)
+            .into_iter()
+            .map(|change| format!("{}: {} -> {}", change.what, shown(change.from), shown(change.to)))
+            .collect()
+    }
+
+    fn configured() -> Guest {
+        let config = [("cores", "2"), ("name", "web"), ("scsi0", "local-lvm:vm-100-disk-0,size=8G")];
+        let config = config.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Guest { config: BTreeMap::from(config), ..guest("qemu/100") }
+    }
+
+    #[test]
+    fn only_what_becomes_another_way_is_shown() {
+        let params = json!({"cores": 4, "name": "web", "cipassword": "ci/password", "delete": "scsi0"});
+        assert_eq!(
+            lines("set_guest_config", params, configured()),
+            [
+                "cores: 2 -> 4",
+                "cipassword: - -> (from secret ci/password)",
+                "scsi0: local-lvm:vm-100-disk-0,size=8G -> -"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_waiting_change_that_is_dropped_is_shown_as_such() {
+        let pending = BTreeMap::from([("cores".to_owned(), Some("8".to_owned()))]);
+        let guest = Guest { pending, ..configured() };
+        assert_eq!(lines("set_guest_config", json!({"revert": "cores"}), guest), ["cores (waiting): 8 -> 2"]);
+    }
+
+    #[test]
+    fn power_places_and_sizes_are_shown_before_and_after() {
+        assert_eq!(lines("start_guest", json!({}), configured()), ["status: stopped -> running"]);
+        assert_eq!(
+            lines("migrate_guest", json!({"destination": "pve2"}), configured()),
+            ["node: pve1 -> pve2"]
+        );
+        assert_eq!(
+            lines("resize_disk", json!({"disk": "scsi0", "size": "+5G"}), configured()),
+            ["scsi0: 8G -> +5G"]
+        );
+        assert_eq!(
+            lines("delete_guest", json!({}), configured()),
+            ["qemu/100: VM `web` on pve1, stopped -> -"]
+        );
+    }
+}

@@ -172,3 +172,96 @@ impl Grant {
         all.join(" or ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::core::{
+        call::{PlanIdentity, dispatch_for},
+        hash::PlanHash,
+        observe::{Guest, Rights},
+        request::{normalise, tests::spec},
+        testing::{guest, world_of},
+    };
+
+    fn compared(
+        action: &str,
+        target: &str,
+        params: Value,
+        held: &[(&str, &str)],
+    ) -> Result<PrivilegeReport, Vec<String>> {
+        let mut given: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
+        for (privilege, path) in held {
+            given.entry((*path).to_owned()).or_default().insert((*privilege).to_owned(), true);
+        }
+        let config = BTreeMap::from([("scsi0".to_owned(), "local-lvm:vm-100-disk-0,size=8G".to_owned())]);
+        let mut world = world_of(Guest { config, ..guest("qemu/100") });
+        world.rights = Rights::new(given, BTreeMap::new());
+        let request = normalise("default", &spec(action, target, params)).unwrap();
+        let hash = PlanHash::of("a test", &1).unwrap();
+        let dispatch = dispatch_for(&request, &world, PlanIdentity { hash: &hash, uid: "uid" }).unwrap();
+        compare(&request, &world, dispatch.as_ref())
+    }
+
+    #[test]
+    fn what_is_lacking_is_named_with_its_place() {
+        let lacking = compared("start_guest", "qemu/100", json!({}), &[("VM.Audit", "/vms")]).unwrap_err();
+        assert_eq!(lacking, ["VM.PowerMgmt on /vms/100"]);
+        let held = [("VM.PowerMgmt", "/vms")];
+        assert_eq!(compared("start_guest", "qemu/100", json!({}), &held).unwrap().needed, lacking);
+    }
+
+    #[test]
+    fn each_setting_needs_its_own_privilege() {
+        let params = json!({"cores": 4, "net0": "virtio,bridge=vmbr1", "delete": "scsi0", "cipassword": "ci/password"});
+        let lacking = compared("set_guest_config", "qemu/100", params, &[]).unwrap_err();
+        for needed in [
+            "VM.Config.CPU on /vms/100",
+            "VM.Config.Network on /vms/100",
+            "VM.Config.Disk on /vms/100",
+            "VM.Config.Cloudinit on /vms/100",
+            "SDN.Use on /sdn/zones/localnetwork/vmbr1",
+        ] {
+            assert!(lacking.iter().any(|words| words == needed), "{needed}: {lacking:?}");
+        }
+        assert!(!lacking.iter().any(|words| words.contains("VM.Config.Memory")), "{lacking:?}");
+    }
+
+    #[test]
+    fn a_new_disk_needs_space_where_it_lies() {
+        let params = json!({"scsi1": "ceph:32"});
+        let held = [("VM.Config.Disk", "/vms")];
+        let lacking = compared("set_guest_config", "qemu/100", params, &held).unwrap_err();
+        assert_eq!(lacking, ["Datastore.AllocateSpace on /storage/ceph"]);
+    }
+
+    #[test]
+    fn rights_on_a_pool_are_enough_for_a_guest_that_comes_into_it() {
+        let held = [
+            ("VM.Clone", "/vms/100"),
+            ("VM.Allocate", "/pool/web"),
+            ("Datastore.AllocateSpace", "/storage/local-lvm"),
+        ];
+        assert!(compared("clone_guest", "qemu/100", json!({"newid": 101, "pool": "web"}), &held).is_ok());
+        let lacking = compared("clone_guest", "qemu/100", json!({"newid": 101}), &held).unwrap_err();
+        assert_eq!(lacking, ["VM.Allocate on /vms/101"]);
+    }
+
+    #[test]
+    fn a_token_that_may_do_far_more_is_worth_a_word() {
+        let held = [("VM.PowerMgmt", "/"), ("Permissions.Modify", "/"), ("VM.Audit", "/")];
+        let report = compared("start_guest", "qemu/100", json!({}), &held).unwrap();
+        assert_eq!(report.beyond, ["Permissions.Modify on /"]);
+    }
+
+    #[test]
+    fn a_privilege_that_only_a_parameter_needs_is_needed_only_with_it() {
+        let held = [("VM.PowerMgmt", "/vms/100")];
+        assert!(compared("suspend_guest", "qemu/100", json!({}), &held).is_ok());
+        assert!(compared("suspend_guest", "qemu/100", json!({"toDisk": true}), &held).is_err());
+    }
+}

@@ -144,3 +144,120 @@ fn typed(type_: ParamType, value: &str) -> Option<Value> {
         _ => json!(value),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::{
+        call::{PlanIdentity, dispatch_for},
+        hash::PlanHash,
+        observe::{Guest, Ha, HaResource, Met, Object, Seen},
+        request::{normalise, tests::spec},
+        testing::{guest, world_of},
+    };
+
+    fn undone(action: &str, target: &str, params: Value, world: &World) -> PreviewedUndo {
+        let request = normalise("default", &spec(action, target, params)).unwrap();
+        let hash = PlanHash::of("a test", &1).unwrap();
+        let identity = PlanIdentity { hash: &hash, uid: "uid" };
+        let dispatch = dispatch_for(&request, world, identity).unwrap();
+        undo(&request, world, dispatch.as_ref())
+    }
+
+    fn plan(undo: PreviewedUndo) -> (String, String, Value) {
+        let plan = undo.plan.unwrap_or_else(|| panic!("{}", undo.how));
+        (plan.action, plan.target, json!(plan.params))
+    }
+
+    fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn old_settings_come_back_and_what_was_not_there_goes() {
+        let config =
+            settings(&[("cores", "2"), ("tags", "web"), ("onboot", "1"), ("net0", "virtio,bridge=vmbr0")]);
+        let world = world_of(Guest { config, ..guest("qemu/100") });
+        let params = json!({"cores": 4, "onboot": false, "balloon": 512, "delete": "net0"});
+        let (action, target, params) = plan(undone("set_guest_config", "qemu/100", params, &world));
+        assert_eq!((action.as_str(), target.as_str()), ("set_guest_config", "qemu/100"));
+        assert_eq!(
+            params,
+            json!({"cores": 2, "onboot": true, "net0": "virtio,bridge=vmbr0", "delete": "balloon"})
+        );
+    }
+
+    #[test]
+    fn a_migration_goes_back_and_a_disk_too() {
+        let config = settings(&[("scsi0", "local-lvm:vm-100-disk-0,size=8G")]);
+        let world = world_of(Guest { config, ..guest("qemu/100") });
+        let back = plan(undone("migrate_guest", "qemu/100", json!({"destination": "pve2"}), &world));
+        assert_eq!(back, ("migrate_guest".into(), "qemu/100".into(), json!({"destination": "pve1"})));
+        let moved = undone("move_disk", "qemu/100", json!({"disk": "scsi0", "storage": "ceph"}), &world);
+        assert_eq!(plan(moved).2, json!({"disk": "scsi0", "storage": "local-lvm"}));
+    }
+
+    #[test]
+    fn a_copy_is_deleted_by_its_own_number() {
+        let back =
+            plan(undone("clone_guest", "qemu/100", json!({"newid": 101}), &world_of(guest("qemu/100"))));
+        assert_eq!(back, ("delete_guest".into(), "qemu/101".into(), json!({})));
+    }
+
+    #[test]
+    fn a_snapshot_is_deleted_by_the_name_it_gets() {
+        let undo = undone("create_snapshot", "qemu/100", json!({}), &world_of(guest("qemu/100")));
+        let name = plan(undo).2["snapshot"].as_str().unwrap().to_owned();
+        assert!(name.starts_with('h') && name.len() == 13, "{name}");
+    }
+
+    #[test]
+    fn what_is_removed_comes_back_with_its_settings_but_without_its_secrets() {
+        let settings = settings(&[("type", "cifs"), ("server", "nas"), ("password", "x"), ("shared", "1")]);
+        let target = Met::Object(Object { settings, digest: None });
+        let world = World { target, ..world_of(guest("qemu/100")) };
+        let (action, target, params) = plan(undone("remove_storage", "storage/nas", json!({}), &world));
+        assert_eq!((action.as_str(), target.as_str()), ("add_storage", "storage/nas"));
+        assert_eq!(params, json!({"type": "cifs", "server": "nas", "shared": true}));
+    }
+
+    #[test]
+    fn what_was_not_seen_is_not_made_up() {
+        let world = World { ha: Seen::Unknown { why: "hidden".into() }, ..world_of(guest("qemu/100")) };
+        let undo = undone("remove_ha_resource", "qemu/100", json!({}), &world);
+        assert!(undo.plan.is_none() && undo.how.starts_with("can't be undone"), "{}", undo.how);
+        let resource = HaResource {
+            sid: "vm:100".into(),
+            settings: settings(&[("sid", "vm:100"), ("state", "started"), ("max_restart", "2")]),
+            ..HaResource::default()
+        };
+        let world = World {
+            ha: Seen::Known(Ha { resources: vec![resource], ..Ha::default() }),
+            ..world_of(guest("qemu/100"))
+        };
+        let back = plan(undone("remove_ha_resource", "qemu/100", json!({}), &world));
+        assert_eq!(back.2, json!({"state": "started", "maxRestart": 2}));
+    }
+
+    #[test]
+    fn every_plan_that_takes_back_can_be_asked_for() {
+        let config = settings(&[("scsi0", "local-lvm:vm-100-disk-0,size=8G"), ("cores", "2")]);
+        let world = world_of(Guest { config, ..guest("qemu/100") });
+        for (action, params) in [
+            ("start_guest", json!({})),
+            ("stop_guest", json!({})),
+            ("set_guest_config", json!({"cores": 4})),
+            ("set_guest_tags", json!({"tags": "a;b"})),
+            ("clone_guest", json!({"newid": 101})),
+            ("migrate_guest", json!({"destination": "pve2"})),
+            ("move_disk", json!({"disk": "scsi0", "storage": "ceph"})),
+            ("create_snapshot", json!({})),
+        ] {
+            let (action, target, params) = plan(undone(action, "qemu/100", params, &world));
+            let asked = normalise("default", &spec(&action, &target, params.clone()));
+            assert!(asked.is_ok(), "{action} {params}: {asked:?}");
+        }
+    }
+}
