@@ -44,7 +44,7 @@ pub struct GuestRef {
 }
 
 /// Virtual machine or container, by the name that Proxmox uses in paths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GuestKind {
     Qemu,
     Lxc,

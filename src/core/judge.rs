@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::api::{PolicyDecision, Preview, ProxmoxEnvironment, ProxmoxPolicy, Risk};
 
 use super::{
+    allowed::refused,
     call::{Dispatch, PlanIdentity, dispatch_for},
     denial::{denial, lacking},
     fingerprint::fingerprint,
@@ -85,6 +86,9 @@ pub fn judge(
     )?;
     let identity = PlanIdentity { hash: &plan_hash, uid: setting.plan_uid };
     let dispatch = dispatch_for(request, world, identity)?;
+    if let Some(denial) = dispatch.as_ref().and_then(|dispatch| refused(request, world, dispatch)) {
+        return Err(Unjudged::Denied(denial));
+    }
     let privileges = privileges::compare(request, world, dispatch.as_ref())
         .map_err(|missing| Unjudged::Denied(lacking(request, &missing)))?;
     let judged = Judged {

@@ -1,6 +1,7 @@
 //! Decides, and does nothing else: values in, values out. No I/O, no async, no clock, no randomness.
 
 mod afterwards;
+mod allowed;
 pub mod approval;
 pub mod audit;
 pub mod call;

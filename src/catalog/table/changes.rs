@@ -115,6 +115,7 @@ pub(super) static ACTIONS: &[Action] = &[
             path: "/nodes/{node}/{kind}/{vmid}/resize",
             ..SET
         }),
+        base_risk: Risk::High,
         risk_reason: "a disk can't be made smaller again",
         needs: &[
             Need::on_target(&["VM.Config.Disk"]),
@@ -143,6 +144,7 @@ pub(super) static ACTIONS: &[Action] = &[
             changes: Changes::DiskStorage,
             ..SET
         }),
+        base_risk: Risk::High,
         risk_reason: "load on both storages; a container has to be off",
         needs: &[
             Need::on_target(&["VM.Config.Disk"]),

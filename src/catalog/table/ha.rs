@@ -163,6 +163,7 @@ pub(super) static ACTIONS: &[Action] = &[
             fill: Fill::OldObject,
             but: "guests that were moved stay there",
         },
+        base_risk: Risk::High,
         ..RULE
     },
     Action {

@@ -132,6 +132,7 @@ pub(super) static ACTIONS: &[Action] = &[
             changes: Changes::Gone,
             ..Change::new(Method::Delete, "/cluster/replication/{id}")
         }),
+        base_risk: Risk::High,
         risk_reason: "the copy is deleted; a failed node takes the guest's data with it",
         natural_key: NaturalKey::Absent,
         undo: Undo::Plan {

@@ -15,6 +15,8 @@ mod removal;
 mod settings;
 mod snapshots;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use super::Action;
 

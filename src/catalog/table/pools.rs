@@ -70,6 +70,7 @@ pub(super) static ACTIONS: &[Action] = &[
         name: "delete_pool",
         title: "Delete an empty pool",
         operation: Operation::Change(Change { method: Method::Delete, changes: Changes::Gone, ..CALL }),
+        base_risk: Risk::High,
         risk_reason: "rights that were given on it are gone",
         natural_key: NaturalKey::Absent,
         undo: Undo::Plan {
