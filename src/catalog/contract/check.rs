@@ -66,6 +66,7 @@ impl Contract {
             Fault::Missing => format!("is missing: it must be {}", must_be()),
             Fault::NeededBy(other) => format!("is missing: `{}` needs it", shortened(other)),
             Fault::PartTwice(part) => format!("has the part `{}` twice", shortened(part)),
+            Fault::PartWithoutNameOrValue => "has a part without a name or without a value".to_owned(),
             _ => format!("must be {}", must_be()),
         };
         Problem { parameter: Some(shortened(&name)), given: given(refused, &name), reason }
@@ -98,7 +99,7 @@ fn given(refused: &Refused<'_>, name: &str) -> Option<String> {
         Fault::List => Some("a list".to_owned()),
         Fault::Object => Some("an object".to_owned()),
         Fault::Format { item, .. } => Some(shown(name, item)),
-        Fault::Unknown | Fault::PartTwice(_) | Fault::PartWithoutName => None,
+        Fault::Unknown | Fault::PartTwice(_) | Fault::PartWithoutName | Fault::PartWithoutNameOrValue => None,
         _ => refused.given.as_deref().map(|given| shown(name, given)),
     }
 }

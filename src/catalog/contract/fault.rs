@@ -31,6 +31,8 @@ pub enum Fault<'a> {
     Parts(Vec<Refused<'a>>),
     PartTwice(String),
     PartWithoutName,
+    /// `bridge=`, or `=vmbr0`.
+    PartWithoutNameOrValue,
     Pattern,
     TooLong(usize),
     TooShort(usize),

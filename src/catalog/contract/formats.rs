@@ -10,7 +10,12 @@ const HA_TYPES: [&str; 2] = ["ct", "vm"];
 /// The name of a format, its rule, and the rule in words.
 type Form = (&'static str, fn(&str) -> bool, &'static str);
 
-const FORMS: [Form; 31] = [
+/// Lists whose names do not end in `-list`; their items are ports.
+pub(super) const PORT_LISTS: [&str; 2] = ["pve-fw-dport-spec", "pve-fw-sport-spec"];
+
+const PORT: &str = "ports, ranges such as 8000:8100, or services such as https, with commas between";
+
+const FORMS: [Form; 33] = [
     ("CIDR", is_cidr, "an IP network such as 192.0.2.0/24"),
     ("disk-size", is_disk_size, "a size such as 32G"),
     ("dns-name", is_dns_name, "a DNS name"),
@@ -22,6 +27,8 @@ const FORMS: [Form; 31] = [
     ("mac-addr", is_unicast_mac, "a unicast MAC address such as BC:24:11:00:00:01"),
     ("pve-bridge-id", is_interface, "the name of a bridge, such as vmbr0"),
     ("pve-configid", is_config_id, "a letter followed by letters, digits, `-` or `_`, 2 characters or more"),
+    ("pve-fw-dport-spec", is_port_spec, PORT),
+    ("pve-fw-sport-spec", is_port_spec, PORT),
     ("pve-groupid", is_word, "the name of a group: letters, digits, `.`, `-` and `_`"),
     ("pve-ha-group-node", is_ha_node, "the name of a node, with a priority if wanted: pve1:2"),
     ("pve-ha-node", is_ha_node, "the name of a node, with a priority if wanted: pve1:2"),
@@ -201,6 +208,14 @@ fn is_disk_size(value: &str) -> bool {
         && !number.starts_with(['+', '-'])
 }
 
+/// A number, a range of numbers, or the name of a service.
+fn is_port_spec(value: &str) -> bool {
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    let is_range = || value.split_once(':').is_some_and(|(first, last)| is_port(first) && is_port(last));
+    let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.');
+    is_port(value) || is_range() || (starts_with_letter(value) && value.chars().all(in_name))
+}
+
 fn is_email(value: &str) -> bool {
     value.is_empty() || value.contains('@')
 }
@@ -248,6 +263,15 @@ mod tests {
         for value in ["none", "/dev/sdb", "local-lvm:vm-100-disk-0"] {
             assert!(fits("pve-volume-id-or-qm-path", value, Release::V9_2), "{value}");
         }
+    }
+
+    #[test]
+    fn ports_are_numbers_ranges_and_services() {
+        for port in ["22", "8000:8100", "https"] {
+            assert!(fits("pve-fw-dport-spec", port, Release::V9_2), "{port}");
+        }
+        refused("pve-fw-dport-spec", "http!");
+        refused("pve-fw-sport-spec", "80:65536");
     }
 
     #[test]

@@ -93,6 +93,9 @@ fn is_integer(value: &str) -> bool {
 
 /// Of a list, the first item that does not fit is refused.
 fn judge_format<'a>(value: &str, format: &'a str, release: Release) -> Result<(), Fault<'a>> {
+    if formats::PORT_LISTS.contains(&format) {
+        return value.split(',').try_for_each(|port| judge_item(port, format, release));
+    }
     let Some(of_item) = format.strip_suffix("-list") else {
         return judge_item(value, format, release);
     };

@@ -101,6 +101,9 @@ fn assign<'a>(
     let mut given = BTreeMap::new();
     for item in text.split(',').filter(|item| !item.trim().is_empty()) {
         let (key, value) = match item.split_once('=') {
+            Some((key, value)) if key.is_empty() || value.is_empty() => {
+                return Err(Fault::PartWithoutNameOrValue);
+            }
             Some((key, value)) => (key.trim(), value),
             None => (bare_key.ok_or(Fault::PartWithoutName)?, item),
         };

@@ -42,9 +42,10 @@ fn a_problem_names_the_part_and_what_is_allowed() {
         format!("digest must be text, at most 40 characters long, not `{}`", "a".repeat(41))
     );
     assert_eq!(
-        problem("net0", "virtio,bridge="),
-        "net0.bridge must be the name of a bridge, such as vmbr0, not nothing"
+        problem("net0", "virtio,bridge=v"),
+        "net0.bridge must be the name of a bridge, such as vmbr0, not `v`"
     );
+    assert_eq!(problem("net0", "virtio,bridge="), "net0 has a part without a name or without a value");
     assert_eq!(problem("net0", "model=virtio,model=e1000"), "net0 has the part `model` twice");
     assert_eq!(
         problem("machine", "pc9"),
@@ -62,6 +63,19 @@ fn what_is_missing_is_named_with_what_it_must_be() {
     assert_eq!(
         check(Release::V9_2, "POST", "/nodes/pve1/qemu/100/clone", &[]),
         ["newid is missing: it must be a guest id: a number from 100 to 999999999"]
+    );
+}
+
+#[test]
+fn every_port_of_a_firewall_rule_is_checked() {
+    let rule = |ports| [("type", "in"), ("action", "ACCEPT"), ("dport", ports)];
+    let path = "/nodes/pve1/qemu/100/firewall/rules";
+    accepted(Release::V9_2, "POST", path, &rule("22,8000:8100,https"));
+    assert_eq!(
+        check(Release::V9_2, "POST", path, &rule("22,http!")),
+        [
+            "dport must be ports, ranges such as 8000:8100, or services such as https, with commas between, not `http!`"
+        ]
     );
 }
 

@@ -17,6 +17,7 @@ pub(super) fn refusal(format: &str, value: &str) -> String {
         "pve-userid" => return format!("value '{value}' does not look like a valid user name"),
         "pve-tokenid" => return format!("value '{value}' does not look like a valid token ID"),
         "pve-priv" => return format!("invalid privilege '{value}'"),
+        "pve-fw-sport-spec" | "pve-fw-dport-spec" => return format!("invalid port '{value}'"),
         "disk-size" => return format!("value does not look like a valid disk size: {value}"),
         "pve-vmid" => "VM ID",
         "dns-name" => "DNS name",
@@ -52,6 +53,7 @@ mod tests {
             ("pve-storage-content", "imagez", "invalid content type 'imagez'"),
             ("pve-poolid", "bad pool", "pool name 'bad pool' contains invalid characters"),
             ("pve-ha-resource-id", "foo", "value does not look like a valid ha resource id"),
+            ("pve-fw-dport-spec", "http!", "invalid port 'http!'"),
             ("pve-tag", "b$", "invalid characters in tag"),
             ("pve-volume-id-or-qm-path", "local", "unable to parse volume ID 'local'"),
         ] {

@@ -39,6 +39,9 @@ fn error(refused: &Refused<'_>) -> String {
         Fault::PartWithoutName => {
             "invalid format - value without key, but schema does not define a default key\n".to_owned()
         }
+        Fault::PartWithoutNameOrValue => {
+            "invalid format - missing key in comma-separated list property\n".to_owned()
+        }
         Fault::Pattern => "value does not match the regex pattern".to_owned(),
         Fault::TooLong(most) => format!("value may only be {most} characters long"),
         Fault::TooShort(least) => format!("value must be at least {least} characters long"),
@@ -105,6 +108,9 @@ mod tests {
             text,
             "invalid format - format error\nmemory.current: type check ('integer') failed - got '1.5G'\n"
         );
+        let missing = "invalid format - missing key in comma-separated list property\n";
+        assert_eq!(error_of("net0", "virtio,bridge="), missing);
+        assert_eq!(error_of("net0", "virtio,=vmbr0"), missing);
         let text = error_of("scsi0", "local");
         assert_eq!(
             text,
