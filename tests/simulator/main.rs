@@ -3,6 +3,7 @@
 mod api;
 mod comparison;
 mod control;
+mod corrections;
 mod faults;
 mod recording;
 mod replay;

@@ -64,6 +64,7 @@ pub(super) fn check(format: &str, value: &str) -> Result<(), String> {
         "pve-storage-path" => {
             demand(value.starts_with('/'), "value does not look like a valid absolute path")
         }
+        "pve-fw-sport-spec" | "pve-fw-dport-spec" => value.split(',').try_for_each(port_or_range),
         "email-opt" | "email" => {
             demand(value.is_empty() || value.contains('@'), "value does not look like a valid email address")
         }
@@ -116,6 +117,15 @@ fn volume_id(value: &str) -> Result<(), String> {
     let parsed =
         value.split_once(':').filter(|(storage, volume)| is_storage_id(storage) && !volume.is_empty());
     refuse_unless(parsed.is_some(), || format!("unable to parse volume ID '{value}'"))
+}
+
+/// A number, a range of numbers, or the name of a service.
+fn port_or_range(value: &str) -> Result<(), String> {
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    let is_range = || value.split_once(':').is_some_and(|(first, last)| is_port(first) && is_port(last));
+    let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.');
+    let is_service = || value.starts_with(|c: char| c.is_ascii_alphabetic()) && value.chars().all(name);
+    refuse_unless(is_port(value) || is_range() || is_service(), || format!("invalid port '{value}'"))
 }
 
 fn is_tag(value: &str) -> bool {
@@ -206,6 +216,13 @@ mod tests {
         refused("pve-ha-resource-id", "foo", "value does not look like a valid ha resource id");
         refused("pve-tag-list", "a b$", "invalid characters in tag");
         refused("pve-volume-id-or-qm-path", "local", "unable to parse volume ID 'local'");
+        refused("pve-fw-dport-spec", "22,http!", "invalid port 'http!'");
+        refused("pve-fw-sport-spec", "80:65536", "invalid port '80:65536'");
+    }
+
+    #[test]
+    fn ports_are_numbers_ranges_and_services() {
+        assert_eq!(check("pve-fw-dport-spec", "22,8000:8100,https"), Ok(()));
     }
 
     #[test]

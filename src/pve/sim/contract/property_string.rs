@@ -99,6 +99,9 @@ fn assign(text: &str, schema: &BTreeMap<String, Property>) -> Result<BTreeMap<St
     let mut given = BTreeMap::new();
     for item in text.split(',').filter(|item| !item.trim().is_empty()) {
         let (key, value) = match item.split_once('=') {
+            Some((key, value)) if key.is_empty() || value.is_empty() => {
+                return Err("missing key in comma-separated list property\n".to_owned());
+            }
             Some((key, value)) => (key.trim(), value),
             None => {
                 let key = bare_key.ok_or("value without key, but schema does not define a default key\n")?;
@@ -124,6 +127,14 @@ fn assign(text: &str, schema: &BTreeMap<String, Property>) -> Result<BTreeMap<St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_needs_a_name_and_a_value() {
+        for text in ["bridge=", "=vmbr0", "name=eth0,bridge="] {
+            let refused = check("net0", text, &BTreeMap::new()).unwrap_err();
+            assert_eq!(refused, "missing key in comma-separated list property\n");
+        }
+    }
 
     #[test]
     fn a_drive_survives_being_taken_apart() {
