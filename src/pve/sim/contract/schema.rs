@@ -17,6 +17,8 @@ pub(in crate::pve::sim) struct Property {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
     optional: u8,
+    #[serde(rename = "oneOf")]
+    forms: Vec<Property>,
     #[serde(rename = "enum")]
     pub(super) values: Option<Vec<serde_json::Value>>,
     pub(super) format: Option<Format>,
@@ -37,7 +39,7 @@ pub(in crate::pve::sim) struct Property {
 
 impl Property {
     pub(super) fn is_optional(&self) -> bool {
-        self.optional == 1
+        self.optional == 1 || (!self.forms.is_empty() && self.forms.iter().all(Self::is_optional))
     }
 
     pub(super) fn takes_bare_value(&self) -> bool {
@@ -238,6 +240,13 @@ mod tests {
     fn every_operation_of_the_version_is_known() {
         let contract = Contract::load().unwrap();
         assert_eq!(contract.operations.len(), 675);
+    }
+
+    #[test]
+    fn a_parameter_whose_every_form_is_optional_may_be_left_out() {
+        let contract = Contract::load().unwrap();
+        let found = contract.find("POST", &["cluster", "sdn", "fabrics", "fabric"]).unwrap();
+        assert_eq!(found.operation.required().collect::<Vec<_>>(), ["id", "protocol"]);
     }
 
     #[test]
