@@ -31,6 +31,7 @@ impl Comparison {
         let story = self.file("scenario.json");
         self.ask(&["scenario", "--i-understand-this-writes", "--disposable-node", NODE, "--out", &story])
             .await;
+        self.simulator.stop().await;
         compare(&["scenario", "--against-fake", &story]).await
     }
 
@@ -38,6 +39,7 @@ impl Comparison {
     pub(crate) async fn walk(self) -> Report {
         let shapes = self.file("shapes.json");
         self.ask(&["record", "--out", &shapes]).await;
+        self.simulator.stop().await;
         compare(&["diff", &shapes]).await
     }
 

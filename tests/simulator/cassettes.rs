@@ -87,6 +87,7 @@ async fn replay(file: &str, cassette: Vec<Exchange>, allowed: &BTreeMap<Place, b
         let name = format!("{} {}", exchange.request.method, exchange.request.path);
         outcomes.push(Outcome { place, name, problems, imitated });
     }
+    player.stop().await;
     assert!(outside.is_empty(), "{name}: outside.yaml names exchanges that don't exist: {outside:?}");
     outcomes
 }

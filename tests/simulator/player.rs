@@ -109,6 +109,10 @@ impl Player {
         .await;
     }
 
+    pub(crate) async fn stop(self) {
+        self.simulator.stop().await;
+    }
+
     async fn send(&self, exchange: &Exchange) -> Recorded {
         let request = &exchange.request;
         let method = Method::from_bytes(request.method.as_bytes()).unwrap();

@@ -65,6 +65,7 @@ async fn replay(name: &str, allowed: &BTreeMap<Place, bool>) -> Vec<Outcome> {
         let imitated = problems.is_empty() || is_imitated(&ours);
         outcomes.push(Outcome { place, name: exchange.name, problems, imitated });
     }
+    player.stop().await;
     assert!(outside.is_empty(), "{name}: outside.yaml names exchanges that don't exist: {outside:?}");
     outcomes
 }
