@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use super::contract::Contract;
+use super::endpoints::Endpoints;
 use super::faults::{Fault, Faults};
 use super::http::{Certificate, Listener, TlsError};
 use super::ledger::{Ledger, LedgerEntry};
@@ -103,6 +106,8 @@ pub enum SimError {
 pub struct Simulator {
     simulation: Arc<Simulation>,
     listener: Listener,
+    endpoints: Endpoints,
+    scheme: &'static str,
     url: String,
     certificate: Certificate,
     ca_file: PathBuf,
@@ -122,17 +127,25 @@ impl Simulator {
         let certificate = Certificate::generate(&options.listen.ip().to_string())?;
         let simulation = Arc::new(Simulation::new(options.world, Contract::load()?, ledger));
         let acceptor = (!options.plain_http).then(|| certificate.acceptor.clone());
-        let listener = Listener::start(options.listen, acceptor, Arc::new(Front(Arc::clone(&simulation))))
+        let endpoints = Endpoints::start(&simulation, options.listen, acceptor.as_ref())
+            .map_err(|(address, source)| SimError::Listen { address, source })?;
+        let listener = listen(options.listen, acceptor, &simulation)
             .await
             .map_err(|source| SimError::Listen { address: options.listen, source })?;
-        simulation.on_restart(Box::new(listener.cutter()));
+        let (cut_main, cut_nodes) = (listener.cutter(), endpoints.cutter());
+        simulation.on_restart(Box::new(move || {
+            cut_main();
+            cut_nodes();
+        }));
         let scheme = if options.plain_http { "http" } else { "https" };
         let ca_file = write_ca(&certificate.ca_pem)?;
         Ok(Self {
             url: format!("{scheme}://{}", listener.address()),
             tokens: tokens(&simulation),
+            scheme,
             simulation,
             listener,
+            endpoints,
             certificate,
             ca_file,
         })
@@ -141,6 +154,13 @@ impl Simulator {
     /// Where it listens, such as `https://127.0.0.1:40123`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where every node answers itself, by its name. A node that is switched off refuses connections there.
+    pub fn node_urls(&self) -> BTreeMap<String, String> {
+        let url =
+            |(node, address): (&String, &SocketAddr)| (node.clone(), format!("{}://{address}", self.scheme));
+        self.endpoints.addresses.iter().map(url).collect()
     }
 
     /// The SHA-256 of the certificate that is served, such as `AA:BB:…`.
@@ -182,6 +202,7 @@ impl Simulator {
     pub fn banner(&self) -> Value {
         json!({
             "url": self.url,
+            "nodes": self.node_urls(),
             "imitates": format!("Proxmox VE {IMITATED_VERSION}"),
             "fingerprint": self.certificate.fingerprint,
             "caFile": self.ca_file,
@@ -191,11 +212,22 @@ impl Simulator {
 
     /// Ends every connection and frees the port.
     pub async fn stop(self) {
+        self.endpoints.stop().await;
         self.listener.stop().await;
         if let Err(error) = std::fs::remove_file(&self.ca_file) {
             tracing::debug!(%error, path = %self.ca_file.display(), "the temporary CA file is already gone");
         }
     }
+}
+
+async fn listen(
+    address: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+    simulation: &Arc<Simulation>,
+) -> std::io::Result<Listener> {
+    let socket = TcpListener::bind(address).await?;
+    let front = Front { simulation: Arc::clone(simulation), node: None };
+    Listener::start(socket, acceptor, Arc::new(front))
 }
 
 fn write_ca(pem: &str) -> Result<PathBuf, SimError> {

@@ -4,6 +4,8 @@
 //! call it and what it takes is known from the contract and has been judged before the handler runs.
 mod access;
 mod agent;
+mod backup_jobs;
+mod bulk;
 mod clone;
 mod cluster;
 mod config;
@@ -15,10 +17,14 @@ mod groups;
 mod guests;
 mod ha;
 mod migrate;
+mod network;
+mod node_power;
 mod nodes;
 mod pools;
 mod power;
+mod replication;
 mod roles;
+mod sdn;
 mod snapshots;
 mod storage;
 mod tasks;
@@ -48,6 +54,8 @@ impl Routes {
         let files = [
             access::ROUTES,
             agent::ROUTES,
+            backup_jobs::ROUTES,
+            bulk::ROUTES,
             cluster::ROUTES,
             clone::ROUTES,
             config::ROUTES,
@@ -58,11 +66,21 @@ impl Routes {
             groups::ROUTES,
             guests::ROUTES,
             ha::ROUTES,
+            ha::groups::ROUTES,
+            ha::rules::ROUTES,
+            ha::status::ROUTES,
             migrate::ROUTES,
+            network::ROUTES,
+            node_power::ROUTES,
             nodes::ROUTES,
             pools::ROUTES,
             power::ROUTES,
+            replication::ROUTES,
             roles::ROUTES,
+            sdn::subnets::ROUTES,
+            sdn::vnets::ROUTES,
+            sdn::whole::ROUTES,
+            sdn::zones::ROUTES,
             snapshots::ROUTES,
             storage::ROUTES,
             tasks::ROUTES,

@@ -1,13 +1,14 @@
 //! A world: everything a simulated cluster consists of, as it is written in a YAML file.
 mod check;
+mod cluster;
 mod guest;
 mod model;
 
 pub(super) use guest::sha1_hex;
 pub use model::World;
 pub(super) use model::{
-    AccessRule, AgentState, Config, Group, Guest, GuestType, HaResource, Node, Pool, Power, Role,
-    RunningTask, Snapshot, Storage, Token, User, Volume,
+    AccessRule, AgentState, Config, Definitions, Group, Guest, GuestType, HaResource, Interfaces, Node, Pool,
+    Power, Role, RunningTask, Snapshot, Storage, Token, User, Volume,
 };
 
 /// What is wrong with a world file, and where.

@@ -1,5 +1,6 @@
 //! The shape of a world. Field names are those of the YAML file; docs/simulated-proxmox.md explains each.
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,6 +8,9 @@ use serde_json::Value;
 use crate::pve::sim::faults::Fault;
 
 pub(in crate::pve::sim) type Config = BTreeMap<String, Value>;
+
+/// Configurations by kind and id.
+pub(in crate::pve::sim) type Definitions = BTreeMap<String, BTreeMap<String, Config>>;
 
 /// A simulated cluster, in the state from which a simulation starts.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -25,7 +29,10 @@ pub struct World {
     pub(in crate::pve::sim) ha: BTreeMap<String, HaResource>,
     /// Backup jobs, HA rules and the like, by kind and id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(in crate::pve::sim) definitions: BTreeMap<String, BTreeMap<String, Config>>,
+    pub(in crate::pve::sim) definitions: Definitions,
+    /// The zones, vnets and subnets in force; those that are defined, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) applied_sdn: Option<Definitions>,
     #[serde(default)]
     pub(in crate::pve::sim) users: BTreeMap<String, User>,
     #[serde(default)]
@@ -44,6 +51,12 @@ pub struct World {
     pub(in crate::pve::sim) refusal_seconds: f64,
     #[serde(default = "ten_seconds")]
     pub(in crate::pve::sim) lock_seconds: f64,
+    #[serde(default = "half_a_second")]
+    pub(in crate::pve::sim) shutdown_seconds: f64,
+    #[serde(default = "two_seconds")]
+    pub(in crate::pve::sim) boot_seconds: f64,
+    #[serde(default = "one_second")]
+    pub(in crate::pve::sim) replication_seconds: f64,
     #[serde(default)]
     pub(in crate::pve::sim) faults: Vec<Fault>,
 }
@@ -56,6 +69,15 @@ pub(in crate::pve::sim) struct Cluster {
     pub(in crate::pve::sim) version: String,
     pub(in crate::pve::sim) repoid: String,
     pub(in crate::pve::sim) resolver_error: String,
+    /// The options of the datacenter, such as `max_workers`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::pve::sim) options: Config,
+    /// What the HA manager does with its resources while it is disarmed: `freeze` or `ignore`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) ha_disarmed: Option<String>,
+    /// The HA manager has been armed although it has nothing to do.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::pve::sim) ha_armed: bool,
 }
 
 impl Default for Cluster {
@@ -66,6 +88,9 @@ impl Default for Cluster {
             version: "9.2.11".to_owned(),
             repoid: "14a22df35955d97d".to_owned(),
             resolver_error: "Temporary failure in name resolution".to_owned(),
+            options: Config::new(),
+            ha_disarmed: None,
+            ha_armed: false,
         }
     }
 }
@@ -83,7 +108,26 @@ pub(in crate::pve::sim) struct Node {
     pub(in crate::pve::sim) uptime: i64,
     pub(in crate::pve::sim) bridges: Vec<String>,
     pub(in crate::pve::sim) timezone: String,
+    pub(in crate::pve::sim) votes: u32,
+    /// The HA manager keeps away from a node in maintenance.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::pve::sim) maintenance: bool,
+    /// Where the node answers itself; any free port where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) listen: Option<SocketAddr>,
+    /// The interfaces, with the keys that the API shows; derived from `bridges` and `ip` where they are left out.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::pve::sim) network: Interfaces,
+    /// The interfaces as they will be when the network is applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) pending_network: Option<Interfaces>,
+    /// The moment from which its uptime counts again.
+    #[serde(skip)]
+    pub(in crate::pve::sim) booted: Option<tokio::time::Instant>,
 }
+
+/// Network interfaces by their name.
+pub(in crate::pve::sim) type Interfaces = BTreeMap<String, Config>;
 
 impl Default for Node {
     fn default() -> Self {
@@ -98,6 +142,12 @@ impl Default for Node {
             uptime: 86_400,
             bridges: vec!["vmbr0".to_owned()],
             timezone: "Etc/UTC".to_owned(),
+            votes: 1,
+            maintenance: false,
+            listen: None,
+            network: Interfaces::new(),
+            pending_network: None,
+            booted: None,
         }
     }
 }
@@ -323,6 +373,14 @@ pub(in crate::pve::sim) struct RunningTask {
 
 fn one_second() -> f64 {
     1.0
+}
+
+fn half_a_second() -> f64 {
+    0.5
+}
+
+fn two_seconds() -> f64 {
+    2.0
 }
 
 fn ten_seconds() -> f64 {
