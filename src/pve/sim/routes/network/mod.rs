@@ -134,7 +134,8 @@ fn revert(call: &mut Call<'_>) -> Answer {
 
 fn apply(call: &mut Call<'_>) -> Answer {
     node(call)?;
-    Ok(Reply::Task(reload(call.state, &call.node().to_owned(), &call.caller.id())))
+    let name = call.node().to_owned();
+    Ok(Reply::Task(reload(call.state, &name, &call.caller.id())))
 }
 
 /// Starts the task in which a node reloads its network, and answers with it.

@@ -6,7 +6,7 @@ pub(super) mod zones;
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::definitions::{self, change, demand_digest, digest, settings, stored, text};
 use super::{Route, data, nothing};
@@ -135,8 +135,4 @@ fn network_path(call: &Call<'_>, id: &str) -> String {
 
 fn demand_network(call: &Call<'_>, id: &str) -> Result<(), Refusal> {
     call.demand(&network_path(call, id), "SDN.Allocate")
-}
-
-fn to_list(rows: Vec<Value>) -> Answer {
-    data(json!(rows))
 }

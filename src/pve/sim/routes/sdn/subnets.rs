@@ -1,7 +1,7 @@
 //! Subnets of a network. Their ids begin with their zone: `z1-192.0.2.0-24`.
 use super::{
-    Answer, Call, Kind, Refusal, Route, create, delete, demand_network, network_path, read, rows, text,
-    to_list, update,
+    Answer, Call, Kind, Refusal, Route, create, data, delete, demand_network, network_path, read, rows, text,
+    update,
 };
 
 pub(in super::super) const ROUTES: &[Route] = &[
@@ -19,12 +19,12 @@ fn list(call: &mut Call<'_>) -> Answer {
     let own = rows(call, &SUBNETS)
         .into_iter()
         .filter(|(_, subnet, _)| text(subnet, "vnet").is_some_and(|network| network == call.text("vnet")));
-    to_list(
+    data(
         own.map(|(_, _, mut row)| {
             row["type"] = "subnet".into();
             row
         })
-        .collect(),
+        .collect::<Vec<_>>(),
     )
 }
 
@@ -59,5 +59,6 @@ fn update_subnet(call: &mut Call<'_>) -> Answer {
 
 fn delete_subnet(call: &mut Call<'_>) -> Answer {
     demand_network(call, call.text("vnet"))?;
-    delete(call, &SUBNETS, &call.text("subnet").to_owned())
+    let id = call.text("subnet").to_owned();
+    delete(call, &SUBNETS, &id)
 }

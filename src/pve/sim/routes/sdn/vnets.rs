@@ -1,7 +1,7 @@
 //! Networks of a zone, which guests are plugged into like into a bridge.
 use super::{
-    Answer, Call, Kind, Refusal, Route, create, delete, demand_network, network_path, read, rows, text,
-    to_list, update,
+    Answer, Call, Kind, Refusal, Route, create, data, delete, demand_network, network_path, read, rows, text,
+    update,
 };
 
 pub(in super::super) const ROUTES: &[Route] = &[
@@ -21,12 +21,12 @@ fn list(call: &mut Call<'_>) -> Answer {
     let networks = rows(call, &NETWORKS);
     let seen =
         networks.into_iter().filter(|(id, network, _)| visible(id, text(network, "zone").unwrap_or("-")));
-    to_list(
+    data(
         seen.map(|(_, _, mut row)| {
             row["type"] = "vnet".into();
             row
         })
-        .collect(),
+        .collect::<Vec<_>>(),
     )
 }
 

@@ -1,5 +1,5 @@
 //! Zones: groups of networks, on some or all nodes.
-use super::{Answer, Call, Kind, Refusal, Route, create, delete, read, refuse, rows, text, to_list, update};
+use super::{Answer, Call, Kind, Refusal, Route, create, data, delete, read, refuse, rows, text, update};
 
 pub(in super::super) const ROUTES: &[Route] = &[
     ("GET", "/cluster/sdn/zones", list),
@@ -19,7 +19,7 @@ fn list(call: &mut Call<'_>) -> Answer {
     let zones = rows(call, &ZONES).into_iter().filter(|(id, zone, _)| {
         visible(id) && wanted.is_none_or(|wanted| text(zone, "type") == Some(wanted))
     });
-    to_list(zones.map(|(_, _, row)| row).collect())
+    data(zones.map(|(_, _, row)| row).collect::<Vec<_>>())
 }
 
 fn delete_zone(call: &mut Call<'_>) -> Answer {
