@@ -95,6 +95,19 @@ async fn a_move_that_a_rule_forbids_is_accepted_and_does_not_happen() {
 }
 
 #[tokio::test]
+async fn a_strict_rule_forbids_the_nodes_that_it_does_not_name() {
+    let path = "/cluster/ha/resources/vm:100/migrate";
+    for (strict, blocked) in [(1, json!([{ "sid": "vm:100", "cause": "node-affinity" }])), (0, Value::Null)] {
+        let rule =
+            format!("{{type: node-affinity, resources: 'vm:100', nodes: 'pve1:2,pve3', strict: {strict}}}");
+        let setting = with_rule(&rule).await;
+        let asked = setting.ask(Method::POST, path, &[("node", "pve2")]).await;
+        assert_eq!(asked["blocking-resources"], blocked);
+        setting.simulator.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_resource_takes_its_companions_along() {
     let setting =
         with_rule("{type: resource-affinity, affinity: positive, resources: 'vm:100,vm:102'}").await;
@@ -114,7 +127,8 @@ async fn a_disarmed_manager_follows_requests_only_when_it_is_armed_again() {
     assert_eq!(fencing().await["status"], "disarmed, resource mode: freeze (CRM watchdog released)");
     let stop = setting.done(Method::POST, "/nodes/pve1/qemu/100/status/stop", &[]).await;
     assert!(stop.0.contains(":hastop:100:") && stop.1 == "OK", "{stop:?}");
-    assert_eq!(setting.get("/nodes/pve1/qemu/100/status/current").await["status"], "running");
+    let shutdowns = setting.get("/nodes/pve1/tasks?source=all&typefilter=qmshutdown").await;
+    assert_eq!(shutdowns, json!([]));
     setting.ask(Method::POST, "/cluster/ha/status/arm-ha", &[]).await;
     until(|| async {
         let guest = setting.get("/nodes/pve1/qemu/100/status/current").await;

@@ -76,6 +76,10 @@ async fn a_bridge_in_use_is_removed_without_a_question_and_its_guest_no_longer_s
     setting.done(Method::PUT, NETWORK, &[]).await;
     let create = [("vmid", "110"), ("net0", "virtio,bridge=vmbr1")];
     assert_eq!(setting.done(Method::POST, "/nodes/pve1/qemu", &create).await.1, "OK");
+    for verb in ["start", "stop"] {
+        let path = format!("/nodes/pve1/qemu/110/status/{verb}");
+        assert_eq!(setting.done(Method::POST, &path, &[]).await.1, "OK");
+    }
     setting.ask(Method::DELETE, &format!("{NETWORK}/vmbr1"), &[]).await;
     assert_eq!(setting.done(Method::PUT, NETWORK, &[]).await.1, "OK");
     let start = setting.done(Method::POST, "/nodes/pve1/qemu/110/status/start", &[]).await;
