@@ -1,7 +1,7 @@
 //! Nodes that go down and come back, and the ports on which they answer themselves.
 use std::time::Duration;
 
-use proxmox_agent::pve::sim::{Options, World};
+use proxmox_agent::pve::sim::{Fault, Options, Trigger, World};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -131,7 +131,9 @@ async fn a_node_that_is_switched_off_refuses_connections_until_it_is_back() {
     let options =
         Options { world: World::from_yaml(&world).unwrap(), plain_http: true, ..Options::default() };
     let setting = Setting::with(options, ROOT).await;
-    // The node itself is asked to go down, and its answer still arrives.
+    // The node itself is asked to go down, and its answer still arrives, however late it is.
+    let when = Trigger { path: Some("/nodes/*/status".into()), ..Trigger::default() };
+    setting.fault(Fault::LateResponse { when, seconds: 0.5 });
     let url = format!("{}/api2/json/nodes/pve2/status", setting.simulator.node_urls()["pve2"]);
     let asked =
         setting.client.post(url).header("Authorization", &setting.token).form(&[("command", "reboot")]);
