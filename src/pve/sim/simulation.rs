@@ -102,16 +102,8 @@ impl Simulation {
     }
 
     async fn handle(self: Arc<Self>, request: Request, node: Option<String>) -> Result<Response, Lost> {
-        let is_read = request.method == ::http::Method::GET;
-        let outcome = self.handle_as(request, node).await;
-        if !is_read {
+        if let Some(response) = control::answer(&self, &request) {
             self.changes.send_replace(());
-        }
-        outcome
-    }
-
-    async fn handle_as(self: &Arc<Self>, request: Request, node: Option<String>) -> Result<Response, Lost> {
-        if let Some(response) = control::answer(self, &request) {
             return Ok(response);
         }
         let asked = match Asked::read(request, node) {
@@ -124,6 +116,7 @@ impl Simulation {
             return outcome;
         }
         let answered = self.answer(&asked).await;
+        self.changes.send_replace(());
         self.complete(entry, |entry| {
             entry.status = Some(answered.status);
             entry.upid.clone_from(&answered.upid);
