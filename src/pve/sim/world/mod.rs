@@ -4,11 +4,12 @@ mod cluster;
 mod guest;
 mod model;
 
+pub(super) use cluster::{Interfaces, Node};
 pub(super) use guest::sha1_hex;
 pub use model::World;
 pub(super) use model::{
-    AccessRule, AgentState, Config, Definitions, Group, Guest, GuestType, HaResource, Interfaces, Node, Pool,
-    Power, Role, RunningTask, Snapshot, Storage, Token, User, Volume,
+    AccessRule, AgentState, Config, Definitions, Group, Guest, GuestType, HaResource, Pool, Power, Role,
+    RunningTask, Snapshot, Storage, Token, User, Volume,
 };
 
 /// What is wrong with a world file, and where.

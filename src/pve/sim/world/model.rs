@@ -1,10 +1,10 @@
 //! The shape of a world. Field names are those of the YAML file; docs/simulated-proxmox.md explains each.
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::cluster::{Cluster, Node};
 use crate::pve::sim::faults::Fault;
 
 pub(in crate::pve::sim) type Config = BTreeMap<String, Value>;
@@ -59,97 +59,6 @@ pub struct World {
     pub(in crate::pve::sim) replication_seconds: f64,
     #[serde(default)]
     pub(in crate::pve::sim) faults: Vec<Fault>,
-}
-
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(in crate::pve::sim) struct Cluster {
-    pub(in crate::pve::sim) name: Option<String>,
-    pub(in crate::pve::sim) quorate: bool,
-    pub(in crate::pve::sim) version: String,
-    pub(in crate::pve::sim) repoid: String,
-    pub(in crate::pve::sim) resolver_error: String,
-    /// The options of the datacenter, such as `max_workers`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(in crate::pve::sim) options: Config,
-    /// What the HA manager does with its resources while it is disarmed: `freeze` or `ignore`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::pve::sim) ha_disarmed: Option<String>,
-    /// The HA manager has been armed although it has nothing to do.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(in crate::pve::sim) ha_armed: bool,
-}
-
-impl Default for Cluster {
-    fn default() -> Self {
-        Self {
-            name: None,
-            quorate: true,
-            version: "9.2.11".to_owned(),
-            repoid: "14a22df35955d97d".to_owned(),
-            resolver_error: "Temporary failure in name resolution".to_owned(),
-            options: Config::new(),
-            ha_disarmed: None,
-            ha_armed: false,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(in crate::pve::sim) struct Node {
-    pub(in crate::pve::sim) online: bool,
-    pub(in crate::pve::sim) ip: String,
-    pub(in crate::pve::sim) cpus: u32,
-    pub(in crate::pve::sim) memory: u64,
-    pub(in crate::pve::sim) memory_used: u64,
-    pub(in crate::pve::sim) disk: u64,
-    pub(in crate::pve::sim) disk_used: u64,
-    pub(in crate::pve::sim) uptime: i64,
-    pub(in crate::pve::sim) bridges: Vec<String>,
-    pub(in crate::pve::sim) timezone: String,
-    pub(in crate::pve::sim) votes: u32,
-    /// The HA manager keeps away from a node in maintenance.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(in crate::pve::sim) maintenance: bool,
-    /// Where the node answers itself; any free port where it is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::pve::sim) listen: Option<SocketAddr>,
-    /// The interfaces, with the keys that the API shows; derived from `bridges` and `ip` where they are left out.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(in crate::pve::sim) network: Interfaces,
-    /// The interfaces as they will be when the network is applied.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::pve::sim) pending_network: Option<Interfaces>,
-    /// The moment from which its uptime counts again.
-    #[serde(skip)]
-    pub(in crate::pve::sim) booted: Option<tokio::time::Instant>,
-}
-
-/// Network interfaces by their name.
-pub(in crate::pve::sim) type Interfaces = BTreeMap<String, Config>;
-
-impl Default for Node {
-    fn default() -> Self {
-        Self {
-            online: true,
-            ip: "192.0.2.10".to_owned(),
-            cpus: 8,
-            memory: 64 << 30,
-            memory_used: 6 << 30,
-            disk: 100 << 30,
-            disk_used: 9 << 30,
-            uptime: 86_400,
-            bridges: vec!["vmbr0".to_owned()],
-            timezone: "Etc/UTC".to_owned(),
-            votes: 1,
-            maintenance: false,
-            listen: None,
-            network: Interfaces::new(),
-            pending_network: None,
-            booted: None,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
