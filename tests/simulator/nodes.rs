@@ -126,6 +126,16 @@ async fn every_node_answers_on_its_own_port_as_itself() {
 }
 
 #[tokio::test]
+async fn a_node_listens_where_the_world_says() {
+    let world = CLUSTER.replace("pve2: {", "pve2: {listen: '127.0.0.2:0', ");
+    let options = Options { world: World::from_yaml(&world).unwrap(), ..Options::default() };
+    let setting = Setting::with(options, ROOT).await;
+    assert!(setting.simulator.node_urls()["pve2"].starts_with("https://127.0.0.2:"));
+    assert!(at(&setting, "pve2", "/version").await.is_ok(), "the certificate is good for that address");
+    setting.simulator.stop().await;
+}
+
+#[tokio::test]
 async fn a_node_that_is_switched_off_refuses_connections_until_it_is_back() {
     let world = CLUSTER.replace("bootSeconds: 0.2", "bootSeconds: 2");
     let options =

@@ -1,12 +1,11 @@
 //! Starting and stopping a simulated Proxmox.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 use super::contract::Contract;
 use super::endpoints::Endpoints;
@@ -124,14 +123,17 @@ impl Simulator {
             let path = options.ledger.clone().unwrap_or_default();
             SimError::OpenLedger { path, source }
         })?;
-        let certificate = Certificate::generate(&options.listen.ip().to_string())?;
+        let certificate = Certificate::generate(&hosts(&options))?;
         let simulation = Arc::new(Simulation::new(options.world, Contract::load()?, ledger));
         let acceptor = (!options.plain_http).then(|| certificate.acceptor.clone());
-        let endpoints = Endpoints::start(&simulation, options.listen, acceptor.as_ref())
-            .map_err(|(address, source)| SimError::Listen { address, source })?;
-        let listener = listen(options.listen, acceptor, &simulation)
-            .await
-            .map_err(|source| SimError::Listen { address: options.listen, source })?;
+        let refused = |(address, source)| SimError::Listen { address, source };
+        // The port that was asked for comes first: one of the nodes might happen to get it.
+        let socket =
+            TcpListener::bind(options.listen).await.map_err(|error| refused((options.listen, error)))?;
+        let endpoints = Endpoints::start(&simulation, options.listen, acceptor.as_ref()).map_err(refused)?;
+        let front = Front { simulation: Arc::clone(&simulation), node: None };
+        let listener = Listener::start(socket, acceptor, Arc::new(front))
+            .map_err(|error| refused((options.listen, error)))?;
         let (cut_main, cut_nodes) = (listener.cutter(), endpoints.cutter());
         simulation.on_restart(Box::new(move || {
             cut_main();
@@ -220,14 +222,11 @@ impl Simulator {
     }
 }
 
-async fn listen(
-    address: SocketAddr,
-    acceptor: Option<TlsAcceptor>,
-    simulation: &Arc<Simulation>,
-) -> std::io::Result<Listener> {
-    let socket = TcpListener::bind(address).await?;
-    let front = Front { simulation: Arc::clone(simulation), node: None };
-    Listener::start(socket, acceptor, Arc::new(front))
+/// The names under which clients reach the simulation.
+fn hosts(options: &Options) -> BTreeSet<String> {
+    let nodes = options.world.nodes.values().filter_map(|node| node.listen);
+    let addresses = nodes.chain([options.listen]).map(|address| address.ip().to_string());
+    addresses.chain(["localhost", "127.0.0.1", "::1"].map(str::to_owned)).collect()
 }
 
 fn write_ca(pem: &str) -> Result<PathBuf, SimError> {
