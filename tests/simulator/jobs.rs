@@ -1,4 +1,5 @@
 //! Backup jobs, replication and pools: what takes care of guests.
+use proxmox_agent::pve::sim::{Options, World};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -50,14 +51,8 @@ async fn a_backup_job_covers_a_pool_or_everything_but_a_few() {
 }
 
 #[tokio::test]
-async fn a_replication_job_copies_and_is_removed_some_time_after_it_is_asked_for() {
-    let world = CLUSTER.replace("replicationSeconds: 0", "replicationSeconds: 0.3");
-    let options = proxmox_agent::pve::sim::Options {
-        world: proxmox_agent::pve::sim::World::from_yaml(&world).unwrap(),
-        plain_http: true,
-        ..Default::default()
-    };
-    let setting = Setting::with(options, ROOT).await;
+async fn a_replication_job_copies_from_the_node_of_its_guest() {
+    let setting = Setting::cluster("", ROOT).await;
     let job = [("id", "100-0"), ("type", "local"), ("target", "pve2")];
     assert_eq!(setting.ask(Method::POST, REPLICATION, &job).await, Value::Null);
     let twice = setting.refusal(Method::POST, REPLICATION, &job).await;
@@ -70,12 +65,25 @@ async fn a_replication_job_copies_and_is_removed_some_time_after_it_is_asked_for
         (states[0]["last_sync"].as_i64() > Some(0)).then_some(states)
     });
     assert_eq!(synced.await[0]["fail_count"], 0);
-    assert_eq!(setting.get("/nodes/pve2/replication").await, json!([]), "the job runs where its guest is");
+    assert_eq!(setting.get("/nodes/pve2/replication").await, json!([]));
     setting.ask(Method::DELETE, "/cluster/replication/100-0", &[]).await;
-    assert_eq!(setting.get(REPLICATION).await[0]["remove_job"], "full");
     until(|| async { (setting.get(REPLICATION).await == json!([])).then_some(()) }).await;
     let gone = setting.refusal(Method::DELETE, "/cluster/replication/100-0", &[]).await;
     assert_eq!(gone, (500, "no such replication job '100-0'".into()));
+    setting.simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_replication_job_is_only_marked_until_its_node_gets_to_removing_it() {
+    let world = CLUSTER.replace("replicationSeconds: 0", "replicationSeconds: 600")
+        + "definitions: {replicationJobs: {100-0: {target: pve2}, 102-0: {target: pve1}}}\n";
+    let world = World::from_yaml(&world).unwrap();
+    let setting = Setting::with(Options { world, plain_http: true, ..Options::default() }, ROOT).await;
+    setting.ask(Method::DELETE, "/cluster/replication/100-0", &[]).await;
+    setting.ask(Method::DELETE, "/cluster/replication/102-0", &[("force", "1")]).await;
+    let left = setting.get(REPLICATION).await;
+    assert_eq!(left.as_array().unwrap().len(), 1);
+    assert_eq!((&left[0]["id"], &left[0]["remove_job"]), (&json!("100-0"), &json!("full")));
     setting.simulator.stop().await;
 }
 
