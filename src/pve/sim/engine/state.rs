@@ -1,5 +1,5 @@
 //! Everything that requests read and change.
-use super::{Clock, Task};
+use super::{Clock, Happening, Task};
 use crate::pve::sim::access::Tickets;
 use crate::pve::sim::contract::Contract;
 use crate::pve::sim::faults::Faults;
@@ -13,6 +13,9 @@ pub(in crate::pve::sim) struct State {
     pub(in crate::pve::sim) tickets: Tickets,
     pub(in crate::pve::sim) faults: Faults,
     pub(in crate::pve::sim) clock: Clock,
+    pub(in crate::pve::sim) happenings: Vec<Happening>,
+    /// The node on whose own port the present request arrived.
+    pub(in crate::pve::sim) asked_node: Option<String>,
     pub(in crate::pve::sim) contract: &'static Contract,
     pub(super) last_pid: u32,
 }
@@ -30,12 +33,28 @@ impl State {
         for guest in world.guests.values_mut().filter(|guest| guest.status != Power::Stopped) {
             guest.started = clock.seconds() - guest.uptime;
         }
+        for node in world.nodes.values_mut() {
+            if node.network.is_empty() {
+                node.network = node.usual_network();
+            }
+        }
+        let applied = world.applied_sdn.take().unwrap_or_else(|| world.defined_sdn());
         let faults = Faults::new(std::mem::take(&mut world.faults));
         let described = std::mem::take(&mut world.tasks);
         let tickets = Tickets::default();
-        let mut state =
-            Self { world, tasks: Vec::new(), tickets, faults, clock, contract, last_pid: FIRST_PID };
+        let mut state = Self {
+            world,
+            tasks: Vec::new(),
+            tickets,
+            faults,
+            clock,
+            contract,
+            happenings: Vec::new(),
+            asked_node: None,
+            last_pid: FIRST_PID,
+        };
         state.adopt(&described);
+        state.apply_sdn(applied);
         state
     }
 
@@ -45,8 +64,11 @@ impl State {
         self.last_pid += last_pid;
     }
 
-    /// The node that answers: the first one that is up.
+    /// The node that answers: the one that was asked, or else the first one that is up.
     pub(in crate::pve::sim) fn local_node(&self) -> &str {
+        if let Some(asked) = &self.asked_node {
+            return asked;
+        }
         let mut online = self.world.nodes.iter().filter(|(_, node)| node.online);
         online.next().map_or("localhost", |(name, _)| name.as_str())
     }
@@ -85,6 +107,9 @@ impl State {
 
     /// Guests in a running HA state are started and stopped by the HA manager alone.
     pub(in crate::pve::sim) fn is_ha_managed(&self, kind: GuestType, vmid: u32) -> bool {
+        if self.world.cluster.ha_disarmed.as_deref() == Some("ignore") {
+            return false;
+        }
         let resource = self.world.ha.get(&format!("{}:{vmid}", kind.ha_prefix()));
         resource.is_some_and(|resource| resource.config.get("state").is_none_or(|state| state != "ignored"))
     }

@@ -5,6 +5,8 @@
 mod access;
 mod agent;
 mod appliances;
+mod backup_jobs;
+mod bulk;
 mod clone;
 mod cluster;
 mod config;
@@ -15,12 +17,15 @@ mod firewall;
 mod groups;
 mod guests;
 mod ha;
-mod ha_groups;
 mod migrate;
+mod network;
+mod node_power;
 mod nodes;
 mod pools;
 mod power;
+mod replication;
 mod roles;
+mod sdn;
 mod snapshots;
 mod storage;
 mod tasks;
@@ -51,6 +56,8 @@ impl Routes {
             access::ROUTES,
             agent::ROUTES,
             appliances::ROUTES,
+            backup_jobs::ROUTES,
+            bulk::ROUTES,
             cluster::ROUTES,
             clone::ROUTES,
             config::ROUTES,
@@ -61,12 +68,21 @@ impl Routes {
             groups::ROUTES,
             guests::ROUTES,
             ha::ROUTES,
-            ha_groups::ROUTES,
+            ha::groups::ROUTES,
+            ha::rules::ROUTES,
+            ha::status::ROUTES,
             migrate::ROUTES,
+            network::ROUTES,
+            node_power::ROUTES,
             nodes::ROUTES,
             pools::ROUTES,
             power::ROUTES,
+            replication::ROUTES,
             roles::ROUTES,
+            sdn::subnets::ROUTES,
+            sdn::vnets::ROUTES,
+            sdn::whole::ROUTES,
+            sdn::zones::ROUTES,
             snapshots::ROUTES,
             storage::ROUTES,
             tasks::ROUTES,

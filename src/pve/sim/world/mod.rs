@@ -1,14 +1,16 @@
 //! A world: everything a simulated cluster consists of, as it is written in a YAML file.
 mod check;
+mod cluster;
 mod guest;
 mod model;
 
 use crate::catalog::contract::Release;
 
+pub(super) use cluster::{Interfaces, Node};
 pub(super) use guest::sha1_hex;
 pub use model::World;
 pub(super) use model::{
-    AccessRule, AgentState, Config, Group, Guest, GuestType, HaResource, Node, Pool, Power, Role,
+    AccessRule, AgentState, Config, Definitions, Group, Guest, GuestType, HaResource, Pool, Power, Role,
     RunningTask, Snapshot, Storage, Token, User, Volume,
 };
 

@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::cluster::{Cluster, Node};
 use crate::pve::sim::faults::Fault;
 
 pub(in crate::pve::sim) type Config = BTreeMap<String, Value>;
+
+/// Configurations by kind and id.
+pub(in crate::pve::sim) type Definitions = BTreeMap<String, BTreeMap<String, Config>>;
 
 /// A simulated cluster, in the state from which a simulation starts.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -25,7 +29,10 @@ pub struct World {
     pub(in crate::pve::sim) ha: BTreeMap<String, HaResource>,
     /// Backup jobs, HA rules and the like, by kind and id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(in crate::pve::sim) definitions: BTreeMap<String, BTreeMap<String, Config>>,
+    pub(in crate::pve::sim) definitions: Definitions,
+    /// The zones, vnets and subnets in force; those that are defined, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) applied_sdn: Option<Definitions>,
     #[serde(default)]
     pub(in crate::pve::sim) users: BTreeMap<String, User>,
     #[serde(default)]
@@ -44,62 +51,14 @@ pub struct World {
     pub(in crate::pve::sim) refusal_seconds: f64,
     #[serde(default = "ten_seconds")]
     pub(in crate::pve::sim) lock_seconds: f64,
+    #[serde(default = "half_a_second")]
+    pub(in crate::pve::sim) shutdown_seconds: f64,
+    #[serde(default = "two_seconds")]
+    pub(in crate::pve::sim) boot_seconds: f64,
+    #[serde(default = "one_second")]
+    pub(in crate::pve::sim) replication_seconds: f64,
     #[serde(default)]
     pub(in crate::pve::sim) faults: Vec<Fault>,
-}
-
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(in crate::pve::sim) struct Cluster {
-    pub(in crate::pve::sim) name: Option<String>,
-    pub(in crate::pve::sim) quorate: bool,
-    pub(in crate::pve::sim) version: String,
-    pub(in crate::pve::sim) repoid: String,
-    pub(in crate::pve::sim) resolver_error: String,
-}
-
-impl Default for Cluster {
-    fn default() -> Self {
-        Self {
-            name: None,
-            quorate: true,
-            version: "9.2.11".to_owned(),
-            repoid: "14a22df35955d97d".to_owned(),
-            resolver_error: "Temporary failure in name resolution".to_owned(),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(in crate::pve::sim) struct Node {
-    pub(in crate::pve::sim) online: bool,
-    pub(in crate::pve::sim) ip: String,
-    pub(in crate::pve::sim) cpus: u32,
-    pub(in crate::pve::sim) memory: u64,
-    pub(in crate::pve::sim) memory_used: u64,
-    pub(in crate::pve::sim) disk: u64,
-    pub(in crate::pve::sim) disk_used: u64,
-    pub(in crate::pve::sim) uptime: i64,
-    pub(in crate::pve::sim) bridges: Vec<String>,
-    pub(in crate::pve::sim) timezone: String,
-}
-
-impl Default for Node {
-    fn default() -> Self {
-        Self {
-            online: true,
-            ip: "192.0.2.10".to_owned(),
-            cpus: 8,
-            memory: 64 << 30,
-            memory_used: 6 << 30,
-            disk: 100 << 30,
-            disk_used: 9 << 30,
-            uptime: 86_400,
-            bridges: vec!["vmbr0".to_owned()],
-            timezone: "Etc/UTC".to_owned(),
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -323,6 +282,14 @@ pub(in crate::pve::sim) struct RunningTask {
 
 fn one_second() -> f64 {
     1.0
+}
+
+fn half_a_second() -> f64 {
+    0.5
+}
+
+fn two_seconds() -> f64 {
+    2.0
 }
 
 fn ten_seconds() -> f64 {
