@@ -33,6 +33,18 @@ pub(in crate::pve::sim) fn is_cdrom(drive: &PropertyString) -> bool {
     drive.get("media") == Some("cdrom") || drive.bare == "none" || drive.bare == "cdrom"
 }
 
+/// A drive of settings for the guest's first boot, made by Proxmox itself.
+pub(in crate::pve::sim) fn is_cloud_init(drive: &PropertyString) -> bool {
+    drive.bare.trim_end_matches(".qcow2").trim_end_matches(".raw").ends_with("-cloudinit")
+}
+
+/// A detached disk stays in the configuration under the first free number, which is the answer.
+pub(in crate::pve::sim) fn keep_unused(config: &mut Config, volid: &str) -> Option<String> {
+    let key = (0..256).map(|number| format!("unused{number}")).find(|key| !config.contains_key(key))?;
+    config.insert(key.clone(), volid.into());
+    Some(key)
+}
+
 /// Every volume that a configuration names, whether in use or detached.
 pub(in crate::pve::sim) fn referenced_volumes(config: &Config) -> Vec<(String, String)> {
     let named = |(key, value): (&String, &Value)| {

@@ -4,11 +4,10 @@ use serde_json::Value;
 use super::size::parse_size;
 use crate::pve::sim::contract::PropertyString;
 use crate::pve::sim::engine::State;
-use crate::pve::sim::world::{Guest, Storage, Volume};
+use crate::pve::sim::world::{GuestType, Storage, Volume};
 
 /// Storages that keep volumes as files in folders.
 const FILE_TYPES: [&str; 5] = ["btrfs", "cephfs", "cifs", "dir", "nfs"];
-const SNAPSHOT_TYPES: [&str; 4] = ["btrfs", "lvmthin", "rbd", "zfspool"];
 const CLOUD_INIT_SIZE: u64 = 4 << 20;
 
 impl Storage {
@@ -26,6 +25,15 @@ impl Storage {
 
     fn keeps_files(&self) -> bool {
         FILE_TYPES.contains(&self.kind())
+    }
+
+    /// Storages of blocks give whole extents.
+    fn rounded(&self, bytes: u64) -> u64 {
+        match self.kind() {
+            "lvm" | "lvmthin" => bytes.next_multiple_of(4 << 20),
+            "zfspool" => bytes.next_multiple_of(1 << 20),
+            _ => bytes,
+        }
     }
 
     pub(in crate::pve::sim) fn is_shared(&self) -> bool {
@@ -110,14 +118,17 @@ pub(in crate::pve::sim) fn path_of(state: &State, volid: &str) -> String {
     storage.map_or_else(String::new, |storage| volume_path(storage, volid))
 }
 
+/// What storages call the disks of such a guest.
+pub(in crate::pve::sim) fn content_of(kind: GuestType) -> &'static str {
+    match kind {
+        GuestType::Qemu => "images",
+        GuestType::Lxc => "rootdir",
+    }
+}
+
 /// The first number that is free among a guest's volumes on a storage.
-pub(in crate::pve::sim) fn new_name(
-    storage_name: &str,
-    storage: &Storage,
-    vmid: u32,
-    stem: &str,
-    format: &str,
-) -> String {
+fn new_name(storage_name: &str, storage: &Storage, vmid: u32, content: &str, format: &str) -> String {
+    let stem = if storage.kind() == "zfspool" && content == "rootdir" { "subvol" } else { "vm" };
     let numbered = |number: u32| {
         let file = format!("{stem}-{vmid}-disk-{number}");
         if storage.keeps_files() {
@@ -126,13 +137,13 @@ pub(in crate::pve::sim) fn new_name(
             format!("{storage_name}:{file}")
         }
     };
+    let own_name = |volid: &str| {
+        volid.rsplit(['/', ':']).next().and_then(|name| name.split('.').next().map(str::to_owned))
+    };
+    let present: Vec<String> = storage.volumes.iter().filter_map(|volume| own_name(&volume.volid)).collect();
     let taken = |number: &u32| {
-        let wanted = numbered(*number);
-        let without_extension = wanted.rsplit_once('.').map_or(wanted.as_str(), |(name, _)| name);
-        storage.volumes.iter().any(|volume| {
-            let name = volume.volid.rsplit_once('.').map_or(volume.volid.as_str(), |(name, _)| name);
-            name == without_extension || volume.volid == wanted
-        })
+        let stems = ["vm", "base", "subvol", "basevol"];
+        stems.iter().any(|stem| present.contains(&format!("{stem}-{vmid}-disk-{number}")))
     };
     numbered((0..).find(|number| !taken(number)).unwrap_or_default())
 }
@@ -156,18 +167,24 @@ pub(in crate::pve::sim) fn allocate(
 ) -> Result<Allocation, String> {
     let ctime = state.clock.seconds();
     let storage = available(state, node, storage_name)?;
-    let format = if storage.keeps_files() { format.unwrap_or("raw") } else { "raw" }.to_owned();
+    let is_subvolume = storage.kind() == "zfspool" && content == "rootdir";
+    let format = match format.filter(|_| storage.keeps_files()) {
+        Some(format) => format,
+        None if is_subvolume => "subvol",
+        None => "raw",
+    }
+    .to_owned();
     let volid = if content == "cloudinit" {
         let name = format!("vm-{vmid}-cloudinit");
         if storage.keeps_files() {
-            format!("{storage_name}:{vmid}/{name}.qcow2")
+            format!("{storage_name}:{vmid}/{name}.{format}")
         } else {
             format!("{storage_name}:{name}")
         }
     } else {
-        new_name(storage_name, storage, vmid, "vm", &format)
+        new_name(storage_name, storage, vmid, content, &format)
     };
-    let bytes = if content == "cloudinit" { CLOUD_INIT_SIZE } else { bytes };
+    let bytes = storage.rounded(if content == "cloudinit" { CLOUD_INIT_SIZE } else { bytes });
     let home = (!storage.is_shared()).then(|| node.to_owned());
     let log = formatting(storage, &volid, &format, bytes);
     let volume = Volume {
@@ -179,14 +196,69 @@ pub(in crate::pve::sim) fn allocate(
         used: Some(if format == "qcow2" { 331_776 } else { 4096 }),
         ctime,
         vmid: Some(vmid),
-        parent: None,
-        notes: None,
-        protected: false,
+        ..Volume::default()
     };
     if let Some(storage) = state.world.storages.get_mut(storage_name) {
         storage.volumes.push(volume);
     }
     Ok(Allocation { volid, bytes, log })
+}
+
+/// Makes a linked clone of a base volume. Where names have room for it, the new volume's name says what it builds on.
+pub(in crate::pve::sim) fn link(
+    state: &mut State,
+    node: &str,
+    base: &str,
+    vmid: u32,
+    content: &str,
+) -> Result<String, String> {
+    let ctime = state.clock.seconds();
+    let source = find(state, node, base).cloned().ok_or_else(|| format!("volume '{base}' does not exist"))?;
+    let (storage_name, base_name) = base.split_once(':').unwrap_or_default();
+    let storage = available(state, node, storage_name)?;
+    let format = if storage.keeps_files() { "qcow2" } else { "raw" };
+    let name = new_name(storage_name, storage, vmid, content, format);
+    let names_its_base = storage.keeps_files() || matches!(storage.kind(), "rbd" | "zfspool");
+    let own_base = base_name.rsplit('/').next().filter(|_| !storage.keeps_files()).unwrap_or(base_name);
+    let volid = match name.split_once(':') {
+        Some((_, own)) if names_its_base => format!("{storage_name}:{own_base}/{own}"),
+        _ => name,
+    };
+    let home = (!storage.is_shared()).then(|| node.to_owned());
+    let volume = Volume {
+        volid: volid.clone(),
+        content: content.to_owned(),
+        format: format.to_owned(),
+        node: home,
+        used: Some(4096),
+        ctime,
+        vmid: Some(vmid),
+        size: source.size,
+        ..Volume::default()
+    };
+    if let Some(storage) = state.world.storages.get_mut(storage_name) {
+        storage.volumes.push(volume);
+    }
+    Ok(volid)
+}
+
+/// Gives a volume to another guest, under a name of that guest's.
+pub(in crate::pve::sim) fn rename(
+    state: &mut State,
+    node: &str,
+    volid: &str,
+    vmid: u32,
+) -> Result<String, String> {
+    let missing = || format!("volume '{volid}' does not exist");
+    let volume = find(state, node, volid).cloned().ok_or_else(missing)?;
+    let storage_name = volid.split(':').next().unwrap_or_default();
+    let storage = available(state, node, storage_name)?;
+    let renamed = new_name(storage_name, storage, vmid, &volume.content, &volume.format);
+    free(state, node, volid);
+    if let Some(storage) = state.world.storages.get_mut(storage_name) {
+        storage.volumes.push(Volume { volid: renamed.clone(), vmid: Some(vmid), ..volume });
+    }
+    Ok(renamed)
 }
 
 fn formatting(storage: &Storage, volid: &str, format: &str, bytes: u64) -> String {
@@ -221,15 +293,6 @@ pub(in crate::pve::sim) fn free_all_of(state: &mut State, node: &str, vmid: u32)
         let is_here = |volume: &Volume| volume.node.as_deref().is_none_or(|home| home == node);
         storage.volumes.retain(|volume| !(volume.vmid == Some(vmid) && is_disk(volume) && is_here(volume)));
     }
-}
-
-/// A guest can be snapshotted if each of its disks can.
-pub(in crate::pve::sim) fn supports_snapshots(state: &State, guest: &Guest) -> bool {
-    super::drives(&guest.config).filter(|(_, drive)| !super::is_cdrom(drive)).all(|(_, drive)| {
-        let storage = drive.bare.split_once(':').and_then(|(name, _)| state.world.storages.get(name));
-        let by_storage = storage.is_some_and(|storage| SNAPSHOT_TYPES.contains(&storage.kind()));
-        by_storage || drive.bare.ends_with(".qcow2")
-    })
 }
 
 /// The size of a drive: as its configuration says, else as the volume has it.

@@ -25,6 +25,7 @@ const FIRST_PID: u32 = 0x1000;
 impl State {
     pub(in crate::pve::sim) fn new(mut world: World, contract: Arc<Contract>) -> Self {
         let clock = Clock::start();
+        world.complete(clock.seconds());
         for token in world.users.values_mut().flat_map(|user| user.tokens.values_mut()) {
             token.secret.get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
         }

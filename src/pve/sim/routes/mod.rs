@@ -4,6 +4,7 @@
 //! call it and what it takes is known from the contract and has been judged before the handler runs.
 mod access;
 mod agent;
+mod archive;
 mod clone;
 mod cluster;
 mod config;
@@ -14,16 +15,22 @@ mod firewall;
 mod groups;
 mod guests;
 mod ha;
+mod identity;
 mod migrate;
+mod move_disk;
 mod nodes;
 mod pools;
 mod power;
+mod reassign;
+mod restore;
 mod roles;
 mod snapshots;
 mod storage;
 mod tasks;
+mod template;
 mod tokens;
 mod users;
+mod volume_access;
 mod volumes;
 mod vzdump;
 
@@ -59,6 +66,7 @@ impl Routes {
             guests::ROUTES,
             ha::ROUTES,
             migrate::ROUTES,
+            move_disk::ROUTES,
             nodes::ROUTES,
             pools::ROUTES,
             power::ROUTES,
@@ -66,6 +74,7 @@ impl Routes {
             snapshots::ROUTES,
             storage::ROUTES,
             tasks::ROUTES,
+            template::ROUTES,
             tokens::ROUTES,
             users::ROUTES,
             vzdump::ROUTES,

@@ -139,6 +139,11 @@ fn work_start(run: &mut Run<'_>, subject: &Subject, skip_lock: bool) -> Result<(
     begin(run.state, subject)
 }
 
+/// Starts a guest as part of another task.
+pub(super) fn start_now(run: &mut Run<'_>, node: &str, kind: GuestType, vmid: u32) -> Result<(), String> {
+    work_start(run, &Subject { node: node.to_owned(), kind, vmid }, false)
+}
+
 /// What the start itself needs: bridges and volumes that are there.
 fn begin(state: &mut State, subject: &Subject) -> Result<(), String> {
     let guest = state.guest_mut(&subject.node, subject.kind, subject.vmid)?;

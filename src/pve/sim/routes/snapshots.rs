@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Route, data, index, nothing};
-use crate::pve::sim::disks;
+use crate::pve::sim::disks::{self, Feature};
 use crate::pve::sim::engine::{Call, State};
 use crate::pve::sim::http::{Answer, Refusal, refuse};
 use crate::pve::sim::world::{Guest, GuestType, Power, Snapshot};
@@ -81,7 +81,7 @@ fn create(call: &mut Call<'_>) -> Answer {
         let mut config = guest.config.clone();
         config.retain(|key, _| !NOT_KEPT.contains(&key.as_str()) && !disks::is_unused_key(key));
         let parent = guest.parent.replace(name.clone());
-        let snapshot = Snapshot { description, snaptime, parent, vmstate, config };
+        let snapshot = Snapshot { description, snaptime, parent, vmstate, config, age_seconds: None };
         guest.snapshots.insert(name, snapshot);
         if kind == GuestType::Qemu {
             run.log.extend(lines);
@@ -108,10 +108,9 @@ fn demand_snapshot_possible(state: &State, guest: &Guest, name: &str) -> Result<
     if guest.snapshots.contains_key(name) {
         return Err(format!("snapshot name '{name}' already used"));
     }
-    if disks::supports_snapshots(state, guest) {
-        Ok(())
-    } else {
-        Err("snapshot feature is not available".to_owned())
+    match disks::drive_without(state, &guest.config, Feature::Snapshot, false) {
+        None => Ok(()),
+        Some(_) => Err("snapshot feature is not available".to_owned()),
     }
 }
 

@@ -96,9 +96,7 @@ fn allocate(call: &mut Call<'_>) -> Answer {
         used: Some(used),
         ctime,
         vmid: Some(vmid),
-        parent: None,
-        notes: None,
-        protected: false,
+        ..Volume::default()
     };
     add(call.state, &name, volume);
     data(volid)
@@ -196,13 +194,8 @@ fn arriving(storage: &str, content: &str, file: &str, size: u64, ctime: i64) -> 
         content: content.to_owned(),
         format: if content == "vztmpl" { "tzst" } else { format }.to_owned(),
         size,
-        node: None,
-        used: None,
         ctime,
-        vmid: None,
-        parent: None,
-        notes: None,
-        protected: false,
+        ..Volume::default()
     }
 }
 

@@ -53,6 +53,7 @@ impl Guest {
             agent: super::model::AgentState::Absent,
             ignores_shutdown: false,
             started: 0,
+            image_differs: Config::new(),
             observed: Observed { created: Some(Instant::now()), ..Observed::default() },
         }
     }
@@ -101,6 +102,8 @@ impl Guest {
         }
         if self.status == Power::Stopped {
             self.started = now;
+            // Starting makes the cloud-init drive anew.
+            self.image_differs.clear();
         }
         self.status = power;
     }

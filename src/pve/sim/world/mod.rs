@@ -1,5 +1,6 @@
 //! A world: everything a simulated cluster consists of, as it is written in a YAML file.
 mod check;
+mod complete;
 mod guest;
 mod model;
 

@@ -157,6 +157,9 @@ pub(in crate::pve::sim) struct Guest {
     pub(in crate::pve::sim) started: i64,
     #[serde(skip)]
     pub(in crate::pve::sim) observed: Observed,
+    /// Cloud-init settings of which the drive says something else; null where it says nothing.
+    #[serde(skip)]
+    pub(in crate::pve::sim) image_differs: Config,
 }
 
 /// What the statistics daemon last saw of a guest; the cluster's resource list shows this, not the truth.
@@ -172,6 +175,9 @@ pub(in crate::pve::sim) struct Observed {
 pub(in crate::pve::sim) struct Snapshot {
     pub(in crate::pve::sim) description: Option<String>,
     pub(in crate::pve::sim) snaptime: i64,
+    /// How old it is when the simulation starts, instead of a snaptime.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) age_seconds: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::pve::sim) parent: Option<String>,
     pub(in crate::pve::sim) vmstate: bool,
@@ -190,7 +196,7 @@ pub(in crate::pve::sim) struct Storage {
     pub(in crate::pve::sim) volumes: Vec<Volume>,
 }
 
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::pve::sim) struct Volume {
     pub(in crate::pve::sim) volid: String,
@@ -204,6 +210,9 @@ pub(in crate::pve::sim) struct Volume {
     pub(in crate::pve::sim) used: Option<u64>,
     #[serde(default)]
     pub(in crate::pve::sim) ctime: i64,
+    /// How old it is when the simulation starts, instead of a ctime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) age_seconds: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::pve::sim) vmid: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,6 +221,9 @@ pub(in crate::pve::sim) struct Volume {
     pub(in crate::pve::sim) notes: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::pve::sim) protected: bool,
+    /// The configuration that a backup holds.
+    #[serde(default, skip_serializing_if = "Config::is_empty")]
+    pub(in crate::pve::sim) config: Config,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
