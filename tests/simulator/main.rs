@@ -4,6 +4,7 @@ mod api;
 mod comparison;
 mod control;
 mod faults;
+mod guests;
 mod recording;
 mod replay;
 mod setting;

@@ -13,6 +13,6 @@ pub(super) use features::{Feature, drive_without, is_base_in_use};
 pub(super) use names::{base_of, is_base, owner_of, type_of};
 pub(super) use size::{format_size, parse_size};
 pub(super) use volumes::{
-    DriveRequest, allocate, available, content_of, content_types, drive_bytes, drive_request, find, free,
-    free_all_of, is_on_node, link, path_of, rename, volume_path,
+    DriveRequest, allocate, allocate_state, available, content_of, content_types, drive_bytes, drive_request,
+    find, free, free_all_of, is_on_node, link, path_of, reaches, rename, set_size, volume_path,
 };

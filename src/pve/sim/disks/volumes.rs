@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::size::parse_size;
 use crate::pve::sim::contract::PropertyString;
 use crate::pve::sim::engine::State;
-use crate::pve::sim::world::{GuestType, Storage, Volume};
+use crate::pve::sim::world::{Config, GuestType, Storage, Volume};
 
 /// Storages that keep volumes as files in folders.
 const FILE_TYPES: [&str; 5] = ["btrfs", "cephfs", "cifs", "dir", "nfs"];
@@ -48,6 +48,20 @@ pub(in crate::pve::sim) fn content_types(storage: &Storage) -> Vec<&str> {
 
 pub(in crate::pve::sim) fn is_on_node(storage: &Storage, node: &str) -> bool {
     storage.text("nodes").is_none_or(|nodes| nodes.split(',').any(|allowed| allowed == node))
+}
+
+/// Whether another node could use all of a configuration's disks where they lie.
+pub(in crate::pve::sim) fn reaches(state: &State, config: &Config, home: &str, node: &str) -> bool {
+    let mut storages = super::referenced_volumes(config).into_iter().filter_map(|(_, volid)| {
+        let (name, _) = volid.split_once(':')?;
+        state.world.storages.get(name)
+    });
+
+    storages.all(|storage| {
+        !storage.flag("disable")
+            && is_on_node(storage, node)
+            && (storage.is_shared() || storage.text("nodes").is_some() || node == home)
+    })
 }
 
 /// Finds a storage that may be used on a node. `Err` says why it can't be.
@@ -204,6 +218,40 @@ pub(in crate::pve::sim) fn allocate(
     Ok(Allocation { volid, bytes, log })
 }
 
+/// Makes a volume for the memory of a VM.
+pub(in crate::pve::sim) fn allocate_state(
+    state: &mut State,
+    node: &str,
+    storage_name: &str,
+    vmid: u32,
+    suffix: &str,
+    bytes: u64,
+) -> Result<String, String> {
+    let ctime = state.clock.seconds();
+    let storage = available(state, node, storage_name)?;
+    let name = format!("vm-{vmid}-state-{suffix}");
+    let volid = if storage.keeps_files() {
+        format!("{storage_name}:{vmid}/{name}.raw")
+    } else {
+        format!("{storage_name}:{name}")
+    };
+    let volume = Volume {
+        volid: volid.clone(),
+        content: "images".to_owned(),
+        format: "raw".to_owned(),
+        size: storage.rounded(bytes),
+        node: (!storage.is_shared()).then(|| node.to_owned()),
+        used: Some(4096),
+        ctime,
+        vmid: Some(vmid),
+        ..Volume::default()
+    };
+    if let Some(storage) = state.world.storages.get_mut(storage_name) {
+        storage.volumes.push(volume);
+    }
+    Ok(volid)
+}
+
 /// Makes a linked clone of a base volume. Where names have room for it, the new volume's name says what it builds on.
 pub(in crate::pve::sim) fn link(
     state: &mut State,
@@ -292,6 +340,20 @@ pub(in crate::pve::sim) fn free_all_of(state: &mut State, node: &str, vmid: u32)
         let is_disk = |volume: &Volume| matches!(volume.content.as_str(), "images" | "rootdir");
         let is_here = |volume: &Volume| volume.node.as_deref().is_none_or(|home| home == node);
         storage.volumes.retain(|volume| !(volume.vmid == Some(vmid) && is_disk(volume) && is_here(volume)));
+    }
+}
+
+/// Makes a volume as large as the drive says that it is.
+pub(in crate::pve::sim) fn set_size(state: &mut State, node: &str, drive: &PropertyString) {
+    let Some(bytes) = drive.get("size").and_then(parse_size) else {
+        return;
+    };
+    let volumes = state.world.storages.values_mut().flat_map(|storage| &mut storage.volumes);
+    let is_meant = |volume: &&mut Volume| {
+        volume.volid == drive.bare && volume.node.as_deref().is_none_or(|home| home == node)
+    };
+    for volume in volumes.filter(is_meant) {
+        volume.size = bytes;
     }
 }
 

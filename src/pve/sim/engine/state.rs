@@ -1,4 +1,5 @@
 //! Everything that requests read and change.
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Clock, Task};
@@ -6,11 +7,13 @@ use crate::pve::sim::access::Tickets;
 use crate::pve::sim::contract::Contract;
 use crate::pve::sim::faults::Faults;
 use crate::pve::sim::http::{Refusal, refuse};
-use crate::pve::sim::world::{Guest, GuestType, Power, World};
+use crate::pve::sim::world::{Guest, GuestType, Power, Volume, World};
 
 #[derive(Debug)]
 pub(in crate::pve::sim) struct State {
     pub(in crate::pve::sim) world: World,
+    /// What lies on storages whose definition is gone.
+    pub(in crate::pve::sim) undefined: BTreeMap<String, Vec<Volume>>,
     pub(in crate::pve::sim) tasks: Vec<Task>,
     pub(in crate::pve::sim) tickets: Tickets,
     pub(in crate::pve::sim) faults: Faults,
@@ -35,8 +38,17 @@ impl State {
         let faults = Faults::new(std::mem::take(&mut world.faults));
         let described = std::mem::take(&mut world.tasks);
         let tickets = Tickets::default();
-        let mut state =
-            Self { world, tasks: Vec::new(), tickets, faults, clock, contract, last_pid: FIRST_PID };
+        let undefined = BTreeMap::new();
+        let mut state = Self {
+            world,
+            undefined,
+            tasks: Vec::new(),
+            tickets,
+            faults,
+            clock,
+            contract,
+            last_pid: FIRST_PID,
+        };
         state.adopt(&described);
         state
     }

@@ -99,6 +99,8 @@ impl Job {
         };
         let (volid, format) = self.name(storage, kind, vmid, &now);
         let home = (!storage.is_shared()).then(|| node.clone());
+        // Names tell seconds: the second backup within one takes the place of the first.
+        storage.volumes.retain(|volume| volume.volid != volid);
         storage.volumes.push(Volume {
             volid: volid.clone(),
             content: "backup".to_owned(),

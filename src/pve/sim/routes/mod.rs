@@ -11,6 +11,7 @@ mod config;
 mod create;
 mod definitions;
 mod destroy;
+mod features;
 mod firewall;
 mod groups;
 mod guests;
@@ -21,15 +22,19 @@ mod move_disk;
 mod nodes;
 mod pools;
 mod power;
+mod precondition;
 mod reassign;
 mod restore;
 mod roles;
 mod snapshots;
 mod storage;
+mod suspend;
 mod tasks;
 mod template;
 mod tokens;
+mod transfers;
 mod users;
+mod vm_state;
 mod volume_access;
 mod volumes;
 mod vzdump;
@@ -61,6 +66,7 @@ impl Routes {
             create::ROUTES,
             definitions::ROUTES,
             destroy::ROUTES,
+            features::ROUTES,
             firewall::ROUTES,
             groups::ROUTES,
             guests::ROUTES,
@@ -70,12 +76,15 @@ impl Routes {
             nodes::ROUTES,
             pools::ROUTES,
             power::ROUTES,
+            precondition::ROUTES,
             roles::ROUTES,
             snapshots::ROUTES,
             storage::ROUTES,
+            suspend::ROUTES,
             tasks::ROUTES,
             template::ROUTES,
             tokens::ROUTES,
+            transfers::ROUTES,
             users::ROUTES,
             vzdump::ROUTES,
             volumes::ROUTES,

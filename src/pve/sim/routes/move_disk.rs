@@ -141,7 +141,7 @@ fn work(run: &mut Run<'_>, wanted: &Move) -> Result<(), String> {
     if *delete {
         run.say(format!("removing source volume '{old}' after successful copy"));
         disks::free(run.state, node, &old);
-    } else if let Some(key) = disks::keep_unused(&mut guest.config, &old) {
+    } else if let Some(key) = disks::keep_unused(guest, &old) {
         run.say(format!("adding source volume '{old}' as '{key}' to config"));
     }
     if is_template {

@@ -187,24 +187,20 @@ fn ask_for_disks(config: &mut Config, storage: Option<&str>) {
 }
 
 /// The disks of the replaced guest go, and its snapshots with them; its detached disks stay detached.
-fn replace(
-    state: &mut State,
-    node: &str,
-    kind: GuestType,
-    vmid: u32,
-    mut config: Config,
-) -> Result<(), String> {
+fn replace(state: &mut State, node: &str, kind: GuestType, vmid: u32, config: Config) -> Result<(), String> {
     let guest = state.guest(node, kind, vmid)?;
     let old = disks::referenced_volumes(&guest.config);
-    for (key, volid) in old.into_iter().filter(|(_, volid)| disks::owner_of(volid) == Some(vmid)) {
-        if disks::is_unused_key(&key) && kind == GuestType::Qemu {
-            disks::keep_unused(&mut config, &volid);
-        } else {
-            disks::free(state, node, &volid);
-        }
+    let own = old.into_iter().filter(|(_, volid)| disks::owner_of(volid) == Some(vmid));
+    let (unused, attached): (Vec<_>, Vec<_>) =
+        own.partition(|(key, _)| disks::is_unused_key(key) && kind == GuestType::Qemu);
+    for (_, volid) in attached {
+        disks::free(state, node, &volid);
     }
     let guest = state.guest_mut(node, kind, vmid)?;
     *guest = Guest::new(kind, node, config);
+    for (_, volid) in unused {
+        disks::keep_unused(guest, &volid);
+    }
     let is_template = guest.is_template();
     let volumes = disks::referenced_volumes(&guest.config);
     for (key, volid) in volumes.into_iter().filter(|_| is_template) {

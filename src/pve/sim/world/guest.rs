@@ -52,6 +52,7 @@ impl Guest {
             parent: None,
             agent: super::model::AgentState::Absent,
             ignores_shutdown: false,
+            start_error: None,
             started: 0,
             image_differs: Config::new(),
             observed: Observed { created: Some(Instant::now()), ..Observed::default() },

@@ -7,7 +7,7 @@ mod model;
 pub(super) use guest::sha1_hex;
 pub use model::World;
 pub(super) use model::{
-    AccessRule, AgentState, Config, Group, Guest, GuestType, HaResource, Node, Pool, Power, Role,
+    AccessRule, AgentState, Config, Download, Group, Guest, GuestType, HaResource, Node, Pool, Power, Role,
     RunningTask, Snapshot, Storage, Token, User, Volume,
 };
 

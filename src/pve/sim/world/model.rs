@@ -26,6 +26,9 @@ pub struct World {
     /// Backup jobs, HA rules and the like, by kind and id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::pve::sim) definitions: BTreeMap<String, BTreeMap<String, Config>>,
+    /// What addresses would give to whoever downloads from them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::pve::sim) downloads: BTreeMap<String, Download>,
     #[serde(default)]
     pub(in crate::pve::sim) users: BTreeMap<String, User>,
     #[serde(default)]
@@ -152,6 +155,9 @@ pub(in crate::pve::sim) struct Guest {
     /// A guest without an operating system never answers a shutdown request.
     #[serde(default)]
     pub(in crate::pve::sim) ignores_shutdown: bool,
+    /// Why it can't be started, if it can't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) start_error: Option<String>,
     /// The second at which it was started.
     #[serde(skip)]
     pub(in crate::pve::sim) started: i64,
@@ -224,6 +230,16 @@ pub(in crate::pve::sim) struct Volume {
     /// The configuration that a backup holds.
     #[serde(default, skip_serializing_if = "Config::is_empty")]
     pub(in crate::pve::sim) config: Config,
+}
+
+/// A file that can be downloaded. Without a checksum, whichever is expected is right.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(in crate::pve::sim) struct Download {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) checksum: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) size: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]

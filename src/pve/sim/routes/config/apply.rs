@@ -8,6 +8,7 @@ use super::{Guest, GuestType};
 use crate::pve::sim::contract::PropertyString;
 use crate::pve::sim::disks;
 use crate::pve::sim::engine::State;
+use crate::pve::sim::routes::vm_state;
 
 #[derive(Debug)]
 pub(super) enum ApplyError {
@@ -129,6 +130,14 @@ fn delete(state: &mut State, target: &Target, key: &str, destroy: bool) -> Resul
         return Ok(());
     }
     let removed = guest.config.get(key).cloned().unwrap_or_default();
+    if key == "vmstate" {
+        vm_state::discard(state, &target.node, vmid);
+        if let Some(guest) = target.guest(state).ok().filter(|guest| guest.text("lock") == Some("suspended"))
+        {
+            guest.config.remove("lock");
+        }
+        return Ok(());
+    }
     guest.note_in_image(key, Some(&removed), None);
     let drive = PropertyString::parse(removed.as_str().unwrap_or_default());
     let is_own = disks::owner_of(&drive.bare) == Some(vmid);
@@ -159,7 +168,7 @@ fn keep_replaced(guest: &mut Guest, key: &str, value: &Value, vmid: u32) {
     let drive = PropertyString::parse(value.as_str().unwrap_or_default());
     let is_disk = disks::is_drive_key(key) && !disks::is_cdrom(&drive);
     if is_disk && disks::owner_of(&drive.bare) == Some(vmid) {
-        disks::keep_unused(&mut guest.config, &drive.bare);
+        disks::keep_unused(guest, &drive.bare);
     }
 }
 

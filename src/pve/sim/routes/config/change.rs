@@ -113,7 +113,9 @@ fn judge(call: &Call<'_>, delete: Vec<String>, revert: Vec<String>) -> Result<Ch
     let guest = call.guest()?;
     call.demand_free_guest()?;
     demand_digest(call, guest)?;
-    if !call.parameters.flag("skiplock") {
+    // Throwing the saved memory away is the way out of being suspended.
+    let discards = delete.iter().any(|key| key == "vmstate") && guest.text("lock") == Some("suspended");
+    if !call.parameters.flag("skiplock") && !discards {
         guest.demand_unlocked().map_err(Refusal::Failed)?;
     }
     demand_balloon_fits(guest, &given)?;
@@ -131,7 +133,7 @@ fn demand_deletable(call: &Call<'_>, given: &BTreeMap<&str, &str>, delete: &[Str
             let text = format!("you can't use '-{key}' and -delete {key}' at the same time");
             return Err(Refusal::parameter("delete", text));
         }
-        if !known && !disks::is_unused_key(key) {
+        if !known && !disks::is_unused_key(key) && key != "vmstate" {
             return Err(Refusal::parameter("delete", format!("unknown option '{key}'")));
         }
     }

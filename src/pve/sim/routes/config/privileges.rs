@@ -129,6 +129,7 @@ fn demand_of_machine(key: &str, value: &str) -> Demand {
         "unused" => Demand::AnyOf(&["VM.Config.Disk"]),
         "net" => Demand::AnyOf(&["VM.Config.Network"]),
         "startup" => Demand::AndOnRoot("VM.Config.Options", "Sys.Modify"),
+        "vmstate" => Demand::AllOf(&["VM.Config.Disk", "VM.PowerMgmt"]),
         "freeze" => Demand::AnyOf(&["VM.PowerMgmt"]),
         "serial" if value == "socket" => Demand::AnyOf(&["VM.Config.HWType"]),
         "usb" if value.contains("spice") => Demand::AnyOf(&["VM.Config.HWType"]),
