@@ -164,7 +164,7 @@ fn unpack(run: &mut Run<'_>, order: Order) -> Result<(), String> {
 fn ask_for_disks(config: &mut Config, storage: Option<&str>) {
     for (key, value) in config.iter_mut().filter(|(key, _)| disks::is_drive_key(key)) {
         let mut drive = PropertyString::parse(value.as_str().unwrap_or_default());
-        let Some((home, _)) = drive.bare.split_once(':').filter(|(_, name)| !name.parse::<f64>().is_ok())
+        let Some((home, _)) = drive.bare.split_once(':').filter(|(_, name)| name.parse::<f64>().is_err())
         else {
             continue;
         };
