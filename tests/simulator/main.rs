@@ -10,6 +10,7 @@ mod corrections;
 mod documented;
 mod faults;
 mod firewall;
+mod guests;
 mod ha;
 mod jobs;
 mod network;

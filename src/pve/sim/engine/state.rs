@@ -1,14 +1,18 @@
 //! Everything that requests read and change.
+use std::collections::BTreeMap;
+
 use super::{Clock, Happening, Task};
 use crate::pve::sim::access::Tickets;
 use crate::pve::sim::contract::Contract;
 use crate::pve::sim::faults::Faults;
 use crate::pve::sim::http::{Refusal, refuse};
-use crate::pve::sim::world::{Guest, GuestType, Power, World};
+use crate::pve::sim::world::{Guest, GuestType, Power, Volume, World};
 
 #[derive(Debug)]
 pub(in crate::pve::sim) struct State {
     pub(in crate::pve::sim) world: World,
+    /// What lies on storages whose definition is gone.
+    pub(in crate::pve::sim) undefined: BTreeMap<String, Vec<Volume>>,
     pub(in crate::pve::sim) tasks: Vec<Task>,
     pub(in crate::pve::sim) tickets: Tickets,
     pub(in crate::pve::sim) faults: Faults,
@@ -27,6 +31,7 @@ impl State {
     pub(in crate::pve::sim) fn new(mut world: World) -> Self {
         let contract = Contract::of(world.release());
         let clock = Clock::start();
+        world.complete(clock.seconds());
         for token in world.users.values_mut().flat_map(|user| user.tokens.values_mut()) {
             token.secret.get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
         }
@@ -42,8 +47,10 @@ impl State {
         let faults = Faults::new(std::mem::take(&mut world.faults));
         let described = std::mem::take(&mut world.tasks);
         let tickets = Tickets::default();
+        let undefined = BTreeMap::new();
         let mut state = Self {
             world,
+            undefined,
             tasks: Vec::new(),
             tickets,
             faults,

@@ -5,6 +5,7 @@
 mod access;
 mod agent;
 mod appliances;
+mod archive;
 mod backup_jobs;
 mod bulk;
 mod clone;
@@ -13,24 +14,35 @@ mod config;
 mod create;
 mod definitions;
 mod destroy;
+mod features;
 mod firewall;
 mod groups;
 mod guests;
 mod ha;
+mod identity;
 mod migrate;
+mod move_disk;
 mod network;
 mod node_power;
 mod nodes;
 mod pools;
 mod power;
+mod precondition;
+mod reassign;
 mod replication;
+mod restore;
 mod roles;
 mod sdn;
 mod snapshots;
 mod storage;
+mod suspend;
 mod tasks;
+mod template;
 mod tokens;
+mod transfers;
 mod users;
+mod vm_state;
+mod volume_access;
 mod volumes;
 mod vzdump;
 
@@ -64,6 +76,7 @@ impl Routes {
             create::ROUTES,
             definitions::ROUTES,
             destroy::ROUTES,
+            features::ROUTES,
             firewall::ROUTES,
             groups::ROUTES,
             guests::ROUTES,
@@ -78,6 +91,8 @@ impl Routes {
             pools::ROUTES,
             power::ROUTES,
             replication::ROUTES,
+            move_disk::ROUTES,
+            precondition::ROUTES,
             roles::ROUTES,
             sdn::subnets::ROUTES,
             sdn::vnets::ROUTES,
@@ -85,8 +100,11 @@ impl Routes {
             sdn::zones::ROUTES,
             snapshots::ROUTES,
             storage::ROUTES,
+            suspend::ROUTES,
             tasks::ROUTES,
+            template::ROUTES,
             tokens::ROUTES,
+            transfers::ROUTES,
             users::ROUTES,
             vzdump::ROUTES,
             volumes::ROUTES,

@@ -1,6 +1,7 @@
 //! A world: everything a simulated cluster consists of, as it is written in a YAML file.
 mod check;
 mod cluster;
+mod complete;
 mod guest;
 mod model;
 
@@ -10,8 +11,8 @@ pub(super) use cluster::{Interfaces, Node};
 pub(super) use guest::sha1_hex;
 pub use model::World;
 pub(super) use model::{
-    AccessRule, AgentState, Config, Definitions, Group, Guest, GuestType, HaResource, Pool, Power, Role,
-    RunningTask, Snapshot, Storage, Token, User, Volume,
+    AccessRule, AgentState, Config, Definitions, Download, Group, Guest, GuestType, HaResource, Pool, Power,
+    Role, RunningTask, Snapshot, Storage, Token, User, Volume,
 };
 
 /// What is wrong with a world file, and where.

@@ -33,6 +33,9 @@ pub struct World {
     /// The zones, vnets and subnets in force; those that are defined, where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::pve::sim) applied_sdn: Option<Definitions>,
+    /// What addresses would give to whoever downloads from them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::pve::sim) downloads: BTreeMap<String, Download>,
     #[serde(default)]
     pub(in crate::pve::sim) users: BTreeMap<String, User>,
     #[serde(default)]
@@ -111,11 +114,17 @@ pub(in crate::pve::sim) struct Guest {
     /// A guest without an operating system never answers a shutdown request.
     #[serde(default)]
     pub(in crate::pve::sim) ignores_shutdown: bool,
+    /// Why it can't be started, if it can't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) start_error: Option<String>,
     /// The second at which it was started.
     #[serde(skip)]
     pub(in crate::pve::sim) started: i64,
     #[serde(skip)]
     pub(in crate::pve::sim) observed: Observed,
+    /// Cloud-init settings of which the drive says something else; null where it says nothing.
+    #[serde(skip)]
+    pub(in crate::pve::sim) image_differs: Config,
 }
 
 /// What the statistics daemon last saw of a guest; the cluster's resource list shows this, not the truth.
@@ -131,6 +140,9 @@ pub(in crate::pve::sim) struct Observed {
 pub(in crate::pve::sim) struct Snapshot {
     pub(in crate::pve::sim) description: Option<String>,
     pub(in crate::pve::sim) snaptime: i64,
+    /// How old it is when the simulation starts, instead of a snaptime.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) age_seconds: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::pve::sim) parent: Option<String>,
     pub(in crate::pve::sim) vmstate: bool,
@@ -149,7 +161,7 @@ pub(in crate::pve::sim) struct Storage {
     pub(in crate::pve::sim) volumes: Vec<Volume>,
 }
 
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::pve::sim) struct Volume {
     pub(in crate::pve::sim) volid: String,
@@ -163,6 +175,9 @@ pub(in crate::pve::sim) struct Volume {
     pub(in crate::pve::sim) used: Option<u64>,
     #[serde(default)]
     pub(in crate::pve::sim) ctime: i64,
+    /// How old it is when the simulation starts, instead of a ctime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) age_seconds: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::pve::sim) vmid: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,6 +186,19 @@ pub(in crate::pve::sim) struct Volume {
     pub(in crate::pve::sim) notes: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::pve::sim) protected: bool,
+    /// The configuration that a backup holds.
+    #[serde(default, skip_serializing_if = "Config::is_empty")]
+    pub(in crate::pve::sim) config: Config,
+}
+
+/// A file that can be downloaded. Without a checksum, whichever is expected is right.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(in crate::pve::sim) struct Download {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) checksum: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) size: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
