@@ -19,6 +19,7 @@ use crate::{
     core::{
         approval::Proof,
         audit::AuditRecord,
+        ha::HaGuest,
         observe::{Guest, InventoryRow},
         task::{Sent, TaskState, Upid},
     },
@@ -186,6 +187,12 @@ pub trait Hypervisor: Send + Sync + 'static {
     fn send(&self, call: &Call) -> impl Future<Output = Sent> + Send;
 
     fn task(&self, upid: &Upid) -> impl Future<Output = Result<TaskState, HypervisorError>> + Send;
+
+    /// A guest as the HA manager sees it, or `None` if this token sees none.
+    fn ha_guest(
+        &self,
+        guest: GuestRef,
+    ) -> impl Future<Output = Result<Option<HaGuest>, HypervisorError>> + Send;
 
     /// The tasks of a guest that began at `since` or later, finished or not.
     fn tasks_since(

@@ -388,6 +388,7 @@ fn judged_example() -> Judged {
         name: "web-1".to_owned(),
         status: "running".to_owned(),
         smbios_uuid: Some("98837c76-051a-445f-95c5-2ea7ba0ca283".to_owned()),
+        mac_address: None,
         config_digest: "7953239c9a7e53e1398b93137532c87520b1f2e1".to_owned(),
         template: false,
         protected: false,
@@ -449,9 +450,12 @@ const LIFECYCLE: &str = "docs/plan-apply-lifecycle.md";
 /// Where reasons are written down in the code.
 const SPOKEN_IN: &[&str] = &[
     "core/approval.rs",
+    "core/identity.rs",
     "core/judge.rs",
     "core/lifecycle/ending.rs",
+    "core/lifecycle/handed_over.rs",
     "core/lifecycle/in_flight.rs",
+    "core/lifecycle/recheck.rs",
     "core/lifecycle/report.rs",
     "core/lifecycle/step.rs",
     "controllers/approval.rs",

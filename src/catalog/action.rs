@@ -24,6 +24,8 @@ pub struct Action {
     /// What has to hold before it can work.
     pub requires: &'static [&'static str],
     pub fingerprint: Fingerprint,
+    /// Where its guest is in the end if the HA manager carries it out; for actions that can be handed to it.
+    pub ha_end: Option<HaEnd>,
     /// How to take it back, or why that can't be done.
     pub undo: &'static str,
 }
@@ -52,6 +54,15 @@ pub enum Fingerprint {
     Identity,
     /// Also its configuration, because what is lost depends on it.
     IdentityAndConfig,
+}
+
+/// By what can be seen of a guest that the HA manager has done what it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HaEnd {
+    Running,
+    Stopped,
+    /// On the node that this parameter of the action names.
+    OnNode(&'static str),
 }
 
 impl Action {

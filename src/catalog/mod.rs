@@ -9,7 +9,7 @@ mod param;
 mod table;
 mod target;
 
-pub use action::{Action, Fingerprint, Operation};
+pub use action::{Action, Fingerprint, HaEnd, Operation};
 pub use call::{Call, Method};
 pub use param::{Param, ParamType, ParamValue};
 pub use table::{ACTIONS, find};

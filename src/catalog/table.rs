@@ -2,7 +2,7 @@
 
 use crate::api::Risk;
 
-use super::{Action, Fingerprint, GuestKind, Method, Operation, Param, ParamType, TargetForm};
+use super::{Action, Fingerprint, GuestKind, HaEnd, Method, Operation, Param, ParamType, TargetForm};
 
 const TIMEOUT: ParamType = ParamType::Integer { min: 0, max: 86_400 };
 
@@ -40,6 +40,7 @@ pub static ACTIONS: &[Action] = &[
         domain: "inventory",
         requires: &[],
         fingerprint: Fingerprint::None,
+        ha_end: None,
         undo: "nothing to undo: nothing changes",
     },
     Action {
@@ -63,6 +64,7 @@ pub static ACTIONS: &[Action] = &[
         domain: "guest",
         requires: &["cluster.quorum"],
         fingerprint: Fingerprint::Identity,
+        ha_end: Some(HaEnd::Running),
         undo: "shutdown_guest on the same target",
     },
     Action {
@@ -86,6 +88,7 @@ pub static ACTIONS: &[Action] = &[
         domain: "guest",
         requires: &[],
         fingerprint: Fingerprint::Identity,
+        ha_end: Some(HaEnd::Stopped),
         undo: "start_guest brings the guest back, not what it had not yet written",
     },
     Action {
@@ -109,6 +112,7 @@ pub static ACTIONS: &[Action] = &[
         domain: "guest",
         requires: &[],
         fingerprint: Fingerprint::Identity,
+        ha_end: Some(HaEnd::Stopped),
         undo: "start_guest on the same target",
     },
     Action {
@@ -129,6 +133,7 @@ pub static ACTIONS: &[Action] = &[
         domain: "guest",
         requires: &[],
         fingerprint: Fingerprint::Identity,
+        ha_end: None,
         undo: "can't be undone: the outage has happened",
     },
     Action {
@@ -160,6 +165,7 @@ pub static ACTIONS: &[Action] = &[
         domain: "snapshot",
         requires: &["storage.snapshots"],
         fingerprint: Fingerprint::Identity,
+        ha_end: None,
         undo: "delete_snapshot with the same name",
     },
     Action {
@@ -183,6 +189,7 @@ pub static ACTIONS: &[Action] = &[
         domain: "snapshot",
         requires: &[],
         fingerprint: Fingerprint::IdentityAndConfig,
+        ha_end: None,
         undo: "can't be undone: a deleted snapshot does not come back",
     },
     Action {
@@ -206,6 +213,7 @@ pub static ACTIONS: &[Action] = &[
         domain: "snapshot",
         requires: &[],
         fingerprint: Fingerprint::IdentityAndConfig,
+        ha_end: None,
         undo: "can't be undone: take a snapshot or backup of the present state first",
     },
     Action {
@@ -235,6 +243,7 @@ pub static ACTIONS: &[Action] = &[
         domain: "guest",
         requires: &["cluster.quorum"],
         fingerprint: Fingerprint::IdentityAndConfig,
+        ha_end: None,
         undo: "can't be undone: only a backup brings the guest back",
     },
 ];
@@ -242,4 +251,26 @@ pub static ACTIONS: &[Action] = &[
 /// The action of this name.
 pub fn find(name: &str) -> Option<&'static Action> {
     ACTIONS.iter().find(|action| action.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_handed_to_the_ha_manager_says_by_what_its_end_is_seen() {
+        for action in ACTIONS {
+            let kinds = [GuestKind::Qemu, GuestKind::Lxc];
+            let mut tasks = kinds.into_iter().flat_map(|kind| action.task_types(kind));
+            let handed = tasks.any(|task| task.starts_with("ha"));
+            assert_eq!(action.ha_end.is_some(), handed, "{}", action.name);
+            if let Some(HaEnd::OnNode(node)) = action.ha_end {
+                assert!(
+                    action.params.iter().any(|param| param.name == node && param.required),
+                    "{}",
+                    action.name
+                );
+            }
+        }
+    }
 }

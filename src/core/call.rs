@@ -22,7 +22,8 @@ pub fn call_for(request: &Request, node: &str, plan: PlanIdentity<'_>) -> Result
         params.insert("snapname".to_owned(), snapshot.clone());
         params.insert("description".to_owned(), marked_description(request, plan.uid));
     }
-    Ok(Some(Call { method: *method, path: full_path(guest, node, path, &snapshot), params }))
+    let starts_task = !request.action.task_types(guest.kind).is_empty();
+    Ok(Some(Call { method: *method, path: full_path(guest, node, path, &snapshot), params, starts_task }))
 }
 
 /// What tells a plan from every other plan, the next one for the same request included.
@@ -80,6 +81,7 @@ mod tests {
     fn parameters_are_spelled_as_proxmox_spells_them() {
         let call = call("delete_guest", "lxc/200", json!({"destroyUnreferencedDisks": true, "purge": false}));
         assert_eq!(call.to_string(), "DELETE /nodes/pve1/lxc/200");
+        assert!(call.starts_task);
         assert_eq!(
             call.params,
             [("destroy-unreferenced-disks", "1"), ("purge", "0")].map(|(k, v)| (k.into(), v.into())).into()

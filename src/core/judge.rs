@@ -58,6 +58,9 @@ pub struct Denial {
     pub message: String,
 }
 
+/// There is no such guest, or none that the token may see.
+pub const TARGET_NOT_FOUND: &str = "TargetNotFound";
+
 /// Judges a request by what its target is right now. `met` is `None` where there is no single target or none was found.
 pub fn judge(request: &Request, met: Option<&Guest>, setting: Setting<'_>) -> Result<Judged, Unjudged> {
     let request_hash = request.hash()?;
@@ -105,7 +108,7 @@ fn denial(request: &Request, met: Option<&Guest>) -> Option<Denial> {
             "spec.target: there is no {reference} in environment {}, or its token may not see it (VM.Audit)",
             request.environment
         );
-        return Some(Denial { reason: "TargetNotFound", message });
+        return Some(Denial { reason: TARGET_NOT_FOUND, message });
     };
     let named = request.text("snapshot")?;
     let exists = guest.snapshots.iter().any(|snapshot| snapshot == named);
@@ -148,6 +151,9 @@ fn fingerprint(
         add("node", &guest.node);
         if let Some(uuid) = &guest.smbios_uuid {
             add("smbiosUuid", uuid);
+        }
+        if let Some(address) = &guest.mac_address {
+            add("macAddress", address);
         }
     }
     if request.action.fingerprint == Fingerprint::IdentityAndConfig {
@@ -287,6 +293,7 @@ mod tests {
             name: "web".into(),
             status: "stopped".into(),
             smbios_uuid: Some("7a4d6a52".into()),
+            mac_address: None,
             config_digest: "d1".into(),
             template: false,
             protected: false,

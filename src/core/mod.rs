@@ -3,7 +3,9 @@
 pub mod approval;
 pub mod audit;
 pub mod call;
+pub mod ha;
 pub mod hash;
+pub mod identity;
 pub mod judge;
 pub mod lifecycle;
 pub mod observe;

@@ -18,6 +18,8 @@ pub struct Guest {
     pub status: String,
     /// Who it is, whatever its number: only VMs have one.
     pub smbios_uuid: Option<String>,
+    /// The same for a container: the address of its first network card.
+    pub mac_address: Option<String>,
     /// Changes with every change of its configuration.
     pub config_digest: String,
     pub template: bool,

@@ -1,6 +1,9 @@
 //! Reads of what exists, typed.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     catalog::{GuestKind, GuestRef, Vmid},
@@ -42,6 +45,8 @@ struct Config {
     #[serde(default, deserialize_with = "lenient::flag")]
     template: bool,
     lock: Option<String>,
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
 }
 
 /// The cluster's own list is up to ten seconds old.
@@ -105,6 +110,7 @@ pub async fn guest(client: &Client, node: &str, reference: GuestRef) -> Result<G
         name: config.name,
         status: current.status,
         smbios_uuid: config.smbios1.as_deref().and_then(uuid_of),
+        mac_address: first_card(&config.others).and_then(address_of),
         config_digest: config.digest,
         template: config.template,
         protected: config.protection,
@@ -117,7 +123,21 @@ pub async fn guest(client: &Client, node: &str, reference: GuestRef) -> Result<G
 
 /// `uuid=...` among the comma-separated properties of `smbios1`.
 fn uuid_of(smbios: &str) -> Option<String> {
-    smbios.split(',').find_map(|property| property.trim().strip_prefix("uuid=")).map(str::to_lowercase)
+    property(smbios, "uuid=")
+}
+
+/// Proxmox numbers network cards from `net0` to `net31`.
+fn first_card(config: &BTreeMap<String, Value>) -> Option<&str> {
+    (0..32).find_map(|number| config.get(&format!("net{number}"))?.as_str())
+}
+
+/// `hwaddr=...` of a container's card; a VM's address stands under the name of its model.
+fn address_of(card: &str) -> Option<String> {
+    property(card, "hwaddr=")
+}
+
+fn property(list: &str, name: &str) -> Option<String> {
+    list.split(',').find_map(|property| property.trim().strip_prefix(name)).map(str::to_lowercase)
 }
 
 #[cfg(test)]
@@ -168,7 +188,7 @@ mod tests {
     async fn a_vm_is_known_by_the_uuid_of_its_firmware() {
         let (server, client) = server(&[
             r#"{"memory":"256","cores":1,"digest":"7953239c9a7e53e1398b93137532c87520b1f2e1","name":"web-1",
-                "smbios1":"base64=1,uuid=98837C76-051a-445f-95c5-2ea7ba0ca283","tags":"prod;web","protection":1,
+                "net0":"virtio=BC:24:11:00:01:00,bridge=vmbr0","smbios1":"base64=1,uuid=98837C76-051a-445f-95c5-2ea7ba0ca283","tags":"prod;web","protection":1,
                 "lock":"backup","description":"line1\nline2","template":0}"#,
             r#"[{"name":"before","snaptime":1795222300,"vmstate":1,"parent":"base"},{"name":100,"snaptime":"1795222200"},
                 {"description":"You are here!","running":0,"name":"current","digest":"d4a8","parent":"before"}]"#,
@@ -179,7 +199,7 @@ mod tests {
         assert!(server.requests()[0].starts_with("GET /api2/json/nodes/pve1/qemu/100/config?current=1 HTTP"));
         assert_eq!(guest.smbios_uuid.as_deref(), Some("98837c76-051a-445f-95c5-2ea7ba0ca283"));
         assert_eq!((guest.name.as_str(), guest.lock.as_deref()), ("web-1", Some("backup")));
-        assert!(guest.protected && !guest.template && guest.ha_managed);
+        assert!(guest.protected && !guest.template && guest.ha_managed && guest.mac_address.is_none());
         assert_eq!(
             (guest.status.as_str(), guest.snapshots),
             ("running", vec!["before".into(), "100".into()])
@@ -187,15 +207,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_container_is_named_by_its_hostname_and_has_no_uuid() {
+    async fn a_container_has_no_uuid_and_is_known_by_its_first_network_card() {
         let (_server, client) = server(&[
-            r#"{"hostname":"ct-1","memory":128,"digest":"51048fca","unprivileged":1,"swap":0}"#,
+            r#"{"hostname":"ct-1","memory":128,"digest":"51048fca","unprivileged":1,"swap":0,
+                "net10":"name=eth1,bridge=vmbr0,hwaddr=BC:24:11:00:02:10,type=veth",
+                "net2":"name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:02:00,ip=dhcp,type=veth"}"#,
             r#"[{"name":"current"}]"#,
             r#"{"status":"stopped","ha":{"managed":0}}"#,
         ])
         .await;
         let guest = guest(&client, "pve1", reference("lxc/600")).await.unwrap();
         assert_eq!((guest.name.as_str(), guest.smbios_uuid, guest.protected), ("ct-1", None, false));
+        assert_eq!(guest.mac_address.as_deref(), Some("bc:24:11:00:02:00"));
         assert!(!guest.ha_managed && guest.snapshots.is_empty());
     }
 

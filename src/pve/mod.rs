@@ -4,6 +4,7 @@
 
 mod answer;
 pub mod client;
+mod ha;
 pub mod inventory;
 mod lenient;
 mod pinning;

@@ -9,13 +9,14 @@ use crate::{
     api::ProxmoxEnvironment,
     catalog::{Call, GuestRef},
     core::{
+        ha::HaGuest,
         observe::{Guest, InventoryRow},
         task::{Sent, TaskState, Upid},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors},
 };
 
-use super::{ApiToken, Client, ReadError, Trust, inventory, tasks, tls};
+use super::{ApiToken, Client, ReadError, Trust, ha, inventory, tasks, tls};
 
 /// Connects to real and simulated Proxmox clusters alike.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +96,10 @@ impl Hypervisor for Connection {
 
     async fn task(&self, upid: &Upid) -> Result<TaskState, HypervisorError> {
         Ok(tasks::task_state(&self.client, upid).await?)
+    }
+
+    async fn ha_guest(&self, guest: GuestRef) -> Result<Option<HaGuest>, HypervisorError> {
+        Ok(ha::guest(&self.client, guest).await?)
     }
 
     async fn tasks_since(

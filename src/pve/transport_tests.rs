@@ -22,7 +22,12 @@ const UPID: &str = "UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:101:agent@pve!p
 fn call(method: Method) -> Call {
     let params =
         [("description", "a b&c;é"), ("force", "1")].map(|(name, value)| (name.into(), value.into()));
-    Call { method, path: "/nodes/pve1/qemu/101/status/start".to_owned(), params: BTreeMap::from(params) }
+    Call {
+        method,
+        path: "/nodes/pve1/qemu/101/status/start".to_owned(),
+        params: BTreeMap::from(params),
+        starts_task: true,
+    }
 }
 
 fn started() -> Reply {
@@ -83,6 +88,16 @@ async fn a_change_without_parameters_is_not_chunked_which_proxmox_refuses() {
         requests[1]
     );
     assert!(requests.iter().all(|request| !request.contains("transfer-encoding")));
+}
+
+#[tokio::test]
+async fn an_error_means_something_else_where_there_is_no_task() {
+    let error = Reply::json(500, "no", r#"{"data":null,"message":"no\n"}"#);
+    let server = Server::plain([error.clone(), error]).await;
+    let client = server.client(&Trust::Anyone);
+    assert!(matches!(client.send(&call(Method::Put)).await, Sent::Refused { status: 500, .. }));
+    let without_a_task = Call { starts_task: false, ..call(Method::Put) };
+    assert!(matches!(client.send(&without_a_task).await, Sent::HalfWay { status: 500, .. }));
 }
 
 #[tokio::test]

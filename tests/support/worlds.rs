@@ -25,3 +25,9 @@ pub(crate) fn without_privilege(privilege: &str) -> World {
     assert!(SAMPLE.contains(&line));
     World::from_yaml(&SAMPLE.replace(&line, "")).unwrap()
 }
+
+/// The HA manager looks after this guest, such as `vm:101`. It takes so long to start or stop one.
+pub(crate) fn under_ha(sid: &str, resource: &str, seconds: u32) -> World {
+    let tasks = ["qmstart", "vzstart", "qmshutdown", "vzshutdown"].map(|task| format!("{task}: {seconds}"));
+    sample_with(&format!("taskSeconds: {{{}}}\nha: {{\"{sid}\": {resource}}}", tasks.join(", ")))
+}

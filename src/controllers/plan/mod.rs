@@ -13,7 +13,8 @@ use crate::{
     core::{
         approval::{Tally, tally},
         call::{PlanIdentity, call_for},
-        judge::{Judged, Setting, Unjudged, judge, moved},
+        identity::of_another_kind,
+        judge::{Judged, Setting, TARGET_NOT_FOUND, Unjudged, judge},
         lifecycle::{self, Effect, Event, IntentDraft, Order, Rivals, State, step},
         observe::summarise,
         request::{Request, normalise},
@@ -79,6 +80,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             }
             Effect::Send { until } => self.send(until).await.map(Some),
             Effect::LookAtTask => self.look_at_task().await.map(Some),
+            Effect::LookAtHa => self.look_at_ha().await.map(Some),
             Effect::SearchTasks => self.search_tasks().await.map(Some),
             Effect::Hold => {
                 self.hold().await;
@@ -205,11 +207,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     async fn recheck(&mut self) -> Result<Event, Error> {
-        let Some(before) = self.state.judged().cloned() else { return Ok(Event::Woken) };
         let request = self.request()?;
-        let (now, node) = match self.judge_request(&request).await? {
+        let (judged, node) = match self.judge_request(&request).await? {
             Ok(judged) => judged,
-            Err(event) => return Ok(event),
+            Err(event) => return Ok(self.who_has_its_number(&request, event).await),
         };
         let (Some(node), Target::Guest(guest)) = (node, request.target) else { return Ok(Event::Woken) };
         let nonce = self.ports.clock.nonce();
@@ -228,7 +229,22 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             node_time,
             settle: self.request_timeout() + SETTLE_MARGIN,
         };
-        Ok(Event::Rechecked { moved: moved(&before, &now), draft })
+        Ok(Event::Rechecked { judged, draft })
+    }
+
+    /// A guest that is gone may have left its number to one of another kind.
+    async fn who_has_its_number(&mut self, request: &Request, event: Event) -> Event {
+        let (Event::Denied(denial), Target::Guest(gone), Some(scene)) = (&event, request.target, &self.scene)
+        else {
+            return event;
+        };
+        if denial.reason != TARGET_NOT_FOUND {
+            return event;
+        }
+        match scene.hypervisor.inventory().await {
+            Ok(all) => of_another_kind(gone, &all).map_or(event, Event::Denied),
+            Err(error) => self.unavailable(error),
+        }
     }
 
     fn request_timeout(&self) -> SignedDuration {
@@ -266,6 +282,18 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         };
         Ok(match looked {
             Ok(task) => Event::Task(task),
+            Err(error) => self.unavailable(error),
+        })
+    }
+
+    async fn look_at_ha(&mut self) -> Result<Event, Error> {
+        let Target::Guest(guest) = self.request()?.target else { return Ok(Event::HaSeen(None)) };
+        let looked = match self.scene_in_flight().await? {
+            Ok(scene) => scene.hypervisor.ha_guest(guest).await,
+            Err(event) => return Ok(event),
+        };
+        Ok(match looked {
+            Ok(guest) => Event::HaSeen(guest),
             Err(error) => self.unavailable(error),
         })
     }
