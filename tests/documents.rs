@@ -460,6 +460,7 @@ const SPOKEN_IN: &[&str] = &[
     "core/lifecycle/step.rs",
     "controllers/approval.rs",
     "controllers/environment.rs",
+    "controllers/plan/in_flight.rs",
     "controllers/plan/mod.rs",
     "controllers/plan/report.rs",
     "controllers/scene.rs",

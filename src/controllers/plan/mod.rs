@@ -1,5 +1,6 @@
 //! Carries a plan through its life: asks `core::lifecycle::step` what to do next, does it, and tells it what came of it.
 
+mod in_flight;
 mod report;
 
 use std::collections::VecDeque;
@@ -8,14 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use crate::{
-    api::{Phase, ProxmoxActionPlan},
+    api::ProxmoxActionPlan,
     catalog::{InventoryScope, Target},
     core::{
         approval::{Tally, tally},
         call::{PlanIdentity, call_for},
         identity::of_another_kind,
         judge::{Judged, Setting, TARGET_NOT_FOUND, Unjudged, judge},
-        lifecycle::{self, Effect, Event, IntentDraft, Order, Rivals, State, step},
+        lifecycle::{self, Effect, Event, IntentDraft, Order, State, step},
         observe::summarise,
         request::{Request, normalise},
         task::Sent,
@@ -25,7 +26,7 @@ use crate::{
 
 use super::{
     Error, bench,
-    scene::{ENVIRONMENT_NOT_FOUND, Scene, blocked, resolve},
+    scene::{Scene, blocked, resolve},
 };
 
 /// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
@@ -111,18 +112,6 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             .as_ref()
             .map(Ok)
             .ok_or_else(|| Error::NotReady("the environment was not resolved".to_owned()))
-    }
-
-    /// The scene of a plan that is in flight already. If its environment is gone and so will be the plan, nobody is left
-    /// who could say how it ended.
-    async fn scene_in_flight(&mut self) -> Result<Result<&Scene<H::Connection>, Event>, Error> {
-        let is_deleted = self.plan.metadata.deletion_timestamp.is_some();
-        Ok(self.scene().await?.map_err(|event| match event {
-            Event::Blocked(blocked) if is_deleted && blocked.reason == ENVIRONMENT_NOT_FOUND => {
-                Event::Abandoned(blocked)
-            }
-            event => event,
-        }))
     }
 
     /// Proxmox could not be asked: says so, and asks again.
@@ -272,59 +261,5 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             return Ok(Event::Sent(Sent::NotSent { why }));
         }
         Ok(Event::Sent(scene.hypervisor.send(&call).await))
-    }
-
-    async fn look_at_task(&mut self) -> Result<Event, Error> {
-        let Some(upid) = self.state.upid().cloned() else { return Ok(Event::Woken) };
-        let looked = match self.scene_in_flight().await? {
-            Ok(scene) => scene.hypervisor.task(&upid).await,
-            Err(event) => return Ok(event),
-        };
-        Ok(match looked {
-            Ok(task) => Event::Task(task),
-            Err(error) => self.unavailable(error),
-        })
-    }
-
-    async fn look_at_ha(&mut self) -> Result<Event, Error> {
-        let Target::Guest(guest) = self.request()?.target else { return Ok(Event::HaSeen(None)) };
-        let looked = match self.scene_in_flight().await? {
-            Ok(scene) => scene.hypervisor.ha_guest(guest).await,
-            Err(event) => return Ok(event),
-        };
-        Ok(match looked {
-            Ok(guest) => Event::HaSeen(guest),
-            Err(error) => self.unavailable(error),
-        })
-    }
-
-    async fn search_tasks(&mut self) -> Result<Event, Error> {
-        let Some(intent) = self.state.intent().cloned() else { return Ok(Event::Woken) };
-        let since = intent.node_time.0.saturating_add(-SETTLE_MARGIN).unwrap_or(Timestamp::MIN);
-        let looked = match self.scene_in_flight().await? {
-            Ok(scene) => scene.hypervisor.tasks_since(&intent.node, &intent.task_id, since).await,
-            Err(event) => return Ok(event),
-        };
-        Ok(match looked {
-            Ok(found) => Event::TasksFound { found, rivals: self.rivals().await? },
-            Err(error) => self.unavailable(error),
-        })
-    }
-
-    /// What the other plans for the same target have done or may have done.
-    async fn rivals(&self) -> Result<Rivals, Error> {
-        let plans = self.ports.store.plans_for(&self.key.namespace, &self.plan.spec.target).await?;
-        let mut rivals = Rivals::default();
-        for plan in plans.into_iter().filter(|plan| plan.uid() != self.plan.uid()) {
-            let status = plan.status.unwrap_or_default();
-            match (status.upid.and_then(|upid| upid.parse().ok()), status.intent) {
-                (Some(upid), _) => rivals.tasks.push(upid),
-                (None, Some(intent)) if matches!(status.phase, Phase::Dispatching | Phase::Indeterminate) => {
-                    rivals.unanswered.push(intent);
-                }
-                _ => {}
-            }
-        }
-        Ok(rivals)
     }
 }

@@ -18,8 +18,14 @@ pub use state::{Ended, Order, Outcome, Sending, Setback, State};
 pub use step::step;
 
 #[cfg(test)]
+mod handed_over_tests;
+#[cfg(test)]
+mod in_flight_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod moving_target_tests;
+#[cfg(test)]
+mod recheck_tests;
 #[cfg(test)]
 pub(crate) mod tests;
