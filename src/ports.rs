@@ -1,6 +1,11 @@
 //! What the engine needs from the world outside, as traits. Rooms to the right implement them.
 
-use std::{fmt::Debug, future::Future, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    future::Future,
+    sync::Arc,
+};
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use jiff::Timestamp;
@@ -20,7 +25,7 @@ use crate::{
         approval::Proof,
         audit::AuditRecord,
         ha::HaGuest,
-        observe::{Guest, InventoryRow},
+        observe::{InventoryRow, Query, World},
         task::{Sent, TaskState, Upid},
     },
 };
@@ -178,13 +183,23 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     fn inventory(&self) -> impl Future<Output = Result<Vec<InventoryRow>, HypervisorError>> + Send;
 
-    /// The guest as it is now, or `None` if there is none that this token can see.
-    fn guest(&self, guest: GuestRef) -> impl Future<Output = Result<Option<Guest>, HypervisorError>> + Send;
+    /// Everything that a judgement needs to know, as it is now. `places` are the paths at which the token's rights have to
+    /// be known exactly.
+    fn look(
+        &self,
+        query: &Query,
+        places: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<World, HypervisorError>> + Send;
 
     fn node_time(&self, node: &str) -> impl Future<Output = Result<Timestamp, HypervisorError>> + Send;
 
-    /// Sends a change, once. The only way in which anything is ever changed.
-    fn send(&self, call: &Call) -> impl Future<Output = Sent> + Send;
+    /// Sends a change, once. The only way in which anything is ever changed. `secrets` are the values of the parameters
+    /// that the call only says the whereabouts of.
+    fn send(
+        &self,
+        call: &Call,
+        secrets: &BTreeMap<String, SecretString>,
+    ) -> impl Future<Output = Sent> + Send;
 
     fn task(&self, upid: &Upid) -> impl Future<Output = Result<TaskState, HypervisorError>> + Send;
 

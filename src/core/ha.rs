@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use crate::{
     api::ProxmoxActionPlanSpec,
-    catalog::{self, HaEnd},
+    catalog::{self, Action, Changes, GuestKind},
 };
 
 /// How long the manager may take beyond the time that the action gives the guest. It acts within seconds, and tries a
@@ -51,10 +51,12 @@ pub enum HaProgress {
 impl HaGoal {
     /// What a plan asks of the manager if it is handed to it.
     pub fn of(spec: &ProxmoxActionPlanSpec) -> Option<Self> {
-        let end = match catalog::find(&spec.action)?.ha_end? {
-            HaEnd::Running => End::Running,
-            HaEnd::Stopped => End::Stopped,
-            HaEnd::OnNode(parameter) => End::OnNode(spec.params.get(parameter)?.as_str()?.to_owned()),
+        let action = catalog::find(&spec.action).filter(|action| can_be_handed_over(action))?;
+        let end = match action.change()?.changes {
+            Changes::Power("running") => End::Running,
+            Changes::Power("stopped") => End::Stopped,
+            Changes::Node(parameter) => End::OnNode(spec.params.get(parameter)?.as_str()?.to_owned()),
+            _ => return None,
         };
         let timeout = spec.params.get("timeout").and_then(serde_json::Value::as_i64).unwrap_or_default();
         let patience = PATIENCE.saturating_add(SignedDuration::from_secs(timeout));
@@ -86,6 +88,17 @@ impl HaGoal {
         };
         there.then(|| format!("the guest is {} on {}", guest.status, guest.node))
     }
+}
+
+/// Its task may be one that only asks the manager.
+fn can_be_handed_over(action: &Action) -> bool {
+    let kinds = [GuestKind::Qemu, GuestKind::Lxc];
+    kinds.into_iter().flat_map(|kind| action.task_types(kind)).any(|task| is_of_ha(task))
+}
+
+/// Such a task ends as soon as the manager has the request.
+pub fn is_of_ha(task_type: &str) -> bool {
+    matches!(task_type, "hastart" | "hastop" | "hamigrate")
 }
 
 #[cfg(test)]
@@ -159,7 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_handed_over_has_no_goal() {
-        assert_eq!(HaGoal::of(&spec("delete_guest", "qemu/100", json!({}))), None);
+    fn what_is_never_handed_over_has_no_goal_and_everything_else_has_one() {
+        let params = json!({"node": "pve2", "target": "pve2", "destination": "pve2"});
+        for action in catalog::actions() {
+            let goal = HaGoal::of(&spec(action.name, "qemu/100", params.clone()));
+            assert_eq!(goal.is_some(), can_be_handed_over(action), "{}", action.name);
+        }
+        let migration = HaGoal::of(&spec("migrate_guest", "qemu/100", params)).unwrap();
+        assert_eq!(migration.end, End::OnNode("pve2".into()));
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use crate::core::task::Sent;
@@ -65,6 +66,23 @@ impl Answer {
             }
             _ => self.unknown("does not tell whether it was carried out"),
         }
+    }
+
+    /// The same answer, with the values of these secrets taken out of what it says in words.
+    pub fn without(self, secrets: &BTreeMap<String, SecretString>) -> Self {
+        if secrets.is_empty() {
+            return self;
+        }
+        let body = self.body.map(|body| match serde_json::from_str(&body) {
+            Ok(Value::Object(mut body)) => {
+                for name in ["message", "errors"] {
+                    body.entry(name).and_modify(|words| *words = redacted(words.take(), secrets));
+                }
+                Value::Object(body).to_string()
+            }
+            _ => redact(&body, secrets),
+        });
+        Self { status: self.status, reason: redact(&self.reason, secrets), body }
     }
 
     fn accepted(&self, starts_task: bool) -> Sent {
@@ -129,6 +147,23 @@ impl Answer {
         let message = body.get("message").and_then(Value::as_str).unwrap_or(&self.reason).trim().to_owned();
         let errors = body.get("errors").and_then(Value::as_object).map(fields).unwrap_or_default();
         Words { message, errors }
+    }
+}
+
+fn redact(text: &str, secrets: &BTreeMap<String, SecretString>) -> String {
+    let values = secrets.values().map(|secret| secret.expose_secret().trim_end_matches('\n'));
+    values
+        .filter(|value| !value.is_empty())
+        .fold(text.to_owned(), |text, value| text.replace(value, "[redacted]"))
+}
+
+fn redacted(words: Value, secrets: &BTreeMap<String, SecretString>) -> Value {
+    match words {
+        Value::String(text) => Value::String(redact(&text, secrets)),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, redacted(value, secrets))).collect()
+        }
+        other => other,
     }
 }
 

@@ -1,10 +1,11 @@
 //! The way to Proxmox: one client for one endpoint and one token.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{collections::BTreeMap, error::Error, fmt, time::Duration};
 
 use hyper::ext::ReasonPhrase;
 use reqwest::{RequestBuilder, Response, StatusCode, Url, header, redirect, retry};
 use rustls::ClientConfig;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
@@ -110,19 +111,19 @@ impl Client {
     /// environment, and a connection of its own, because on a reused one that the server just closed an HTTP client
     /// can't tell whether the request was read and tries again. Whether and when to send again is for the caller to
     /// decide, from [`Sent`]; dropping the future half-way leaves an outcome that nobody knows.
-    pub async fn send(&self, call: &Call) -> Sent {
+    pub async fn send(&self, call: &Call, secrets: &BTreeMap<String, SecretString>) -> Sent {
         let url = match self.url(&call.path) {
             Ok(url) => url,
             Err(why) => return Sent::NotSent { why: why.to_owned() },
         };
         let request = match call.method {
-            Method::Post => form(self.changes.post(url), call),
-            Method::Put => form(self.changes.put(url), call),
-            // Proxmox refuses a DELETE that has a body.
+            Method::Post => form(self.changes.post(url), call, secrets),
+            Method::Put => form(self.changes.put(url), call, secrets),
+            // Proxmox refuses a DELETE that has a body. No secret goes into a query.
             Method::Delete => self.changes.delete(url).query(&call.params),
         };
         match self.exchange(request).await {
-            Ok(answer) => answer.verdict(call.starts_task),
+            Ok(answer) => answer.without(secrets).verdict(call.starts_task),
             Err(Lost { never_sent: true, why }) => Sent::NotSent { why },
             Err(Lost { never_sent: false, why }) => Sent::Unknown { why },
         }
@@ -195,12 +196,11 @@ fn builder(headers: header::HeaderMap, tls: ClientConfig, timeout: Duration) -> 
 }
 
 /// Without parameters the length is still said: proxies turn away a POST that does not.
-fn form(request: RequestBuilder, call: &Call) -> RequestBuilder {
-    if call.params.is_empty() {
-        request.header(header::CONTENT_LENGTH, 0)
-    } else {
-        request.form(&call.params)
-    }
+fn form(request: RequestBuilder, call: &Call, secrets: &BTreeMap<String, SecretString>) -> RequestBuilder {
+    let plain = call.params.iter().map(|(name, value)| (name, value.as_str()));
+    let secret = secrets.iter().map(|(name, value)| (name, value.expose_secret().trim_end_matches('\n')));
+    let fields: BTreeMap<&String, &str> = plain.chain(secret).collect();
+    if fields.is_empty() { request.header(header::CONTENT_LENGTH, 0) } else { request.form(&fields) }
 }
 
 fn origin(endpoint: &str) -> Result<String, ConnectError> {

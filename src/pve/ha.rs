@@ -10,8 +10,8 @@ use crate::{
 use super::{
     answer::bounded,
     client::{Client, segment},
-    inventory,
     read_error::ReadError,
+    survey,
 };
 
 /// One row of the manager's own report; those about nodes and quorum have no `sid`.
@@ -31,7 +31,7 @@ struct Current {
 
 /// A guest with what the HA manager does about it, or `None` if this token sees no such guest.
 pub async fn guest(client: &Client, reference: GuestRef) -> Result<Option<HaGuest>, ReadError> {
-    let listed = inventory::guests(client).await?.into_iter().find(|row| row.reference == reference);
+    let listed = survey::guests(client).await?.into_iter().find(|row| row.reference == reference);
     let Some(listed) = listed else { return Ok(None) };
     let rows: Vec<Row> = client.get("/cluster/ha/status/current", &[]).await?;
     let sid = sid(reference);

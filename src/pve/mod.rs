@@ -5,12 +5,12 @@
 mod answer;
 pub mod client;
 mod ha;
-pub mod inventory;
 mod lenient;
 mod pinning;
 mod proxmox;
 mod read_error;
 pub mod sim;
+pub mod survey;
 pub mod tasks;
 #[cfg(test)]
 mod testing;

@@ -1,6 +1,9 @@
 //! The client as the engine's `Hypervisor`.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -10,13 +13,13 @@ use crate::{
     catalog::{Call, GuestRef},
     core::{
         ha::HaGuest,
-        observe::{Guest, InventoryRow},
+        observe::{InventoryRow, Query, World},
         task::{Sent, TaskState, Upid},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors},
 };
 
-use super::{ApiToken, Client, ReadError, Trust, ha, inventory, tasks, tls};
+use super::{ApiToken, Client, ReadError, Trust, ha, survey, tasks, tls};
 
 /// Connects to real and simulated Proxmox clusters alike.
 #[derive(Clone, Copy, Debug)]
@@ -63,35 +66,23 @@ impl Hypervisor for Connection {
     }
 
     async fn version(&self) -> Result<String, HypervisorError> {
-        Ok(inventory::version(&self.client).await?)
+        Ok(survey::version(&self.client).await?)
     }
 
     async fn inventory(&self) -> Result<Vec<InventoryRow>, HypervisorError> {
-        Ok(inventory::guests(&self.client).await?)
+        Ok(survey::guests(&self.client).await?)
     }
 
-    async fn guest(&self, reference: GuestRef) -> Result<Option<Guest>, HypervisorError> {
-        let rows = inventory::guests(&self.client).await?;
-        let Some(row) = rows.into_iter().find(|row| row.reference == reference) else { return Ok(None) };
-        match inventory::guest(&self.client, &row.node, reference).await {
-            Ok(guest) => Ok(Some(guest)),
-            // The list is up to ten seconds old: it has been deleted, or has just gone to another node.
-            Err(error) if error.says_no_such_guest() => Err(HypervisorError {
-                message: format!(
-                    "{reference} is listed on node {} but is not there: is it being moved?",
-                    row.node
-                ),
-            }),
-            Err(error) => Err(error.into()),
-        }
+    async fn look(&self, query: &Query, places: &BTreeSet<String>) -> Result<World, HypervisorError> {
+        Ok(survey::look(&self.client, query, places).await?)
     }
 
     async fn node_time(&self, node: &str) -> Result<Timestamp, HypervisorError> {
         Ok(tasks::node_time(&self.client, node).await?)
     }
 
-    async fn send(&self, call: &Call) -> Sent {
-        self.client.send(call).await
+    async fn send(&self, call: &Call, secrets: &BTreeMap<String, SecretString>) -> Sent {
+        self.client.send(call, secrets).await
     }
 
     async fn task(&self, upid: &Upid) -> Result<TaskState, HypervisorError> {
@@ -109,23 +100,5 @@ impl Hypervisor for Connection {
         since: Timestamp,
     ) -> Result<Vec<Upid>, HypervisorError> {
         Ok(tasks::tasks_of(&self.client, node, task_id, since.as_second()).await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pve::testing::{Reply, Server};
-
-    #[tokio::test]
-    async fn a_guest_that_has_just_moved_to_another_node_is_not_taken_for_missing() {
-        let list =
-            r#"{"data":[{"type":"qemu","vmid":101,"node":"pve1","status":"running","name":"batch-1"}]}"#;
-        let gone = r#"{"data":null,"message":"Configuration file 'nodes/pve1/qemu-server/101.conf' does not exist\n"}"#;
-        let server = Server::plain([Reply::ok(list), Reply::json(500, "x", gone)]).await;
-        let connection = Connection { client: server.client(&Trust::Anyone) };
-        let Ok(crate::catalog::Target::Guest(guest)) = "qemu/101".parse() else { panic!() };
-        let error = connection.guest(guest).await.unwrap_err();
-        assert!(error.message.contains("is listed on node pve1"), "{error}");
     }
 }

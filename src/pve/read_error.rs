@@ -42,6 +42,10 @@ pub enum ReadError {
     #[error("failed to {asked}: Proxmox refused with {status}: {message}")]
     Refused { asked: Asked, status: u16, message: String },
     #[error(
+        "{guest} is listed on node {node} but is not there: is it being moved? It is looked at again soon"
+    )]
+    Moving { guest: String, node: String },
+    #[error(
         "failed to {asked}: the answer is not what Proxmox VE writes ({why}); check that the address is that of its API"
     )]
     NotUnderstood { asked: Asked, why: String },

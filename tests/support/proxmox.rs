@@ -26,8 +26,14 @@ fn client(sim: &Simulator) -> Client {
 /// Changes something and waits until it is done.
 pub(crate) async fn change(sim: &Simulator, method: Method, path: &str, params: &[(&str, &str)]) {
     let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let call = Call { method, path: path.to_owned(), params, starts_task: method != Method::Put };
-    let upid = match client(sim).send(&call).await {
+    let call = Call {
+        method,
+        path: path.to_owned(),
+        params,
+        starts_task: method != Method::Put,
+        secrets: BTreeMap::new(),
+    };
+    let upid = match client(sim).send(&call, &BTreeMap::new()).await {
         Sent::Done => return,
         Sent::Task(upid) => upid,
         other => panic!("{call}: {other:?}"),
@@ -48,8 +54,14 @@ pub(crate) async fn put(sim: &Simulator, guest: &str, params: &[(&str, &str)]) {
 /// Takes a guest out of the care of the HA manager.
 pub(crate) async fn unmanage(sim: &Simulator, sid: &str) {
     let path = format!("/cluster/ha/resources/{sid}");
-    let call = Call { method: Method::Delete, path, params: BTreeMap::new(), starts_task: false };
-    assert_eq!(client(sim).send(&call).await, Sent::Done);
+    let call = Call {
+        method: Method::Delete,
+        path,
+        params: BTreeMap::new(),
+        starts_task: false,
+        secrets: BTreeMap::new(),
+    };
+    assert_eq!(client(sim).send(&call, &BTreeMap::new()).await, Sent::Done);
 }
 
 /// Whether a guest runs right now: `pve1/qemu/100`.

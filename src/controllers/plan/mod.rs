@@ -3,25 +3,27 @@
 mod in_flight;
 mod report;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use secrecy::SecretString;
 
 use crate::{
-    api::ProxmoxActionPlan,
-    catalog::{InventoryScope, Target},
+    api::{ProxmoxActionPlan, SecretKeyRef},
+    catalog::{Call, InventoryScope, SecretValue, Target},
     core::{
         approval::{Tally, tally},
-        call::{PlanIdentity, call_for},
+        call::Dispatch,
         identity::of_another_kind,
         judge::{Judged, Setting, TARGET_NOT_FOUND, Unjudged, judge},
         lifecycle::{self, Effect, Event, IntentDraft, Order, State, step},
-        observe::summarise,
+        observe::{Query, summarise},
+        privileges,
         request::{Request, normalise},
         task::Sent,
     },
-    ports::{Hypervisor, HypervisorError, Hypervisors, Key, Ports, Store},
+    ports::{Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
 };
 
 use super::{
@@ -41,6 +43,8 @@ struct Look<'a, S, H: Hypervisors> {
     plan: ProxmoxActionPlan,
     state: State,
     scene: Option<Scene<H::Connection>>,
+    /// What would be sent, as it was judged last in this look.
+    dispatch: Option<Dispatch>,
     wake_at: Option<Timestamp>,
 }
 
@@ -53,7 +57,7 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     let state = lifecycle::read(plan.status.as_ref())?;
     let order = Order::of(&plan.spec);
     let first = if plan.metadata.deletion_timestamp.is_some() { Event::Deleted } else { Event::Woken };
-    let mut look = Look { ports, key, plan, state, scene: None, wake_at: None };
+    let mut look = Look { ports, key, plan, state, scene: None, dispatch: None, wake_at: None };
     let mut inbox = VecDeque::from([first]);
     while let Some(event) = inbox.pop_front() {
         let (state, effects) = step(&order, look.state, event, ports.clock.now());
@@ -132,35 +136,36 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Err(violations) => return Ok(Event::Invalid(violations)),
         };
         let judged = match self.judge_request(&request).await? {
-            Ok((judged, _)) => Event::Judged(judged),
+            Ok(judged) => Event::Judged(judged),
             Err(event) => event,
         };
         Ok(judged)
     }
 
-    /// Judges against the target as it is right now. Also says on which node it was met.
-    async fn judge_request(
-        &mut self,
-        request: &Request,
-    ) -> Result<Result<(Judged, Option<String>), Event>, Error> {
+    /// Judges against the world as it is right now, and keeps what would be sent.
+    async fn judge_request(&mut self, request: &Request) -> Result<Result<Judged, Event>, Error> {
         let plan_uid = self.plan.uid().unwrap_or_default();
         let scene = match self.scene().await? {
             Ok(scene) => scene,
             Err(event) => return Ok(Err(event)),
         };
-        let met = match request.target {
-            Target::Inventory(_) => Ok(None),
-            Target::Guest(guest) => scene.hypervisor.guest(guest).await,
-        };
-        let met = match met {
-            Ok(met) => met,
+        let looked = scene.hypervisor.look(&Query::of(request), &privileges::paths(request)).await;
+        let world = match looked {
+            Ok(world) => world,
             Err(error) => return Ok(Err(self.unavailable(error))),
         };
         let Some(scene) = &self.scene else { return Ok(Err(Event::Woken)) };
-        let setting =
-            Setting { plan_uid: &plan_uid, environment: &scene.environment, policy: scene.policy.as_ref() };
-        match judge(request, met.as_ref(), setting) {
-            Ok(judged) => Ok(Ok((judged, met.map(|guest| guest.node)))),
+        let setting = Setting {
+            plan_uid: &plan_uid,
+            environment: &scene.environment,
+            policy: scene.policy.as_ref(),
+            now: self.ports.clock.now(),
+        };
+        match judge(request, &world, setting) {
+            Ok((judged, dispatch)) => {
+                self.dispatch = dispatch;
+                Ok(Ok(judged))
+            }
             Err(Unjudged::Denied(denial)) => Ok(Err(Event::Denied(denial))),
             Err(Unjudged::NotCanonical(error)) => Err(error.into()),
         }
@@ -197,11 +202,13 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     async fn recheck(&mut self) -> Result<Event, Error> {
         let request = self.request()?;
-        let (judged, node) = match self.judge_request(&request).await? {
+        let judged = match self.judge_request(&request).await? {
             Ok(judged) => judged,
             Err(event) => return Ok(self.who_has_its_number(&request, event).await),
         };
-        let (Some(node), Target::Guest(guest)) = (node, request.target) else { return Ok(Event::Woken) };
+        let Some(Dispatch { node, task_id, task_types, .. }) = self.dispatch.clone() else {
+            return Ok(Event::Woken);
+        };
         let nonce = self.ports.clock.nonce();
         let Some(Scene { hypervisor, .. }) = &self.scene else { return Ok(Event::Woken) };
         let sender = hypervisor.token_id();
@@ -212,8 +219,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let draft = IntentDraft {
             nonce,
             node,
-            task_id: guest.vmid.to_string(),
-            task_types: request.action.task_types(guest.kind).iter().map(ToString::to_string).collect(),
+            task_id,
+            task_types,
             sender,
             node_time,
             settle: self.request_timeout() + SETTLE_MARGIN,
@@ -223,7 +230,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     /// A guest that is gone may have left its number to one of another kind.
     async fn who_has_its_number(&mut self, request: &Request, event: Event) -> Event {
-        let (Event::Denied(denial), Target::Guest(gone), Some(scene)) = (&event, request.target, &self.scene)
+        let (Event::Denied(denial), Some(gone), Some(scene)) = (&event, request.target.guest(), &self.scene)
         else {
             return event;
         };
@@ -243,23 +250,29 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     // ---- act
 
-    /// Builds the call that was previewed and hands it over, once, and only while its announcement is fresh.
+    /// Hands over the call that was rechecked in this very look, once, and only while its announcement is fresh.
     async fn send(&mut self, until: Timestamp) -> Result<Event, Error> {
-        let request = self.request()?;
-        let plan_uid = self.plan.uid().unwrap_or_default();
-        let (Some(intent), Some(judged)) = (self.state.intent(), self.state.judged()) else {
-            return Err(Error::NotReady("there is no intent on record".to_owned()));
+        let (Some(scene), Some(Dispatch { call, .. })) = (&self.scene, &self.dispatch) else {
+            return Err(Error::NotReady("nothing was rechecked in this look".to_owned()));
         };
-        let identity = PlanIdentity { hash: &judged.plan_hash, uid: &plan_uid };
-        let call = call_for(&request, &intent.node, identity)?
-            .ok_or_else(|| Error::NotReady(format!("{} sends nothing", request.action.name)))?;
-        let Some(scene) = &self.scene else {
-            return Err(Error::NotReady("the environment was not resolved".to_owned()));
+        let secrets = match self.secrets_of(call).await {
+            Ok(secrets) => secrets,
+            Err(error) => return Ok(Event::Sent(Sent::NotSent { why: error.to_string() })),
         };
         if self.ports.clock.now() >= until {
             let why = format!("it was announced, but could not leave before {until}");
             return Ok(Event::Sent(Sent::NotSent { why }));
         }
-        Ok(Event::Sent(scene.hypervisor.send(&call).await))
+        Ok(Event::Sent(scene.hypervisor.send(call, &secrets).await))
+    }
+
+    /// The values that the call only says the whereabouts of.
+    async fn secrets_of(&self, call: &Call) -> Result<BTreeMap<String, SecretString>, SecretError> {
+        let mut values = BTreeMap::new();
+        for (name, SecretValue { name: secret, key }) in &call.secrets {
+            let reference = SecretKeyRef { name: secret.clone(), key: key.clone() };
+            values.insert(name.clone(), self.ports.secrets.read(&self.key.namespace, &reference).await?);
+        }
+        Ok(values)
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     api::{Intent, TaskReport},
     core::{
         audit::AuditEvent,
+        ha::is_of_ha,
         judge::Judged,
         task::{Sent, TaskState, TaskVerdict, Upid},
     },
@@ -232,7 +233,6 @@ fn stopped(
     finish(Ended { task: Some(task), ..ended })
 }
 
-/// Such a task ends as soon as the HA manager has the request.
 fn is_handed_over(order: &Order, upid: &Upid) -> bool {
-    order.ha_goal.is_some() && upid.task_type.starts_with("ha")
+    order.ha_goal.is_some() && is_of_ha(&upid.task_type)
 }

@@ -113,7 +113,7 @@ impl Simulation {
     }
 
     async fn judge(self: &Arc<Self>, asked: &Asked) -> Answer {
-        let contract = Arc::clone(&self.contract);
+        let contract = self.state().contract;
         let segments = asked.borrowed_segments();
         let matched = contract.find(asked.method.as_str(), &segments);
         let caller = self.recognise(asked, matched.as_ref())?;

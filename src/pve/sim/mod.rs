@@ -5,7 +5,7 @@
 //!
 //! - [`simulator`] starts and stops it, `control` steers it from outside of the API
 //! - `http` reads requests and writes answers, `simulation` decides which of them get lost
-//! - `gate` judges them: who asks (`access`), for what (`contract`), in which order
+//! - `gate` judges them: who asks (`access`), for what (`contract`, the server's side of [`crate::catalog::contract`]), in which order
 //! - `routes` holds a handler for every imitated operation
 //! - `disks` knows drives and volumes, `engine` holds state, clock and tasks; [`world`] is what a state looks like in a file
 //! - [`faults`] are the switches, [`ledger`] is the oracle
@@ -25,5 +25,5 @@ pub mod world;
 
 pub use faults::{Fault, Trigger};
 pub use ledger::{Delivery, LedgerEntry, Outcome};
-pub use simulator::{IMITATED_VERSION, Options, SimError, Simulator};
+pub use simulator::{Options, SimError, Simulator};
 pub use world::{World, WorldError};

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use ::http::StatusCode;
 use serde_json::Value;
 
-use super::contract::{Contract, Parameters};
+use super::contract::Parameters;
 use super::control;
 use super::engine::State;
 use super::faults::{Disturbance, Executed};
@@ -17,7 +17,6 @@ use super::world::{Power, World};
 type Cutter = Box<dyn Fn() + Send + Sync>;
 
 pub(super) struct Simulation {
-    pub(super) contract: Arc<Contract>,
     pub(super) routes: Routes,
     state: Mutex<State>,
     ledger: Mutex<Ledger>,
@@ -31,14 +30,12 @@ impl std::fmt::Debug for Simulation {
 }
 
 impl Simulation {
-    pub(super) fn new(world: World, contract: Contract, ledger: Ledger) -> Self {
-        let contract = Arc::new(contract);
+    pub(super) fn new(world: World, ledger: Ledger) -> Self {
         Self {
             routes: Routes::all(),
-            state: Mutex::new(State::new(world, Arc::clone(&contract))),
+            state: Mutex::new(State::new(world)),
             ledger: Mutex::new(ledger),
             cut_connections: OnceLock::new(),
-            contract,
         }
     }
 

@@ -6,15 +6,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::contract::Contract;
 use super::faults::{Fault, Faults};
 use super::http::{Certificate, Listener, TlsError};
 use super::ledger::{Ledger, LedgerEntry};
 use super::simulation::{Front, Simulation};
 use super::world::{World, WorldError};
-
-/// The version of Proxmox VE whose API is imitated.
-pub const IMITATED_VERSION: &str = "9.2";
 
 /// How to start a simulation.
 #[derive(Debug)]
@@ -87,9 +83,6 @@ pub enum SimError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The built-in table of operations is broken, which a test rules out.
-    #[error("failed to read the built-in table of API operations: {0}; report this as a bug")]
-    Contract(#[from] serde_json::Error),
     /// Standard output is closed.
     #[error("failed to print where the simulation listens: {0}; keep its standard output open")]
     Announce(#[source] std::io::Error),
@@ -120,7 +113,7 @@ impl Simulator {
             SimError::OpenLedger { path, source }
         })?;
         let certificate = Certificate::generate(&options.listen.ip().to_string())?;
-        let simulation = Arc::new(Simulation::new(options.world, Contract::load()?, ledger));
+        let simulation = Arc::new(Simulation::new(options.world, ledger));
         let acceptor = (!options.plain_http).then(|| certificate.acceptor.clone());
         let listener = Listener::start(options.listen, acceptor, Arc::new(Front(Arc::clone(&simulation))))
             .await
@@ -182,7 +175,7 @@ impl Simulator {
     pub fn banner(&self) -> Value {
         json!({
             "url": self.url,
-            "imitates": format!("Proxmox VE {IMITATED_VERSION}"),
+            "imitates": format!("Proxmox VE {}", self.simulation.state().world.release()),
             "fingerprint": self.certificate.fingerprint,
             "caFile": self.ca_file,
             "tokens": self.tokens,

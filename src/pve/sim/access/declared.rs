@@ -131,8 +131,7 @@ mod tests {
             "nodes: {pve1: {}}\nusers: {alice@pve: {}}\nacl: [{path: /vms, who: alice@pve, role: PVEVMUser}]",
         )
         .unwrap();
-        let contract = Contract::load().unwrap();
-        let found = contract.find(method, path).unwrap();
+        let found = Contract::of(world.release()).find(method, path).unwrap();
         let mut parameters = Parameters::default();
         for (name, value) in
             found.bound.iter().map(|(n, v)| (n.as_str(), v.as_str())).chain(given.iter().copied())

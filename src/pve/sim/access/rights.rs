@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::login::Caller;
-use super::privileges::{PRIVILEGES, privileges_of_role};
+use super::privileges::privileges_of_role;
 use crate::pve::sim::world::World;
 
 /// Looks up what one caller may do in one world.
@@ -42,7 +42,7 @@ impl<'a> Rights<'a> {
 
     fn of_user(self, user: &str, path: &str) -> BTreeMap<String, bool> {
         if user == "root@pam" {
-            return PRIVILEGES.iter().map(|&privilege| (privilege.to_owned(), true)).collect();
+            return self.world.release().privileges().map(|privilege| (privilege.to_owned(), true)).collect();
         }
         let none = BTreeSet::new();
         let groups = self.world.users.get(user).map_or(&none, |found| &found.groups);
@@ -91,7 +91,7 @@ impl<'a> Rights<'a> {
         }
         let mut held = BTreeMap::new();
         for (role, propagates) in roles {
-            for privilege in privileges_of_role(&role, &self.world.roles) {
+            for privilege in privileges_of_role(&role, &self.world.roles, self.world.release()) {
                 let entry = held.entry(privilege).or_insert(propagates);
                 *entry = *entry || propagates;
             }

@@ -1,6 +1,4 @@
 //! Everything that requests read and change.
-use std::sync::Arc;
-
 use super::{Clock, Task};
 use crate::pve::sim::access::Tickets;
 use crate::pve::sim::contract::Contract;
@@ -15,7 +13,7 @@ pub(in crate::pve::sim) struct State {
     pub(in crate::pve::sim) tickets: Tickets,
     pub(in crate::pve::sim) faults: Faults,
     pub(in crate::pve::sim) clock: Clock,
-    pub(in crate::pve::sim) contract: Arc<Contract>,
+    pub(in crate::pve::sim) contract: &'static Contract,
     pub(super) last_pid: u32,
 }
 
@@ -23,7 +21,8 @@ pub(in crate::pve::sim) struct State {
 const FIRST_PID: u32 = 0x1000;
 
 impl State {
-    pub(in crate::pve::sim) fn new(mut world: World, contract: Arc<Contract>) -> Self {
+    pub(in crate::pve::sim) fn new(mut world: World) -> Self {
+        let contract = Contract::of(world.release());
         let clock = Clock::start();
         for token in world.users.values_mut().flat_map(|user| user.tokens.values_mut()) {
             token.secret.get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
@@ -42,7 +41,7 @@ impl State {
 
     pub(in crate::pve::sim) fn replace_world(&mut self, world: World) {
         let last_pid = self.last_pid;
-        *self = Self::new(world, Arc::clone(&self.contract));
+        *self = Self::new(world);
         self.last_pid += last_pid;
     }
 

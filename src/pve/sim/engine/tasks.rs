@@ -229,14 +229,11 @@ fn lock_timeout(vmid: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::pve::sim::contract::Contract;
     use crate::pve::sim::world::{GuestType, World};
 
     fn state() -> State {
-        State::new(World::sample(), Arc::new(Contract::load().unwrap()))
+        State::new(World::sample())
     }
 
     fn task(kind: &'static str) -> NewTask {
@@ -310,7 +307,7 @@ mod tests {
 nodes: {pve1: {}}
 tasks: [{node: pve1, type: qmclone, id: '100', user: root@pam, startedSecondsAgo: 5, remainingSeconds: 30}]";
         let world = World::from_yaml(yaml).unwrap();
-        let mut state = State::new(world, Arc::new(Contract::load().unwrap()));
+        let mut state = State::new(world);
         assert_eq!(exit(&mut state, 0), None);
         assert_eq!(state.clock.seconds() - state.tasks[0].upid.starttime, 5);
         tokio::time::advance(Duration::from_secs(30)).await;

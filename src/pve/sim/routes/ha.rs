@@ -2,6 +2,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Route, data, nothing};
+use crate::pve::sim::contract::Release;
 use crate::pve::sim::engine::{Call, NewTask, State};
 use crate::pve::sim::http::{Answer, Refusal, refuse};
 use crate::pve::sim::world::{GuestType, HaResource, Power, sha1_hex};
@@ -15,7 +16,6 @@ pub(super) const ROUTES: &[Route] = &[
     ("POST", "/cluster/ha/resources/{sid}/migrate", ask_to_move),
     ("POST", "/cluster/ha/resources/{sid}/relocate", ask_to_move),
     ("GET", "/cluster/ha/status/current", status),
-    ("GET", "/cluster/ha/groups", |_| refuse("cannot index groups: ha groups have been migrated to rules")),
 ];
 
 /// A bare number means the guest of that number, whatever its type.
@@ -90,6 +90,7 @@ fn create(call: &mut Call<'_>) -> Answer {
 }
 
 fn update(call: &mut Call<'_>) -> Answer {
+    super::ha_groups::demand_known_group(call)?;
     let sid = full_sid(call);
     let changes: Vec<_> = settings(call).collect();
     let removed = call.parameters.list("delete");
@@ -217,14 +218,17 @@ fn status(call: &mut Call<'_>) -> Answer {
     if !state.world.ha.is_empty() {
         rows.push(json!({ "id": "master", "type": "master", "node": master, "status": format!("{master} (active, {stamp})"), "timestamp": now.as_second() }));
     }
+    let is_9 = call.operation.release == Release::V9_2;
     let (armed, word) = if state.world.ha.is_empty() {
         ("standby", "standby (CRM watchdog standby)")
     } else {
         ("armed", "armed (CRM watchdog active)")
     };
-    rows.push(
-        json!({ "id": "fencing", "type": "fencing", "node": master, "armed-state": armed, "status": word }),
-    );
+    if is_9 {
+        rows.push(
+            json!({ "id": "fencing", "type": "fencing", "node": master, "armed-state": armed, "status": word }),
+        );
+    }
     if !state.world.ha.is_empty() {
         let lrm = |name: &String| json!({ "id": format!("lrm:{name}"), "type": "lrm", "node": name, "status": format!("{name} (active, watchdog active, {stamp})"), "timestamp": now.as_second() });
         rows.extend(state.world.nodes.keys().map(lrm));
@@ -248,14 +252,18 @@ fn service_row(state: &State, sid: &str, resource: &HaResource) -> Option<Value>
         "request_state": setting("state", "started".into()),
         "max_restart": setting("max_restart", 1.into()),
         "max_relocate": setting("max_relocate", 1.into()),
-        "failback": setting("failback", 1.into()),
         "status": format!("{sid} ({}, {current})", guest.node),
     });
+    if state.contract.release == Release::V9_2 {
+        row["failback"] = setting("failback", 1.into());
+    }
     if !queued {
         row["crm_state"] = row["state"].clone();
     }
-    if let Some(comment) = resource.config.get("comment") {
-        row["comment"] = comment.clone();
+    for key in ["comment", "group"] {
+        if let Some(value) = resource.config.get(key) {
+            row[key] = value.clone();
+        }
     }
     Some(row)
 }

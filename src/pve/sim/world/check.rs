@@ -1,10 +1,12 @@
 //! Contradictions that no YAML schema sees.
 use super::{World, WorldError};
+use crate::catalog::contract::Release;
 
 pub(super) fn contradictions(world: &World) -> Result<(), WorldError> {
     if world.nodes.is_empty() {
         return refuse("nodes", "a world needs at least one node");
     }
+    nodes_speak_a_known_api(world)?;
     guests_live_on_nodes(world)?;
     volumes_belong_to_their_storage(world)?;
     snapshots_have_parents(world)?;
@@ -14,6 +16,13 @@ pub(super) fn contradictions(world: &World) -> Result<(), WorldError> {
 
 fn refuse(field: &str, problem: &str) -> Result<(), WorldError> {
     Err(WorldError::Contradiction { field: field.to_owned(), problem: problem.to_owned() })
+}
+
+fn nodes_speak_a_known_api(world: &World) -> Result<(), WorldError> {
+    match Release::of(&world.cluster.version) {
+        Ok(_) => Ok(()),
+        Err(unsupported) => refuse("cluster.version", &unsupported.to_string()),
+    }
 }
 
 fn guests_live_on_nodes(world: &World) -> Result<(), WorldError> {
@@ -89,6 +98,18 @@ mod tests {
     fn a_guest_on_a_missing_node_is_refused_by_name() {
         let text = error_of("nodes: {pve1: {}}\nguests: {100: {type: qemu, node: pve9}}");
         assert!(text.contains("guests.100.node"), "{text}");
+    }
+
+    #[test]
+    fn a_version_whose_api_is_not_known_is_refused_with_those_that_are() {
+        let text = error_of("cluster: {version: 7.4-17}\nnodes: {pve1: {}}");
+        assert!(text.contains("cluster.version: Proxmox VE `7.4-17` is not supported"), "{text}");
+    }
+
+    #[test]
+    fn a_version_may_be_written_without_quotes() {
+        let world = World::from_yaml("cluster: {version: 8.4}\nnodes: {pve1: {}}").unwrap();
+        assert_eq!(world.release(), Release::V8_4);
     }
 
     #[test]

@@ -3,6 +3,8 @@ mod check;
 mod guest;
 mod model;
 
+use crate::catalog::contract::Release;
+
 pub(super) use guest::sha1_hex;
 pub use model::World;
 pub(super) use model::{
@@ -36,6 +38,12 @@ impl World {
             serde_saphyr::from_str(text).map_err(|error| WorldError::Syntax(error.to_string()))?;
         check::contradictions(&world)?;
         Ok(world)
+    }
+
+    /// The release whose API its nodes speak.
+    pub(super) fn release(&self) -> Release {
+        // A version that no release fits is refused when the world is read.
+        Release::of(&self.cluster.version).unwrap_or(Release::V9_2)
     }
 
     /// The example world that a newcomer starts with: three nodes, some guests, shared and local storage.

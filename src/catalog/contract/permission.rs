@@ -2,7 +2,7 @@
 use serde_json::Value;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::pve::sim) enum Permission {
+pub enum Permission {
     World,
     AnyUser,
     RootOnly,
@@ -10,7 +10,7 @@ pub(in crate::pve::sim) enum Permission {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::pve::sim) enum Check {
+pub enum Check {
     All(Vec<Check>),
     Any(Vec<Check>),
     Privileges {

@@ -1,18 +1,18 @@
 //! Property strings: `tank:1,format=qcow2` and their like.
 use std::collections::BTreeMap;
 
-use super::schema::Property;
-use super::verify::check_property;
+use super::judge::judge_value;
+use super::{Fault, Property, Refused, Release};
 
 /// A property string taken apart without a schema: the bare first value, then the named parts in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(in crate::pve::sim) struct PropertyString {
-    pub(in crate::pve::sim) bare: String,
+pub struct PropertyString {
+    pub bare: String,
     parts: Vec<(String, String)>,
 }
 
 impl PropertyString {
-    pub(in crate::pve::sim) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let mut parsed = Self::default();
         for item in text.split(',') {
             match item.split_once('=') {
@@ -23,28 +23,28 @@ impl PropertyString {
         parsed
     }
 
-    pub(in crate::pve::sim) fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.parts.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub(in crate::pve::sim) fn set(&mut self, name: &str, value: &str) {
+    pub fn set(&mut self, name: &str, value: &str) {
         match self.parts.iter_mut().find(|(key, _)| key == name) {
             Some(part) => value.clone_into(&mut part.1),
             None => self.parts.push((name.to_owned(), value.to_owned())),
         }
     }
 
-    pub(in crate::pve::sim) fn take(&mut self, name: &str) -> Option<String> {
+    pub fn take(&mut self, name: &str) -> Option<String> {
         let position = self.parts.iter().position(|(key, _)| key == name)?;
         Some(self.parts.remove(position).1)
     }
 
-    pub(in crate::pve::sim) fn put_first(&mut self, name: &str, value: &str) {
+    pub fn put_first(&mut self, name: &str, value: &str) {
         self.take(name);
         self.parts.insert(0, (name.to_owned(), value.to_owned()));
     }
 
-    pub(in crate::pve::sim) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         self.parts.sort();
     }
 }
@@ -57,34 +57,33 @@ impl std::fmt::Display for PropertyString {
     }
 }
 
-/// Judges a property string by its parts. `Err` is the text after "invalid format - ".
-pub(super) fn check(name: &str, text: &str, schema: &BTreeMap<String, Property>) -> Result<(), String> {
+/// Judges a property string by its parts.
+pub(super) fn judge<'a>(
+    text: &str,
+    schema: &'a BTreeMap<String, Property>,
+    release: Release,
+) -> Result<(), Fault<'a>> {
     let given = assign(text, schema)?;
-    let mut errors = BTreeMap::new();
+    let mut refused = Vec::new();
     for (part, value) in &given {
-        let judged = match schema.get(part) {
-            Some(property) => check_property(part, value, property),
-            None => Err(super::verify::UNKNOWN.to_owned()),
-        };
-        if let Err(error) = judged {
-            errors.insert(part.clone(), error);
+        let property = schema.get(part);
+        let judged = property.map_or(Err(Fault::Unknown), |property| judge_value(value, property, release));
+        if let Err(fault) = judged {
+            refused.push(Refused { name: part.clone(), property, given: Some(value.clone()), fault });
         }
     }
-    for (part, property) in schema {
-        if property.alias.is_none()
-            && property.kind.is_some()
-            && !property.is_optional()
-            && !given.contains_key(part)
-            && !has_default(property)
-        {
-            errors.insert(part.clone(), super::verify::MISSING.to_owned());
+    for (part, property) in schema.iter().filter(|(_, property)| is_required(property)) {
+        if !given.contains_key(part) {
+            let (name, property, given) = (part.clone(), Some(property), None);
+            refused.push(Refused { name, property, given, fault: Fault::Missing });
         }
     }
-    if errors.is_empty() {
-        return Ok(());
-    }
-    let lines: String = errors.iter().map(|(part, error)| format!("{name}.{part}: {error}\n")).collect();
-    Err(format!("format error\n{lines}"))
+    refused.sort_by(|a, b| a.name.cmp(&b.name));
+    if refused.is_empty() { Ok(()) } else { Err(Fault::Parts(refused)) }
+}
+
+fn is_required(property: &Property) -> bool {
+    property.alias.is_none() && property.kind.is_some() && !property.is_optional() && !has_default(property)
 }
 
 /// Parts with a bare value are required only in so far as something has to be given at all.
@@ -93,17 +92,20 @@ fn has_default(property: &Property) -> bool {
 }
 
 /// Gives every item its name, following aliases: `virtio=BC:…` means `model=virtio,macaddr=BC:…`.
-fn assign(text: &str, schema: &BTreeMap<String, Property>) -> Result<BTreeMap<String, String>, String> {
+fn assign<'a>(
+    text: &str,
+    schema: &'a BTreeMap<String, Property>,
+) -> Result<BTreeMap<String, String>, Fault<'a>> {
     let bare_key =
         schema.iter().find(|(_, property)| property.takes_bare_value()).map(|(name, _)| name.as_str());
     let mut given = BTreeMap::new();
     for item in text.split(',').filter(|item| !item.trim().is_empty()) {
         let (key, value) = match item.split_once('=') {
-            Some((key, value)) => (key.trim(), value),
-            None => {
-                let key = bare_key.ok_or("value without key, but schema does not define a default key\n")?;
-                (key, item)
+            Some((key, value)) if key.is_empty() || value.is_empty() => {
+                return Err(Fault::PartWithoutNameOrValue);
             }
+            Some((key, value)) => (key.trim(), value),
+            None => (bare_key.ok_or(Fault::PartWithoutName)?, item),
         };
         let target = match schema.get(key) {
             Some(Property { alias: Some(alias), key_alias, .. }) => {
@@ -115,7 +117,7 @@ fn assign(text: &str, schema: &BTreeMap<String, Property>) -> Result<BTreeMap<St
             _ => key,
         };
         if given.insert(target.to_owned(), value.to_owned()).is_some() {
-            return Err(format!("duplicate key in comma-separated list property: {target}\n"));
+            return Err(Fault::PartTwice(target.to_owned()));
         }
     }
     Ok(given)
