@@ -54,6 +54,20 @@ async fn a_container_is_stopped_by_ha_when_it_no_longer_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_guest_has_been_moved_by_ha_when_it_is_on_the_other_node() {
+    let stage = stage(worlds::under_ha("vm:101", "{config: {state: stopped}}", 3)).await;
+    let params = json!({"params": {"destination": "pve2"}});
+    let plan = stage.plan("p", "migrate_guest", "qemu/101", &params);
+    stage.request(&plan, Phase::AwaitingApproval).await;
+    stage.approve("approver", &["p", "--yes"]).await;
+    stage.plan_when("p", "with HA", ha_works).await;
+    let done = stage.plan_in("p", Phase::Succeeded).await.status.unwrap();
+    assert_eq!(done.reason, "HaDone");
+    assert!(done.message.contains("on pve2"), "{}", done.message);
+    assert!(!proxmox::runs(&stage.sim, "pve2/qemu/101").await, "it is there, and as it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_ha_can_not_do_has_failed_and_says_what_ha_says() {
     let stage = stage(worlds::under_ha("vm:101", "{config: {state: started}, crmState: error}", 600)).await;
     stage.apply("requester", &stage.plan("p", "start_guest", "qemu/101", &json!({}))).await;
