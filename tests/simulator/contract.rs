@@ -33,7 +33,9 @@ fn parameters(exchange: &Exchange) -> Option<BTreeMap<String, String>> {
 /// The recorded calls to the API that were sent as forms, with their parameters.
 fn calls() -> Vec<(String, Exchange, BTreeMap<String, String>)> {
     let all = recording::NAMES.into_iter().flat_map(|name| {
-        recording::exchanges(name).into_iter().map(move |exchange| (name.to_owned(), exchange))
+        recording::exchanges(&format!("recordings/{name}"))
+            .into_iter()
+            .map(move |exchange| (name.to_owned(), exchange))
     });
     let plain = all.filter(|(_, exchange)| {
         let below = exchange.request.path.strip_prefix("/api2/json/");

@@ -28,6 +28,9 @@ impl<'a> Rights<'a> {
 
     /// The privileges on a path, each with whether it also holds below that path.
     pub(in crate::pve::sim) fn on(self, path: &str) -> BTreeMap<String, bool> {
+        if !is_path(path) && !self.caller.is_root() {
+            return BTreeMap::new();
+        }
         match &self.caller.token {
             None => self.of_user(&self.caller.user, path),
             Some(token) if !token.separated => self.of_user(&self.caller.user, path),
@@ -110,6 +113,11 @@ impl<'a> Rights<'a> {
     }
 }
 
+/// Nobody but root@pam itself has a right on a path with other characters; its tokens have none either.
+pub(super) fn is_path(path: &str) -> bool {
+    path.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '/'))
+}
+
 /// `/vms/100` is reached by way of `/` and `/vms`.
 fn steps(path: &str) -> impl Iterator<Item = &str> {
     let inner = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(position, _)| &path[..position]);
@@ -160,6 +168,13 @@ acl:
     #[test]
     fn a_token_that_is_not_separated_has_all_its_user_has() {
         assert!(holds(&caller("alice@pve", Some("ci"), false), "/vms/100", "VM.PowerMgmt"));
+    }
+
+    #[test]
+    fn only_root_itself_has_rights_on_what_is_no_path() {
+        assert!(holds(&caller("root@pam", None, false), "/pool/bad name", "Pool.Allocate"));
+        assert!(holds(&caller("root@pam", Some("full"), false), "/pool/good-name", "Pool.Allocate"));
+        assert!(!holds(&caller("root@pam", Some("full"), false), "/pool/bad name", "Pool.Allocate"));
     }
 
     #[test]

@@ -31,6 +31,10 @@ struct Order {
 fn create(call: &mut Call<'_>) -> Answer {
     let (kind, vmid) = (call.guest_type(), call.vmid());
     demand_allocation(call)?;
+    // A container's number is judged before anything else that is asked of it, a VM's after.
+    if kind == GuestType::Lxc {
+        demand_new_id(call.state, kind, vmid)?;
+    }
     let mut given = config_keys(call, kind);
     demand_keys(call, kind, vmid, given.iter().copied().filter(|(key, _)| *key != "unprivileged"))?;
     let rootfs = default_rootfs(call, &given);

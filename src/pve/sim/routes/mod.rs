@@ -4,6 +4,7 @@
 //! call it and what it takes is known from the contract and has been judged before the handler runs.
 mod access;
 mod agent;
+mod appliances;
 mod clone;
 mod cluster;
 mod config;
@@ -49,6 +50,7 @@ impl Routes {
         let files = [
             access::ROUTES,
             agent::ROUTES,
+            appliances::ROUTES,
             cluster::ROUTES,
             clone::ROUTES,
             config::ROUTES,
@@ -87,7 +89,12 @@ pub(super) fn index_of_root() -> Value {
 
 /// Directories of the API list their entries like this.
 fn index(entries: &[&str]) -> Value {
-    entries.iter().map(|entry| json!({ "subdir": entry })).collect()
+    index_by("subdir", entries)
+}
+
+/// Some directories call the field otherwise.
+fn index_by(field: &str, entries: &[&str]) -> Value {
+    entries.iter().map(|entry| json!({ field: entry })).collect()
 }
 
 /// Nothing but "done".

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Route, data, index, nothing};
+use super::{Route, data, index_by, nothing};
 use crate::pve::sim::disks;
 use crate::pve::sim::engine::{Call, State};
 use crate::pve::sim::http::{Answer, Refusal, refuse};
@@ -14,8 +14,12 @@ pub(super) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/lxc/{vmid}/snapshot", list),
     ("POST", "/nodes/{node}/qemu/{vmid}/snapshot", create),
     ("POST", "/nodes/{node}/lxc/{vmid}/snapshot", create),
-    ("GET", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}", |_| data(index(&["rollback", "config"]))),
-    ("GET", "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}", |_| data(index(&["rollback", "config"]))),
+    ("GET", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}", |_| {
+        data(index_by("cmd", &["rollback", "config"]))
+    }),
+    ("GET", "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}", |_| {
+        data(index_by("cmd", &["rollback", "config"]))
+    }),
     ("DELETE", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}", delete),
     ("DELETE", "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}", delete),
     ("POST", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback", roll_back),

@@ -104,7 +104,7 @@ fn allocate(call: &mut Call<'_>) -> Answer {
     data(volid)
 }
 
-fn add(state: &mut State, storage: &str, volume: Volume) {
+pub(super) fn add(state: &mut State, storage: &str, volume: Volume) {
     if let Some(storage) = state.world.storages.get_mut(storage) {
         storage.volumes.retain(|present| present.volid != volume.volid);
         storage.volumes.push(volume);
@@ -189,7 +189,7 @@ fn demand_removable(call: &Call<'_>, storage: &str, volid: &str) -> Result<(), R
     call.demand(&path, "Datastore.Allocate")
 }
 
-fn arriving(storage: &str, content: &str, file: &str, size: u64, ctime: i64) -> Volume {
+pub(super) fn arriving(storage: &str, content: &str, file: &str, size: u64, ctime: i64) -> Volume {
     let format = file.rsplit_once('.').map_or("raw", |(_, suffix)| suffix);
     Volume {
         volid: format!("{storage}:{content}/{file}"),
