@@ -20,10 +20,11 @@ use thiserror::Error;
 
 use crate::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy, SecretKeyRef},
-    catalog::Call,
+    catalog::{Call, GuestRef},
     core::{
         approval::Proof,
         audit::AuditRecord,
+        ha::HaGuest,
         observe::{InventoryRow, Query, World},
         task::{Sent, TaskState, Upid},
     },
@@ -201,6 +202,12 @@ pub trait Hypervisor: Send + Sync + 'static {
     ) -> impl Future<Output = Sent> + Send;
 
     fn task(&self, upid: &Upid) -> impl Future<Output = Result<TaskState, HypervisorError>> + Send;
+
+    /// A guest as the HA manager sees it, or `None` if this token sees none.
+    fn ha_guest(
+        &self,
+        guest: GuestRef,
+    ) -> impl Future<Output = Result<Option<HaGuest>, HypervisorError>> + Send;
 
     /// The tasks of a guest that began at `since` or later, finished or not.
     fn tasks_since(

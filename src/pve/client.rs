@@ -123,7 +123,7 @@ impl Client {
             Method::Delete => self.changes.delete(url).query(&call.params),
         };
         match self.exchange(request).await {
-            Ok(answer) => answer.without(secrets).verdict(),
+            Ok(answer) => answer.without(secrets).verdict(call.starts_task),
             Err(Lost { never_sent: true, why }) => Sent::NotSent { why },
             Err(Lost { never_sent: false, why }) => Sent::Unknown { why },
         }

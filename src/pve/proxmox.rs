@@ -10,15 +10,16 @@ use secrecy::SecretString;
 
 use crate::{
     api::ProxmoxEnvironment,
-    catalog::Call,
+    catalog::{Call, GuestRef},
     core::{
+        ha::HaGuest,
         observe::{InventoryRow, Query, World},
         task::{Sent, TaskState, Upid},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors},
 };
 
-use super::{ApiToken, Client, ReadError, Trust, survey, tasks, tls};
+use super::{ApiToken, Client, ReadError, Trust, ha, survey, tasks, tls};
 
 /// Connects to real and simulated Proxmox clusters alike.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +87,10 @@ impl Hypervisor for Connection {
 
     async fn task(&self, upid: &Upid) -> Result<TaskState, HypervisorError> {
         Ok(tasks::task_state(&self.client, upid).await?)
+    }
+
+    async fn ha_guest(&self, guest: GuestRef) -> Result<Option<HaGuest>, HypervisorError> {
+        Ok(ha::guest(&self.client, guest).await?)
     }
 
     async fn tasks_since(
