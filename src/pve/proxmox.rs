@@ -10,9 +10,9 @@ use secrecy::SecretString;
 
 use crate::{
     api::ProxmoxEnvironment,
-    catalog::Call,
+    catalog::{Call, Reading},
     core::{
-        observe::{InventoryRow, Query, World},
+        observe::{Query, Readout, World},
         task::{Sent, TaskState, Upid},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors},
@@ -68,8 +68,8 @@ impl Hypervisor for Connection {
         Ok(survey::version(&self.client).await?)
     }
 
-    async fn inventory(&self) -> Result<Vec<InventoryRow>, HypervisorError> {
-        Ok(survey::guests(&self.client).await?)
+    async fn read(&self, reading: Reading, query: &Query, most: u32) -> Result<Readout, HypervisorError> {
+        Ok(survey::read(&self.client, reading, query, most).await?)
     }
 
     async fn look(&self, query: &Query, places: &BTreeSet<String>) -> Result<World, HypervisorError> {
@@ -95,23 +95,5 @@ impl Hypervisor for Connection {
         since: Timestamp,
     ) -> Result<Vec<Upid>, HypervisorError> {
         Ok(tasks::tasks_of(&self.client, node, task_id, since.as_second()).await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pve::testing::{Reply, Server};
-
-    #[tokio::test]
-    async fn a_guest_that_has_just_moved_to_another_node_is_not_taken_for_missing() {
-        let list =
-            r#"{"data":[{"type":"qemu","vmid":101,"node":"pve1","status":"running","name":"batch-1"}]}"#;
-        let gone = r#"{"data":null,"message":"Configuration file 'nodes/pve1/qemu-server/101.conf' does not exist\n"}"#;
-        let server = Server::plain([Reply::ok(list), Reply::json(500, "x", gone)]).await;
-        let connection = Connection { client: server.client(&Trust::Anyone) };
-        let Ok(crate::catalog::Target::Guest(guest)) = "qemu/101".parse() else { panic!() };
-        let error = connection.guest(guest).await.unwrap_err();
-        assert!(error.message.contains("is listed on node pve1"), "{error}");
     }
 }

@@ -22,7 +22,12 @@ const UPID: &str = "UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:101:agent@pve!p
 fn call(method: Method) -> Call {
     let params =
         [("description", "a b&c;é"), ("force", "1")].map(|(name, value)| (name.into(), value.into()));
-    Call { method, path: "/nodes/pve1/qemu/101/status/start".to_owned(), params: BTreeMap::from(params), secrets: BTreeMap::new() }
+    Call {
+        method,
+        path: "/nodes/pve1/qemu/101/status/start".to_owned(),
+        params: BTreeMap::from(params),
+        secrets: BTreeMap::new(),
+    }
 }
 
 fn started() -> Reply {
@@ -46,7 +51,9 @@ async fn post_and_put_send_a_form_and_delete_a_query_without_a_body() {
     let server = Server::plain([started(), started(), started()]).await;
     let client = server.client(&Trust::Anyone);
     for method in [Method::Post, Method::Put, Method::Delete] {
-        assert!(matches!(client.send(&call(method), &BTreeMap::new()).await, Sent::Task(upid) if upid.as_str() == UPID));
+        assert!(
+            matches!(client.send(&call(method), &BTreeMap::new()).await, Sent::Task(upid) if upid.as_str() == UPID)
+        );
     }
     let requests = server.requests();
     let form = "description=a+b%26c%3B%C3%A9&force=1";
@@ -126,7 +133,8 @@ async fn what_finds_no_connection_was_not_sent() {
     let closed = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     for endpoint in [closed.as_str(), "http://no-such-host.invalid:8006"] {
-        let sent = impatient_client(endpoint, &Trust::Anyone).send(&call(Method::Post), &BTreeMap::new()).await;
+        let sent =
+            impatient_client(endpoint, &Trust::Anyone).send(&call(Method::Post), &BTreeMap::new()).await;
         assert!(matches!(sent, Sent::NotSent { .. }), "{endpoint}: {sent:?}");
     }
 }
@@ -243,7 +251,10 @@ async fn the_right_fingerprint_is_trusted_whatever_the_name_or_issuer() {
     for version in [&TLS12, &TLS13] {
         let identity = Identity::new().speaking(version);
         let server = Server::tls(&identity, [started()]).await;
-        let sent = server.client(&Trust::Fingerprint(identity.fingerprint())).send(&call(Method::Post), &BTreeMap::new()).await;
+        let sent = server
+            .client(&Trust::Fingerprint(identity.fingerprint()))
+            .send(&call(Method::Post), &BTreeMap::new())
+            .await;
         assert!(matches!(sent, Sent::Task(_)), "{sent:?}");
     }
 }
@@ -279,7 +290,10 @@ async fn a_copied_certificate_without_its_key_is_not_trusted() {
 async fn a_bundle_trusts_its_own_authority_and_no_other() {
     let identity = Identity::new();
     let server = Server::tls(&identity, [started()]).await;
-    let sent = server.client(&bundle(&Identity::new().authority_pem)).send(&call(Method::Post), &BTreeMap::new()).await;
+    let sent = server
+        .client(&bundle(&Identity::new().authority_pem))
+        .send(&call(Method::Post), &BTreeMap::new())
+        .await;
     assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
     assert_eq!(server.requests().len(), 0);
     let both = format!("{}{}", Identity::new().authority_pem, identity.authority_pem);
@@ -303,7 +317,10 @@ async fn trusting_the_system_does_not_trust_a_stranger() {
 async fn a_path_that_would_go_elsewhere_is_not_sent() {
     let server = Server::plain([started()]).await;
     let astray = Call { path: "/nodes/pve1/../../version".to_owned(), ..call(Method::Post) };
-    assert!(matches!(server.client(&Trust::Anyone).send(&astray).await, Sent::NotSent { .. }));
+    assert!(matches!(
+        server.client(&Trust::Anyone).send(&astray, &BTreeMap::new()).await,
+        Sent::NotSent { .. }
+    ));
     assert_eq!(server.connections(), 0);
 }
 

@@ -1,5 +1,7 @@
 //! What somebody else does to the simulated Proxmox, behind the operator's back.
 
+use std::collections::BTreeMap;
+
 use std::time::Duration;
 
 use proxmox_agent::{
@@ -18,7 +20,12 @@ pub(crate) async fn put(sim: &Simulator, token: &str, path: &str, params: &[(&st
     let token = ApiToken::try_from(&secret).unwrap();
     let client = Client::new(sim.url(), token, &Trust::Anyone, Duration::from_secs(10)).unwrap();
     let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let sent = client.send(&Call { method: Method::Put, path: path.to_owned(), params }).await;
+    let sent = client
+        .send(
+            &Call { method: Method::Put, path: path.to_owned(), params, secrets: BTreeMap::new() },
+            &BTreeMap::new(),
+        )
+        .await;
     assert_eq!(sent, Sent::Done);
 }
 

@@ -10,13 +10,13 @@ use secrecy::SecretString;
 
 use crate::{
     api::{Phase, ProxmoxActionPlan, SecretKeyRef},
-    catalog::{Call, InventoryScope, SecretValue, Target},
+    catalog::{Call, Operation, SecretValue},
     core::{
         approval::{Tally, tally},
         call::Dispatch,
         judge::{Judged, Setting, Unjudged, judge, moved},
         lifecycle::{self, Effect, Event, IntentDraft, Order, Rivals, State, step},
-        observe::{Query, summarise},
+        observe::{Query, rows_wanted},
         privileges,
         request::{Request, normalise},
         task::Sent,
@@ -72,7 +72,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     async fn perform(&mut self, effect: Effect) -> Result<Option<Event>, Error> {
         match effect {
             Effect::Judge => self.judge().await.map(Some),
-            Effect::ReadInventory => self.read_inventory().await.map(Some),
+            Effect::Read => self.read().await.map(Some),
             Effect::GatherApprovals => self.gather_approvals().await.map(Some),
             Effect::Recheck => self.recheck().await.map(Some),
             Effect::Audit(event, message) => self.audit(event, message).await.map(|()| None),
@@ -185,16 +185,15 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             .map_err(|_| Error::NotReady("a request that was valid no longer is".to_owned()))
     }
 
-    async fn read_inventory(&mut self) -> Result<Event, Error> {
-        let Target::Inventory(scope) = self.request()?.target else {
-            return Ok(Event::Read(summarise(InventoryScope::All, vec![])));
-        };
+    async fn read(&mut self) -> Result<Event, Error> {
+        let request = self.request()?;
+        let Operation::Read(reading) = request.action.operation else { return Ok(Event::Woken) };
         let scene = match self.scene().await? {
             Ok(scene) => scene,
             Err(event) => return Ok(event),
         };
-        Ok(match scene.hypervisor.inventory().await {
-            Ok(rows) => Event::Read(summarise(scope, rows)),
+        Ok(match scene.hypervisor.read(reading, &Query::of(&request), rows_wanted(&request)).await {
+            Ok(readout) => Event::Read(readout.result()),
             Err(error) => self.unavailable(error),
         })
     }
