@@ -69,7 +69,7 @@ pub(super) async fn rules(lookout: &Lookout<'_>) -> Result<Option<Vec<Row>>, Rea
 }
 
 /// Until 9.0 there were groups in place of rules.
-async fn rules_or_groups(lookout: &Lookout<'_>) -> Result<Vec<HaRule>, ReadError> {
+pub(super) async fn rules_or_groups(lookout: &Lookout<'_>) -> Result<Vec<HaRule>, ReadError> {
     if let Some(rows) = rules(lookout).await? {
         return Ok(rows.into_iter().map(|row| rule(settings(row), "rule")).collect());
     }
