@@ -40,7 +40,6 @@ struct Member {
 
 #[derive(Deserialize)]
 struct Vote {
-    #[serde(alias = "name")]
     node: String,
     #[serde(deserialize_with = "lenient::number")]
     quorum_votes: i64,
