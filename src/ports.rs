@@ -20,12 +20,12 @@ use thiserror::Error;
 
 use crate::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy, SecretKeyRef},
-    catalog::{Call, GuestRef},
+    catalog::{Call, GuestRef, Reading},
     core::{
         approval::Proof,
         audit::AuditRecord,
         ha::HaGuest,
-        observe::{InventoryRow, Query, World},
+        observe::{Query, Readout, World},
         task::{Sent, TaskState, Upid},
     },
 };
@@ -181,7 +181,13 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     fn version(&self) -> impl Future<Output = Result<String, HypervisorError>> + Send;
 
-    fn inventory(&self) -> impl Future<Output = Result<Vec<InventoryRow>, HypervisorError>> + Send;
+    /// What a reading action shows; of lists without an end at most so many rows.
+    fn read(
+        &self,
+        reading: Reading,
+        query: &Query,
+        most: u32,
+    ) -> impl Future<Output = Result<Readout, HypervisorError>> + Send;
 
     /// Everything that a judgement needs to know, as it is now. `places` are the paths at which the token's rights have to
     /// be known exactly.

@@ -31,8 +31,7 @@ struct Current {
 
 /// A guest with what the HA manager does about it, or `None` if this token sees no such guest.
 pub async fn guest(client: &Client, reference: GuestRef) -> Result<Option<HaGuest>, ReadError> {
-    let listed = survey::guests(client).await?.into_iter().find(|row| row.reference == reference);
-    let Some(listed) = listed else { return Ok(None) };
+    let Some(listed) = survey::listed(client, reference).await? else { return Ok(None) };
     let rows: Vec<Row> = client.get("/cluster/ha/status/current", &[]).await?;
     let sid = sid(reference);
     let row = rows.into_iter().find(|row| row.sid.as_deref() == Some(&sid));

@@ -10,10 +10,10 @@ use secrecy::SecretString;
 
 use crate::{
     api::ProxmoxEnvironment,
-    catalog::{Call, GuestRef},
+    catalog::{Call, GuestRef, Reading},
     core::{
         ha::HaGuest,
-        observe::{InventoryRow, Query, World},
+        observe::{Query, Readout, World},
         task::{Sent, TaskState, Upid},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors},
@@ -69,8 +69,8 @@ impl Hypervisor for Connection {
         Ok(survey::version(&self.client).await?)
     }
 
-    async fn inventory(&self) -> Result<Vec<InventoryRow>, HypervisorError> {
-        Ok(survey::guests(&self.client).await?)
+    async fn read(&self, reading: Reading, query: &Query, most: u32) -> Result<Readout, HypervisorError> {
+        Ok(survey::read(&self.client, reading, query, most).await?)
     }
 
     async fn look(&self, query: &Query, places: &BTreeSet<String>) -> Result<World, HypervisorError> {

@@ -11,14 +11,14 @@ use secrecy::SecretString;
 
 use crate::{
     api::{ProxmoxActionPlan, SecretKeyRef},
-    catalog::{Call, InventoryScope, SecretValue, Target},
+    catalog::{Call, Operation, Reading, SecretValue},
     core::{
         approval::{Tally, tally},
         call::Dispatch,
         identity::of_another_kind,
         judge::{Judged, Setting, TARGET_NOT_FOUND, Unjudged, judge},
         lifecycle::{self, Effect, Event, IntentDraft, Order, State, step},
-        observe::{Query, summarise},
+        observe::{Found, Query, Readout, rows_wanted},
         privileges,
         request::{Request, normalise},
         task::Sent,
@@ -74,7 +74,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     async fn perform(&mut self, effect: Effect) -> Result<Option<Event>, Error> {
         match effect {
             Effect::Judge => self.judge().await.map(Some),
-            Effect::ReadInventory => self.read_inventory().await.map(Some),
+            Effect::Read => self.read().await.map(Some),
             Effect::GatherApprovals => self.gather_approvals().await.map(Some),
             Effect::Recheck => self.recheck().await.map(Some),
             Effect::Audit(event, message) => self.audit(event, message).await.map(|()| None),
@@ -176,16 +176,15 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             .map_err(|_| Error::NotReady("a request that was valid no longer is".to_owned()))
     }
 
-    async fn read_inventory(&mut self) -> Result<Event, Error> {
-        let Target::Inventory(scope) = self.request()?.target else {
-            return Ok(Event::Read(summarise(InventoryScope::All, vec![])));
-        };
+    async fn read(&mut self) -> Result<Event, Error> {
+        let request = self.request()?;
+        let Operation::Read(reading) = request.action.operation else { return Ok(Event::Woken) };
         let scene = match self.scene().await? {
             Ok(scene) => scene,
             Err(event) => return Ok(event),
         };
-        Ok(match scene.hypervisor.inventory().await {
-            Ok(rows) => Event::Read(summarise(scope, rows)),
+        Ok(match scene.hypervisor.read(reading, &Query::of(&request), rows_wanted(&request)).await {
+            Ok(readout) => Event::Read(readout.result()),
             Err(error) => self.unavailable(error),
         })
     }
@@ -237,8 +236,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if denial.reason != TARGET_NOT_FOUND {
             return event;
         }
-        match scene.hypervisor.inventory().await {
-            Ok(all) => of_another_kind(gone, &all).map_or(event, Event::Denied),
+        match scene.hypervisor.read(Reading::Inventory, &Query::inventory(), u32::MAX).await {
+            Ok(Readout { found: Found::Inventory(_, all), .. }) => {
+                of_another_kind(gone, &all).map_or(event, Event::Denied)
+            }
+            Ok(_) => event,
             Err(error) => self.unavailable(error),
         }
     }

@@ -73,7 +73,7 @@ pub enum Effect {
     /// Judge the request against live state. Answered by `Invalid`, `Blocked`, `Denied` or `Judged`.
     Judge,
     /// Answered by `Read` or `Blocked`.
-    ReadInventory,
+    Read,
     /// Answered by `Approvals`.
     GatherApprovals,
     /// Judge again and draft an intent. Answered by `Rechecked`, `Denied` or `Blocked`.

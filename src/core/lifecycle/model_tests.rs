@@ -104,7 +104,7 @@ fn is_question(effect: &Effect) -> bool {
     matches!(
         effect,
         Effect::Judge
-            | Effect::ReadInventory
+            | Effect::Read
             | Effect::GatherApprovals
             | Effect::Recheck
             | Effect::Send { .. }

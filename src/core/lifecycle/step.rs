@@ -200,7 +200,7 @@ fn enough(order: &Order, state: State, judged: Judged, tally: Tally, now: Timest
         let alarm = next_alarm(order.not_before, tally.stands_until);
         return (state, std::iter::once(Effect::WriteStatus).chain(alarm.map(Effect::WakeAt)).collect());
     }
-    let next = if order.reads { Effect::ReadInventory } else { Effect::Recheck };
+    let next = if order.reads { Effect::Read } else { Effect::Recheck };
     (state, vec![next])
 }
 

@@ -335,7 +335,7 @@ fn an_action_that_only_reads_sends_nothing() {
     let order = Order { reads: true, ..order() };
     let (state, _) = step(&order, State::Pending { blocked: None }, Event::Judged(judged(0)), noon());
     let (state, effects) = step(&order, state, Event::Approvals(tally(0)), noon());
-    assert_eq!(effects, [Effect::ReadInventory]);
+    assert_eq!(effects, [Effect::Read]);
     let (state, effects) = step(&order, state, Event::Read(ReadResult::default()), noon());
     assert_eq!(state.phase(), Phase::Succeeded);
     assert!(!sends(&effects));
