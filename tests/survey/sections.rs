@@ -5,7 +5,7 @@ use proxmox_agent::{
     core::observe::{Seen, World},
 };
 
-use crate::place::{SAMPLE, sample_and, sample_with, seen, start};
+use crate::place::{SAMPLE, post, sample_and, sample_with, seen, start};
 
 const HOUSE: &str = r#"
 ha:
@@ -16,10 +16,6 @@ definitions:
     apart: {type: resource-affinity, affinity: negative, resources: "vm:100,vm:102"}
   firewallRules:
     "100": {rules: [{type: in, action: ACCEPT, enable: 1, dport: "22"}]}
-  zones:
-    z1: {type: simple}
-  vnets:
-    blue: {zone: z1}
 "#;
 
 #[tokio::test]
@@ -150,11 +146,14 @@ async fn pools_are_seen_with_their_members() {
 
 #[tokio::test]
 async fn virtual_networks_are_seen_with_what_waits() {
-    let sim = start(&sample_and(HOUSE)).await;
+    let sim = start(SAMPLE).await;
+    post(&sim, "/cluster/sdn/zones", &[("zone", "z1"), ("type", "simple")]).await;
+    post(&sim, "/cluster/sdn/vnets", &[("vnet", "blue"), ("zone", "z1")]).await;
     let world = seen(&sim, "cluster/all", &[Section::Sdn]).await;
     let Seen::Known(sdn) = &world.sdn else { panic!("{:?}", world.sdn) };
     assert_eq!((&sdn.zones[0].id[..], sdn.zones[0].waiting.as_deref()), ("z1", Some("new")));
     assert_eq!((&sdn.vnets[0].id[..], &sdn.vnets[0].zone[..]), ("blue", "z1"));
+    assert_eq!(sdn.vnets[0].waiting.as_deref(), Some("new"));
 }
 
 #[tokio::test]
