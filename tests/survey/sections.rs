@@ -106,7 +106,8 @@ async fn what_lies_on_a_shared_storage_is_seen_once() {
     assert_eq!((backup.vmid.unwrap().number(), backup.created_at), (100, Some(1_795_222_300)));
     assert!(backup.protected);
     let clone = shared.iter().find(|volume| volume.parent.is_some()).unwrap();
-    assert_eq!(clone.parent.as_deref(), Some("base-9000-disk-0.qcow2"));
+    // Some storages write a way to it before the name.
+    assert!(clone.parent.as_deref().unwrap().ends_with("base-9000-disk-0.qcow2"), "{clone:?}");
     let local = volumes.iter().filter(|volume| volume.storage == "local-lvm").map(|volume| &volume.node[..]);
     assert_eq!(local.collect::<Vec<_>>(), ["pve1", "pve2", "pve3"]);
 }
