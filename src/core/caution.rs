@@ -183,3 +183,78 @@ fn waiting(request: &Request, guest: &Guest) -> Option<String> {
     (starts.contains(&request.action.name) && !waiting.is_empty())
         .then(|| format!("settings that wait take effect at its next start: {}", waiting.join(", ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::core::{
+        observe::{MigrationCheck, ReplicationJob, Seen},
+        request::{normalise, tests::spec},
+        testing::{guest, world_of},
+    };
+
+    fn running(reference: &str) -> Guest {
+        Guest { status: "running".into(), ..guest(reference) }
+    }
+
+    #[track_caller]
+    fn assert_warns(action: &str, params: Value, world: &World, warning: &str) {
+        let target = world.guest().unwrap().reference.to_string();
+        let warnings = warnings(&normalise("default", &spec(action, &target, params)).unwrap(), world);
+        assert!(warnings.iter().any(|one| one.contains(warning)), "{action}: {warnings:?}");
+    }
+
+    #[test]
+    fn what_proxmox_will_refuse_is_said_with_the_way_out() {
+        let vmid = guest("qemu/100").reference.vmid;
+        let copied = vec![ReplicationJob { guest: Some(vmid), ..ReplicationJob::default() }];
+        let copied = World { replication: Seen::Known(copied), ..world_of(guest("qemu/100")) };
+        let local = MigrationCheck { local_disks: vec!["local:x".into()], ..MigrationCheck::default() };
+        let local = World { migration: Seen::Known(local), ..world_of(running("qemu/100")) };
+        let template = world_of(Guest { template: true, ..guest("qemu/100") });
+        for (action, params, world, warning) in [
+            ("delete_guest", json!({}), &copied, "replicated: Proxmox will refuse until the job is gone"),
+            (
+                "migrate_guest",
+                json!({"destination": "pve2"}),
+                &local,
+                "until it is stopped, or `online` is set",
+            ),
+            (
+                "migrate_guest",
+                json!({"destination": "pve2", "online": true}),
+                &local,
+                "`withLocalDisks` is set",
+            ),
+            ("migrate_guest", json!({"destination": "pve1"}), &local, "it is there already"),
+            ("start_guest", json!({}), &template, "a full clone of it can be started"),
+            (
+                "move_disk",
+                json!({"disk": "scsi0", "storage": "nfs", "delete": true}),
+                &local,
+                "it has snapshots",
+            ),
+        ] {
+            assert_warns(action, params, world, warning);
+        }
+    }
+
+    #[test]
+    fn what_changes_nothing_now_is_said_beforehand() {
+        let mut met = running("qemu/100");
+        met.pending.insert("memory".into(), Some("2048".into()));
+        let world = world_of(Guest { ha_managed: true, ..met });
+        for (action, params, warning) in [
+            ("start_guest", json!({}), "it is already running"),
+            ("shutdown_guest", json!({}), "HA acts in its own time"),
+            ("reboot_guest", json!({}), "settings that wait take effect at its next start: memory"),
+            ("set_guest_config", json!({"memory": 4096, "name": "db"}), "only at its next start: memory"),
+        ] {
+            assert_warns(action, params, &world, warning);
+        }
+        let hot = normalise("default", &spec("set_guest_config", "qemu/100", json!({"name": "db"}))).unwrap();
+        assert!(!warnings(&hot, &world).iter().any(|warning| warning.contains("next start")));
+    }
+}

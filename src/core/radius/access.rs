@@ -20,11 +20,11 @@ pub(super) fn pool(ask: Ask<'_>, found: &mut Radius) {
             true => format!("loses the role {} on {}", entry.role, entry.path),
             false => format!("holds the role {} over other members by {}", entry.role, entry.path),
         };
-        found.hit(format!("user/{}", entry.who), effect).raises(Risk::High);
+        found.hit(&format!("user/{}", entry.who), effect).raises(Risk::High);
     }
     for job in jobs.iter().filter(|job| job.settings.get("pool").is_some_and(|pool| pool == id)) {
         found
-            .hit(format!("backup-job/{}", job.id), format!("saves other guests by pool {id}"))
+            .hit(&format!("backup-job/{}", job.id), format!("saves other guests by pool {id}"))
             .raises(Risk::High);
     }
 }
@@ -42,15 +42,15 @@ fn members(ask: Ask<'_>, id: &str, pool: Option<&Pool>, pools: &[Pool], found: &
     };
     let verb = if leaves { "leaves" } else { "joins" };
     for guest in &guests {
-        found.hit(format!("guest/{guest}"), format!("{verb} pool {id} and the rights that it gives"));
+        found.hit(&format!("guest/{guest}"), format!("{verb} pool {id} and the rights that it gives"));
         for other in pools.iter().filter(|other| other.id != id && !leaves) {
             if other.guests.iter().any(|member| member.to_string() == *guest) {
-                found.hit(format!("guest/{guest}"), format!("leaves pool {}", other.id)).raises(Risk::High);
+                found.hit(&format!("guest/{guest}"), format!("leaves pool {}", other.id)).raises(Risk::High);
             }
         }
     }
     for storage in &storages {
-        found.hit(format!("storage/{storage}"), format!("{verb} pool {id} and the rights that it gives"));
+        found.hit(&format!("storage/{storage}"), format!("{verb} pool {id} and the rights that it gives"));
     }
     guests.len() + storages.len()
 }

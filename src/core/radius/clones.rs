@@ -32,11 +32,11 @@ pub(super) fn hit_clones(
         for user in &users {
             let effect =
                 format!("has a linked clone of {base} as its {} and {}", user.role(), user.without());
-            found.hit(user.guest.reference, effect).raises(Risk::Critical);
+            found.hit(&user.guest.reference, effect).raises(Risk::Critical);
         }
         if users.is_empty() {
             found
-                .hit(format!("volume/{clone}"), format!("is a linked clone of {base} and could not be read"))
+                .hit(&format!("volume/{clone}"), format!("is a linked clone of {base} and could not be read"))
                 .raises(Risk::Critical);
         }
     }

@@ -51,14 +51,14 @@ fn removed(ask: Ask<'_>, guest: &Guest, disk: &Disk, volumes: &[Volume], found: 
     if disk.is_cdrom || !(key.starts_with("unused") || ask.request.flag("force")) {
         return detached(guest, disk, found);
     }
-    found.hit(guest.reference, format!("loses its disk {key} ({volume}) for good")).raises(Risk::Critical);
+    found.hit(&guest.reference, format!("loses its disk {key} ({volume}) for good")).raises(Risk::Critical);
     let keepers = guest
         .snapshots
         .iter()
         .filter(|snapshot| disks_in(&snapshot.config).iter().any(|d| d.volume == *volume));
     for snapshot in keepers {
         let effect = format!("could not go back to snapshot {}, which needs {volume}", snapshot.name);
-        found.hit(guest.reference, effect).raises(Risk::Critical);
+        found.hit(&guest.reference, effect).raises(Risk::Critical);
     }
     hit_clones(volume, Some(guest.reference.vmid), volumes, &[], found);
     would_boot(guest, disk, found);
@@ -67,17 +67,17 @@ fn removed(ask: Ask<'_>, guest: &Guest, disk: &Disk, volumes: &[Volume], found: 
 fn detached(guest: &Guest, disk: &Disk, found: &mut Radius) {
     let Disk { key, volume, .. } = disk;
     if disk.is_cdrom {
-        found.hit(guest.reference, format!("is left without the CD in {key} ({volume})"));
+        found.hit(&guest.reference, format!("is left without the CD in {key} ({volume})"));
         return;
     }
     let effect = format!("is left without its disk {key} ({volume}), which is kept as unused");
-    found.hit(guest.reference, effect).raises(Risk::High);
+    found.hit(&guest.reference, effect).raises(Risk::High);
     would_boot(guest, disk, found);
 }
 
 fn replaced(guest: &Guest, old: &Disk, new: &Disk, found: &mut Radius) {
     let effect = format!("has {} instead of {} as {}", new.volume, old.volume, old.key);
-    let hit = found.hit(guest.reference, effect);
+    let hit = found.hit(&guest.reference, effect);
     if !old.is_cdrom {
         hit.raises(Risk::High);
         would_boot(guest, old, found);
@@ -87,7 +87,7 @@ fn replaced(guest: &Guest, old: &Disk, new: &Disk, found: &mut Radius) {
 fn would_boot(guest: &Guest, disk: &Disk, found: &mut Radius) {
     if boots_from(guest, &disk.key) {
         found
-            .hit(guest.reference, format!("would not boot from {} any more", disk.key))
+            .hit(&guest.reference, format!("would not boot from {} any more", disk.key))
             .raises(Risk::Critical);
     }
 }
@@ -99,7 +99,7 @@ fn reachable(guest: &Guest, storage: &str, storages: Option<&Vec<Storage>>, foun
     if known.is_none_or(|known| !known.is_on(&guest.node)) {
         found
             .hit(
-                format!("storage/{storage}"),
+                &format!("storage/{storage}"),
                 format!("is not on {}, where {} is", guest.node, guest.reference),
             )
             .raises(Risk::High);
@@ -114,18 +114,18 @@ pub(super) fn place(ask: Ask<'_>, found: &mut Radius) {
     let Some(disk) = guest.disks().into_iter().find(|disk| disk.key == key) else { return };
     let to = ask.request.text("storage");
     for snapshot in &guest.snapshots {
-        found.hit(guest.reference, format!("has snapshot {} of its disks", snapshot.name));
+        found.hit(&guest.reference, format!("has snapshot {} of its disks", snapshot.name));
     }
     if let Some(storage) = to {
         reachable(guest, storage, storages, found);
         if ask.request.flag("delete") {
             hit_clones(&disk.volume, Some(guest.reference.vmid), volumes, &[], found);
             let effect = format!("loses the old copy of {key} ({}) once the new one is there", disk.volume);
-            found.hit(guest.reference, effect).raises(Risk::High);
+            found.hit(&guest.reference, effect).raises(Risk::High);
         }
     } else {
         let effect = format!("has its disk {key} ({}) grown, which can't be taken back", disk.volume);
-        found.hit(guest.reference, effect);
+        found.hit(&guest.reference, effect);
     }
 }
 
@@ -135,7 +135,7 @@ pub(super) fn template(ask: Ask<'_>, found: &mut Radius) {
     let Some(guest) = ask.world.guest() else { return };
     for disk in guest.disks().iter().filter(|disk| !disk.is_cdrom) {
         let effect = format!("can't write to its disk {} ({}) any more", disk.key, disk.volume);
-        found.hit(guest.reference, effect);
+        found.hit(&guest.reference, effect);
     }
     replicated(guest, replication, "as it is then", found);
 }

@@ -23,13 +23,13 @@ pub(super) fn look(ask: Ask<'_>, found: &mut Radius) {
     found.hits.extend(bonds);
     for disk in guest.disks().iter().filter(|disk| !disk.is_cdrom) {
         found
-            .hit(guest.reference, format!("loses its disk {} ({})", disk.key, disk.volume))
+            .hit(&guest.reference, format!("loses its disk {} ({})", disk.key, disk.volume))
             .detail(disk.size.clone().unwrap_or_default());
     }
     for snapshot in &guest.snapshots {
         let taken = snapshot.taken_at.map(|at| format!("{} old", age(ask.now, at)));
         found
-            .hit(guest.reference, format!("loses its snapshot {}", snapshot.name))
+            .hit(&guest.reference, format!("loses its snapshot {}", snapshot.name))
             .detail(taken.unwrap_or_default());
     }
     for volume in own_volumes(guest, volumes) {
@@ -61,7 +61,7 @@ fn borrowers(volume: &str, owner: &Guest, guests: &[Guest], found: &mut Radius) 
     let others = guests.iter().filter(|guest| guest.reference != owner.reference);
     for of in others.flat_map(uses::uses).filter(|of| of.disk.volume == volume) {
         let effect = format!("has {volume} of {} as its {} and {}", owner.reference, of.role(), of.without());
-        found.hit(of.guest.reference, effect).raises(of.risk());
+        found.hit(&of.guest.reference, effect).raises(of.risk());
     }
 }
 
@@ -69,7 +69,7 @@ fn unreferenced(guest: &Guest, volumes: &[Volume], found: &mut Radius) {
     let named: Vec<String> = uses(guest).into_iter().map(|of| of.disk.volume).collect();
     for volume in volumes.iter().filter(|volume| belongs(volume, guest) && !named.contains(&volume.id)) {
         found
-            .hit(format!("volume/{}", volume.id), "stands in no settings and goes with the guest")
+            .hit(&format!("volume/{}", volume.id), "stands in no settings and goes with the guest")
             .detail(size(volume.size))
             .raises(Risk::Critical);
     }
@@ -89,28 +89,28 @@ fn bonds(ask: Ask<'_>, found: &mut Radius) -> Vec<super::Hit> {
     let mut bonds = Radius::default();
     let resources = ha.map(|ha| ha.resources.as_slice()).unwrap_or_default();
     for resource in resources.iter().filter(|resource| resource.sid == sid) {
-        bonds.hit(reference, format!("is kept {} by HA as {sid}", resource.state)).raises(Risk::High);
+        bonds.hit(&reference, format!("is kept {} by HA as {sid}", resource.state)).raises(Risk::High);
     }
     let named = ha.map(|ha| ha.rules.as_slice()).unwrap_or_default();
     for rule in named.iter().filter(|rule| rule.resources.contains(&sid)) {
-        bonds.hit(format!("ha-rule/{}", rule.id), format!("loses {reference}")).raises(Risk::High);
+        bonds.hit(&format!("ha-rule/{}", rule.id), format!("loses {reference}")).raises(Risk::High);
     }
     for job in replication.iter().filter(|job| job.guest == Some(vmid)) {
         let effect = format!("no longer copies {reference} to {}", job.target);
-        bonds.hit(format!("replication/{}", job.id), effect).raises(Risk::High);
+        bonds.hit(&format!("replication/{}", job.id), effect).raises(Risk::High);
     }
     for job in jobs.iter().filter(|job| job.guests.contains(&vmid)) {
-        bonds.hit(format!("backup-job/{}", job.id), format!("no longer saves {reference}"));
+        bonds.hit(&format!("backup-job/{}", job.id), format!("no longer saves {reference}"));
     }
     for pool in pools.iter().filter(|pool| pool.guests.contains(&vmid)) {
-        bonds.hit(format!("pool/{}", pool.id), format!("loses its member {reference}"));
+        bonds.hit(&format!("pool/{}", pool.id), format!("loses its member {reference}"));
     }
     for entry in acl {
         let effect = format!("loses the role {} on {}", entry.role, entry.path);
-        bonds.hit(format!("user/{}", entry.who), effect);
+        bonds.hit(&format!("user/{}", entry.who), effect);
     }
     if !rules.is_empty() {
-        bonds.hit(reference, "loses its firewall rules").detail(format!("{} rules", rules.len()));
+        bonds.hit(&reference, "loses its firewall rules").detail(format!("{} rules", rules.len()));
     }
     bonds.hits
 }

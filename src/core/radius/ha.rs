@@ -26,14 +26,14 @@ pub(super) fn resource(ask: Ask<'_>, found: &mut Radius) {
     let (Some(guest), Some(ha)) = (ask.world.guest(), ha) else { return };
     let sid = sid(guest.reference);
     if ask.is_gone() {
-        found.hit(guest.reference, "is no longer started elsewhere when its node fails").raises(Risk::High);
+        found.hit(&guest.reference, "is no longer started elsewhere when its node fails").raises(Risk::High);
     }
     power(guest, ask.request.text("state"), found);
     for rule in ha.rules.iter().filter(|rule| rule.resources.contains(&sid)) {
         let effect = if ask.is_gone() { "loses" } else { "names" };
-        found.hit(format!("ha-rule/{}", rule.id), format!("{effect} {}", guest.reference));
+        found.hit(&format!("ha-rule/{}", rule.id), format!("{effect} {}", guest.reference));
         for other in rule.resources.iter().filter(|other| **other != sid) {
-            found.hit(of_resource(other), format!("is placed with {} by rule {}", guest.reference, rule.id));
+            found.hit(&of_resource(other), format!("is placed with {} by rule {}", guest.reference, rule.id));
         }
         if let Some(nodes) = nodes.filter(|_| !ask.is_gone()) {
             online(rule, nodes, found);
@@ -45,11 +45,11 @@ pub(super) fn resource(ask: Ask<'_>, found: &mut Radius) {
 fn power(guest: &Guest, state: Option<&str>, found: &mut Radius) {
     match (state, guest.is_running()) {
         (Some("stopped" | "disabled"), true) => {
-            found.hit(guest.reference, "is stopped by HA").raises(Risk::High)
+            found.hit(&guest.reference, "is stopped by HA").raises(Risk::High)
         }
-        (Some("started"), false) => found.hit(guest.reference, "is started by HA").raises(Risk::Medium),
+        (Some("started"), false) => found.hit(&guest.reference, "is started by HA").raises(Risk::Medium),
         (Some("ignored"), _) => found
-            .hit(guest.reference, "is no longer started elsewhere when its node fails")
+            .hit(&guest.reference, "is no longer started elsewhere when its node fails")
             .raises(Risk::High),
         _ => return,
     };
@@ -58,7 +58,7 @@ fn power(guest: &Guest, state: Option<&str>, found: &mut Radius) {
 fn online(rule: &HaRule, nodes: &Nodes, found: &mut Radius) {
     for name in nodes_of(&rule.nodes).filter(|name| !nodes.called(name).is_some_and(|node| node.online)) {
         let effect = format!("is named by rule {} and not online", rule.id);
-        found.hit(format!("node/{name}"), effect).raises(Risk::High);
+        found.hit(&format!("node/{name}"), effect).raises(Risk::High);
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn rule(ask: Ask<'_>, found: &mut Radius) {
     let old = ha.and_then(|ha| ha.rules.iter().find(|rule| rule.id == id.as_str()));
     if ask.is_gone() || ask.request.flag("disable") {
         for sid in old.iter().flat_map(|rule| &rule.resources) {
-            found.hit(of_resource(sid), format!("is no longer placed by rule {id}")).raises(Risk::High);
+            found.hit(&of_resource(sid), format!("is no longer placed by rule {id}")).raises(Risk::High);
         }
         return;
     }
@@ -118,7 +118,7 @@ fn placed(rule: &HaRule, guests: &[Guest], ha: Option<&Ha>, found: &mut Radius) 
             true => (format!("may be moved off {} by rule {}", guest.node, rule.id), Some(Risk::High)),
             false => (format!("is placed by rule {}", rule.id), None),
         };
-        found.hit(guest.reference, effect).raises = risk;
+        found.hit(&guest.reference, effect).raises = risk;
     }
 }
 
@@ -132,12 +132,12 @@ pub(super) fn manager(ask: Ask<'_>, found: &mut Radius) {
             true => "is no longer started elsewhere when its node fails",
             false => "is looked after by HA again",
         };
-        found.hit(of_resource(&resource.sid), effect).raises(Risk::Critical);
+        found.hit(&of_resource(&resource.sid), effect).raises(Risk::Critical);
     }
     for node in nodes.map(|nodes| nodes.nodes.as_slice()).unwrap_or_default() {
         if !disarms && !node.online {
             found
-                .hit(format!("node/{}", node.name), "is not online and may be fenced")
+                .hit(&format!("node/{}", node.name), "is not online and may be fenced")
                 .raises(Risk::Critical);
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn backup(ask: Ask<'_>, found: &mut Radius) {
     let Some(job) = jobs.iter().find(|job| job.id == id.as_str() && job.enabled) else { return };
     if let Some(prune) = ask.request.text("pruneBackups") {
         let effect = format!("keeps only {prune} and removes what is older");
-        found.hit(format!("backup-job/{id}"), effect).raises(Risk::High);
+        found.hit(&format!("backup-job/{id}"), effect).raises(Risk::High);
     }
     for vmid in job.guests.iter().filter(|vmid| loses(ask, **vmid)) {
         unsaved(ask, *vmid, job, jobs, guests, volumes, found);
@@ -37,7 +37,7 @@ pub(super) fn backup(ask: Ask<'_>, found: &mut Radius) {
 fn takes_backups(storages: &[Storage], storage: &str, found: &mut Radius) {
     let known = storages.iter().find(|known| known.id == storage);
     if !known.is_some_and(|known| known.content.iter().any(|content| content == "backup")) {
-        found.hit(format!("storage/{storage}"), "takes no backups").raises(Risk::High);
+        found.hit(&format!("storage/{storage}"), "takes no backups").raises(Risk::High);
     }
 }
 
@@ -70,17 +70,17 @@ fn unsaved(
     let subject = numbered(vmid, guests);
     let others = jobs.iter().filter(|other| other.id != job.id && other.enabled);
     if others.into_iter().any(|other| other.guests.contains(&vmid)) {
-        found.hit(subject, "is saved by other jobs only");
+        found.hit(&subject, "is saved by other jobs only");
         return;
     }
     let backups = volumes.map(|volumes| backups_of(vmid, volumes));
     match backups {
         Some(backups) if backups.is_empty() => {
-            found.hit(subject, "is saved by no job any more, and has no backup").raises(Risk::Critical);
+            found.hit(&subject, "is saved by no job any more, and has no backup").raises(Risk::Critical);
         }
         backups => {
             let detail = backups.map(|backups| told(&backups, ask.now)).unwrap_or_default();
-            found.hit(subject, "is saved by no job any more").detail(detail).raises(Risk::High);
+            found.hit(&subject, "is saved by no job any more").detail(detail).raises(Risk::High);
         }
     }
 }
@@ -100,6 +100,6 @@ pub(super) fn replication(ask: Ask<'_>, found: &mut Radius) {
     found.hit(&subject, format!("has no copy on {} any more", job.target)).detail(failed).raises(Risk::High);
     if let Some(guest) = managed {
         let effect = format!("can't be started on {} by HA, which keeps it as {}", job.target, sid(guest));
-        found.hit(subject, effect).raises(Risk::Critical);
+        found.hit(&subject, effect).raises(Risk::Critical);
     }
 }

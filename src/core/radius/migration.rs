@@ -33,13 +33,13 @@ pub(super) fn look(ask: Ask<'_>, found: &mut Radius) {
         copies(guest, to, job, found);
     }
     if guest.is_running() && ask.request.flag("restart") {
-        found.hit(guest.reference, "is stopped, and started there").raises(Risk::High);
+        found.hit(&guest.reference, "is stopped, and started there").raises(Risk::High);
     }
 }
 
 fn rules(guest: &Guest, to: &str, ha: &Ha, found: &mut Radius) {
     if !may_run_on(guest, to, ha) {
-        found.hit(guest.reference, format!("may not run on {to} by a rule of HA")).raises(Risk::Critical);
+        found.hit(&guest.reference, format!("may not run on {to} by a rule of HA")).raises(Risk::Critical);
     }
     let sid = sid(guest.reference);
     for rule in
@@ -58,7 +58,7 @@ fn rules(guest: &Guest, to: &str, ha: &Ha, found: &mut Radius) {
                 (false, false) => (format!("moves along to {to} by rule {}", rule.id), Risk::Critical),
                 _ => continue,
             };
-            found.hit(of_resource(other), effect).raises(risk);
+            found.hit(&of_resource(other), effect).raises(risk);
         }
     }
 }
@@ -66,21 +66,21 @@ fn rules(guest: &Guest, to: &str, ha: &Ha, found: &mut Radius) {
 /// What Proxmox itself says to it.
 fn checked(guest: &Guest, to: &str, check: &MigrationCheck, found: &mut Radius) {
     for disk in &check.local_disks {
-        found.hit(guest.reference, format!("has to have its local disk {disk} copied"));
+        found.hit(&guest.reference, format!("has to have its local disk {disk} copied"));
     }
     for device in &check.local_resources {
         found
-            .hit(guest.reference, format!("uses {device} of {}, which does not come along", guest.node))
+            .hit(&guest.reference, format!("uses {device} of {}, which does not come along", guest.node))
             .raises(Risk::High);
     }
     for other in &check.moves_along {
-        found.hit(of_resource(other), format!("moves along to {to}")).raises(Risk::Critical);
+        found.hit(&of_resource(other), format!("moves along to {to}")).raises(Risk::Critical);
     }
     let is_left_out = check.allowed_nodes.as_ref().is_some_and(|nodes| !nodes.iter().any(|node| node == to));
     if let Some(why) = check.refused_by.get(to) {
-        found.hit(format!("node/{to}"), format!("can't take it: {why}")).raises(Risk::High);
+        found.hit(&format!("node/{to}"), format!("can't take it: {why}")).raises(Risk::High);
     } else if is_left_out {
-        found.hit(format!("node/{to}"), "is not among the nodes that can take it").raises(Risk::High);
+        found.hit(&format!("node/{to}"), "is not among the nodes that can take it").raises(Risk::High);
     }
 }
 
@@ -90,5 +90,5 @@ fn copies(guest: &Guest, to: &str, job: &ReplicationJob, found: &mut Radius) {
     } else {
         format!("copies {} to {} anew", guest.reference, job.target)
     };
-    found.hit(format!("replication/{}", job.id), effect);
+    found.hit(&format!("replication/{}", job.id), effect);
 }

@@ -161,7 +161,7 @@ impl Radius {
     }
 
     /// Adds one that is hit.
-    pub(super) fn hit(&mut self, subject: impl ToString, effect: impl Into<String>) -> &mut Hit {
+    pub(super) fn hit(&mut self, subject: &(impl ToString + ?Sized), effect: impl Into<String>) -> &mut Hit {
         let at = self.hits.len();
         self.hits.push(Hit {
             subject: subject.to_string(),

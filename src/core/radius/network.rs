@@ -19,7 +19,7 @@ pub(super) fn bridge(ask: Ask<'_>, found: &mut Radius) {
     let lost = interfaces::with_dependents(iface, network);
     for above in lost.iter().filter(|name| **name != iface) {
         let effect = format!("stands on {iface} and goes with it");
-        found.hit(format!("interface/{node}/{above}"), effect).raises(Risk::High);
+        found.hit(&format!("interface/{node}/{above}"), effect).raises(Risk::High);
     }
     cut_off(node, &lost, guests, found);
     addresses(node, &lost, network, nodes, found);
@@ -37,7 +37,7 @@ pub(super) fn apply(ask: Ask<'_>, found: &mut Radius) {
     }
     let Some(waiting) = network.waiting.as_deref() else { return };
     let effect = format!("has all waiting changes applied: {}", interfaces::shown(waiting));
-    found.hit(format!("node/{node}"), effect);
+    found.hit(&format!("node/{node}"), effect);
     let changed = interfaces::changed(waiting);
     let hit: BTreeSet<&str> =
         changed.iter().flat_map(|name| interfaces::with_dependents(name, network)).collect();
@@ -58,7 +58,7 @@ fn cut_off(node: &str, lost: &BTreeSet<&str>, guests: &[Guest], found: &mut Radi
                 true => format!("loses its network card {key} on {bridge}"),
                 false => format!("would not start with its network card {key} on {bridge}"),
             };
-            found.hit(guest.reference, effect).raises(Risk::Critical);
+            found.hit(&guest.reference, effect).raises(Risk::Critical);
         }
     }
 }
@@ -77,15 +77,15 @@ fn addresses(
             let bare = address.split('/').next();
             if own.is_some() && bare == own {
                 let effect = format!("has its address within the cluster on {}: {address}", interface.name);
-                found.hit(format!("node/{node}"), effect).raises(Risk::Critical);
+                found.hit(&format!("node/{node}"), effect).raises(Risk::Critical);
             } else {
                 let effect = format!("has the address {address} on {}", interface.name);
-                found.hit(format!("node/{node}"), effect).raises(Risk::High);
+                found.hit(&format!("node/{node}"), effect).raises(Risk::High);
             }
         }
         if let Some(gateway) = &interface.gateway {
             let effect = format!("has its way out on {}, by {gateway}", interface.name);
-            found.hit(format!("node/{node}"), effect).raises(Risk::High);
+            found.hit(&format!("node/{node}"), effect).raises(Risk::High);
         }
     }
 }
@@ -94,6 +94,6 @@ fn addresses(
 fn others_waiting(node: &str, network: &Network, found: &mut Radius) {
     if let Some(waiting) = &network.waiting {
         let effect = format!("has other changes waiting: {}", interfaces::shown(waiting));
-        found.hit(format!("node/{node}"), effect).raises(Risk::High);
+        found.hit(&format!("node/{node}"), effect).raises(Risk::High);
     }
 }

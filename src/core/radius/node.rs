@@ -29,7 +29,7 @@ pub(super) fn down(ask: Ask<'_>, found: &mut Radius) {
     for task in tasks {
         let of = if task.id.is_empty() { String::new() } else { format!(" of {}", task.id) };
         let effect = format!("has the task {}{of} by {} cut off", task.kind, task.user);
-        found.hit(format!("node/{name}"), effect).raises(Risk::Critical);
+        found.hit(&format!("node/{name}"), effect).raises(Risk::Critical);
     }
     let Some(nodes) = nodes else { return };
     if left_without(name, nodes).is_some_and(|votes| !votes.quorate()) {
@@ -47,7 +47,7 @@ fn goes_off(guest: &Guest, ha: Option<&Ha>, found: &mut Radius) {
         (false, true) => "goes off until the node is back",
         (false, false) => "goes off, and nothing starts it when the node is back",
     };
-    found.hit(guest.reference, effect).raises(Risk::Critical);
+    found.hit(&guest.reference, effect).raises(Risk::Critical);
 }
 
 fn is_managed(guest: &Guest, ha: Option<&Ha>) -> bool {
@@ -85,7 +85,7 @@ fn moved_by_ha(down: &str, nodes: &Nodes, guests: &[Guest], ha: Option<&Ha>, fou
             Some((_, free)) if *free >= guest.memory => *free -= guest.memory,
             _ => {
                 found
-                    .hit(guest.reference, "finds no other node with the memory for it")
+                    .hit(&guest.reference, "finds no other node with the memory for it")
                     .detail(format!("{} needed", size(guest.memory)))
                     .raises(Risk::Critical);
             }
@@ -111,18 +111,21 @@ fn out_of_reach(storage: &Storage, name: &str, nodes: &Nodes, guests: &[Guest], 
     let is_served = server.is_some() && (server == ip || server == Some(name));
     let is_only_here = storage.nodes.len() == 1 && storage.is_on(name);
     if is_only_here && !is_served {
-        found.hit(format!("storage/{}", storage.id), format!("is on {name} alone and out of reach"));
+        found.hit(&format!("storage/{}", storage.id), format!("is on {name} alone and out of reach"));
     }
     if !is_served {
         return;
     }
     found
-        .hit(format!("storage/{}", storage.id), format!("is served by {name} and out of reach for all nodes"))
+        .hit(
+            &format!("storage/{}", storage.id),
+            format!("is served by {name} and out of reach for all nodes"),
+        )
         .raises(Risk::Critical);
     for of in guests.iter().filter(|guest| guest.node != name).flat_map(uses) {
         if of.disk.storage() == storage.id && of.guest.is_running() {
             let effect = format!("has its {} on {}, which {name} serves", of.role(), storage.id);
-            found.hit(of.guest.reference, effect).raises(Risk::Critical);
+            found.hit(&of.guest.reference, effect).raises(Risk::Critical);
         }
     }
 }
@@ -142,13 +145,11 @@ pub(super) fn guests(ask: Ask<'_>, found: &mut Radius) {
             }
             None => ("goes off".to_owned(), Risk::High),
         };
-        found.hit(guest.reference, effect).raises(if is_important(guest) { Risk::Critical } else { risk });
-        if let (Some(to), Some(ha)) = (destination, ha) {
-            if !may_run_on(guest, to, ha) {
-                found
-                    .hit(guest.reference, format!("may not run on {to} by a rule of HA"))
-                    .raises(Risk::Critical);
-            }
+        found.hit(&guest.reference, effect).raises(if is_important(guest) { Risk::Critical } else { risk });
+        if let Some((to, _)) = destination.zip(ha).filter(|(to, ha)| !may_run_on(guest, to, ha)) {
+            found
+                .hit(&guest.reference, format!("may not run on {to} by a rule of HA"))
+                .raises(Risk::Critical);
         }
     }
     let on = destination.or(ask.node().filter(|_| comes_up));
@@ -201,7 +202,7 @@ pub(super) fn enough_memory(nodes: &Nodes, on: &str, needed: u64, found: &mut Ra
     };
     if free < needed {
         found
-            .hit(format!("node/{on}"), "has too little free memory for what comes to it")
+            .hit(&format!("node/{on}"), "has too little free memory for what comes to it")
             .detail(format!("{} free, {} needed", size(free), size(needed)))
             .raises(Risk::Critical);
     }

@@ -12,7 +12,7 @@ pub(super) fn off(ask: Ask<'_>, found: &mut Radius) {
     let (Some(guest), Some(ha)) = (ask.world.guest(), ha) else { return };
     let managed = ha.resources.iter().find(|resource| resource.sid == sid(guest.reference));
     if let Some(resource) = managed {
-        found.hit(guest.reference, format!("is kept {} by HA", resource.state));
+        found.hit(&guest.reference, format!("is kept {} by HA", resource.state));
     }
 }
 
@@ -27,7 +27,10 @@ pub(super) fn on(ask: Ask<'_>, found: &mut Radius) {
     // What is paused holds its memory already.
     if !guest.is_running() && free < guest.memory {
         found
-            .hit(format!("node/{}", node.name), format!("has too little free memory for {}", guest.reference))
+            .hit(
+                &format!("node/{}", node.name),
+                format!("has too little free memory for {}", guest.reference),
+            )
             .detail(format!("{} free, {} needed", size(free), size(guest.memory)))
             .raises(Risk::High);
     }

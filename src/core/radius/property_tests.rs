@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::{radius, testing::*};
 use crate::{
-    api::Risk,
+    api::{Preview, ProxmoxEnvironment, Risk},
     catalog::{self, Action, Section, Touch},
     core::{
         afterwards::afterwards,
-        caution::warnings,
+        judge::{Setting, judge},
         observe::{Guest, Ha, Met, Object, Query, Seen, World, disks_in},
         request::{Request, normalise, tests::spec},
         risk::assess,
@@ -160,7 +160,18 @@ fn turn<T>(rows: &mut [T], by: usize) {
     }
 }
 
+/// What a person would see, unless the request is refused before.
+fn previewed(request: &Request, world: &World) -> Option<Preview> {
+    let spec = json!({"endpoints": ["https://pve1"], "credentials": {"secretRef": {"name": "s"}}});
+    let environment = ProxmoxEnvironment::new("home", serde_json::from_value(spec).unwrap());
+    let setting =
+        Setting { plan_uid: "uid", environment: &environment, policy: None, now: Timestamp::UNIX_EPOCH };
+    judge(request, world, setting).ok().map(|(judged, _)| judged.preview)
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn the_order_in_which_things_are_seen_changes_nothing(by in 1usize..40) {
         for request in requests() {
@@ -207,7 +218,7 @@ proptest! {
     fn no_settings_are_too_strange_to_judge(
         config in prop::collection::btree_map("(scsi|net|unused|mp|boot|bootdisk|hookscript|cicustom|rootfs)[0-9]?", ".{0,40}", 0..8),
         parent in prop::option::of(".{0,20}"),
-        waiting in ".{0,80}",
+        waiting in ".{0,900}",
     ) {
         let strange = Guest { config: config.clone(), snapshots: vec![crate::core::observe::Snapshot { parent: parent.clone(), config: config.clone(), ..snapshot("before") }], ..running(guest("qemu/100")) };
         let volumes = disks_in(&config).into_iter().map(|own| disk(&own.volume, 100, parent.as_deref()));
@@ -223,8 +234,18 @@ proptest! {
             let words: Vec<_> = found.hits.iter().map(|hit| (&hit.subject, &hit.effect)).collect();
             prop_assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), words.len());
             prop_assert!(assess(&request, &found).reasons.len() <= 16);
-            warnings(&request, &world);
             afterwards(&request, &world);
+            if let Some(preview) = previewed(&request, &world) {
+                let radius = &preview.blast_radius;
+                prop_assert!(radius.hits.len() <= 64 && radius.unknown.len() <= 16);
+                for hit in &radius.hits {
+                    let long = [&hit.effect, &hit.detail].iter().any(|text| text.chars().count() > 512);
+                    prop_assert!(!long && hit.subject.chars().count() <= 253);
+                }
+                let lines = preview.afterwards.iter().chain(&preview.warnings);
+                prop_assert!(preview.afterwards.len() <= 16 && preview.warnings.len() <= 16);
+                prop_assert!(lines.into_iter().all(|line| line.chars().count() <= 512));
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn look(ask: Ask<'_>, found: &mut Radius) {
     }
     let mut is = |holds: bool, effect: &str, raises: Option<Risk>| {
         if holds {
-            found.hit(guest.reference, effect).raises = raises;
+            found.hit(&guest.reference, effect).raises = raises;
         }
     };
     is(guest.protected, "is protected", Some(one_more(base)));
@@ -44,9 +44,9 @@ pub(super) fn is_production(guest: &Guest) -> bool {
 fn restore(ask: Ask<'_>, guest: &Guest, volumes: &[Volume], found: &mut Radius) {
     let backups = backups::backups_of(guest.reference.vmid, volumes);
     if backups.is_empty() {
-        found.hit(guest.reference, "has no backup").raises(Risk::High);
+        found.hit(&guest.reference, "has no backup").raises(Risk::High);
     } else {
-        found.hit(guest.reference, "has a backup").detail(backups::told(&backups, ask.now));
+        found.hit(&guest.reference, "has a backup").detail(backups::told(&backups, ask.now));
     }
 }
 

@@ -31,23 +31,23 @@ pub(super) fn look(ask: Ask<'_>, found: &mut Radius) {
     only_backups(id, volumes, guests, found);
     for job in jobs.iter().filter(|job| job.storage.as_deref() == Some(id)) {
         found
-            .hit(format!("backup-job/{}", job.id), format!("can't write to {id} any more"))
+            .hit(&format!("backup-job/{}", job.id), format!("can't write to {id} any more"))
             .raises(Risk::High);
     }
     for job in replication.iter().filter(|job| job.guest.is_some_and(|vmid| has_user(vmid, guests, &users))) {
         let effect = format!("can't copy what lies on {id} any more");
-        found.hit(format!("replication/{}", job.id), effect).raises(Risk::High);
+        found.hit(&format!("replication/{}", job.id), effect).raises(Risk::High);
     }
     let rests = |storage: &&Storage| {
         storage.settings.get("base").is_some_and(|base| base.split(':').next() == Some(id))
     };
     for storage in storages.iter().filter(rests) {
-        found.hit(format!("storage/{}", storage.id), format!("rests on {id}")).raises(Risk::Critical);
+        found.hit(&format!("storage/{}", storage.id), format!("rests on {id}")).raises(Risk::Critical);
     }
     let own = storages.iter().find(|storage| storage.id == id);
     for node in nodes.map(|nodes| nodes.nodes.as_slice()).unwrap_or_default() {
         if own.is_none_or(|storage| storage.is_on(&node.name)) {
-            found.hit(format!("node/{}", node.name), format!("has no storage {id} any more"));
+            found.hit(&format!("node/{}", node.name), format!("has no storage {id} any more"));
         }
     }
 }
@@ -57,7 +57,7 @@ fn users(id: &str, guests: &[Guest], found: &mut Radius) -> BTreeSet<String> {
     let mut users = BTreeSet::new();
     for of in guests.iter().flat_map(uses).filter(|of| of.disk.storage() == id) {
         let effect = format!("has its {} on it ({}) and {}", of.role(), of.disk.volume, of.without());
-        found.hit(of.guest.reference, effect).raises(of.risk());
+        found.hit(&of.guest.reference, effect).raises(of.risk());
         users.insert(of.guest.reference.to_string());
     }
     users
@@ -72,7 +72,7 @@ fn orphan(volume: &Volume, guests: &[Guest], users: &BTreeSet<String>, found: &m
     let Some(vmid) = volume.vmid else { return };
     if !has_user(vmid, guests, users) {
         let effect = format!("has {} there, which its settings don't name", volume.id);
-        found.hit(numbered(vmid, guests), effect).raises(Risk::High);
+        found.hit(&numbered(vmid, guests), effect).raises(Risk::High);
     }
 }
 
@@ -85,9 +85,9 @@ fn only_backups(id: &str, volumes: &[Volume], guests: &[Guest], found: &mut Radi
     for vmid in &here {
         let subject = numbered(*vmid, guests);
         if elsewhere.contains(vmid) {
-            found.hit(subject, "has backups there, and others elsewhere");
+            found.hit(&subject, "has backups there, and others elsewhere");
         } else {
-            found.hit(subject, "has its only backups there").raises(Risk::Critical);
+            found.hit(&subject, "has its only backups there").raises(Risk::Critical);
         }
     }
 }
@@ -97,16 +97,16 @@ pub(super) fn space(ask: Ask<'_>, found: &mut Radius) {
     let Some(storages) = found.seen(&ask.world.storages) else { return };
     for Demand { storage, node, bytes } in demands(ask.request, ask.world) {
         let Some(known) = storages.iter().find(|known| known.id == storage) else {
-            found.hit(format!("storage/{storage}"), "is not there").raises(Risk::High);
+            found.hit(&format!("storage/{storage}"), "is not there").raises(Risk::High);
             continue;
         };
         let Some(node) = node else { continue };
         if !known.is_on(&node) {
-            found.hit(format!("storage/{storage}"), format!("is not on {node}")).raises(Risk::High);
+            found.hit(&format!("storage/{storage}"), format!("is not on {node}")).raises(Risk::High);
         }
         if let Some(free) = known.free.get(&node).filter(|free| **free < bytes) {
             found
-                .hit(format!("storage/{storage}"), format!("has too little free space on {node}"))
+                .hit(&format!("storage/{storage}"), format!("has too little free space on {node}"))
                 .detail(format!("{} free, {} needed", size(*free), size(bytes)))
                 .raises(Risk::High);
         }

@@ -16,12 +16,12 @@ pub(super) fn snapshot(ask: Ask<'_>, found: &mut Radius) {
     let Some((guest, name)) = ask.world.guest().zip(ask.request.text("snapshot")) else { return };
     let Some(snapshot) = guest.snapshot(name) else { return };
     let taken = snapshot.taken_at.map(|at| format!("{} old", age(ask.now, at))).unwrap_or_default();
-    found.hit(guest.reference, format!("loses its snapshot {name}")).detail(taken);
+    found.hit(&guest.reference, format!("loses its snapshot {name}")).detail(taken);
     if snapshot.with_memory {
-        found.hit(guest.reference, format!("loses the memory that snapshot {name} keeps"));
+        found.hit(&guest.reference, format!("loses the memory that snapshot {name} keeps"));
     }
     for child in guest.snapshots.iter().filter(|child| child.parent.as_deref() == Some(name)) {
-        found.hit(guest.reference, format!("has its snapshot {} resting on {name}", child.name));
+        found.hit(&guest.reference, format!("has its snapshot {} resting on {name}", child.name));
     }
     if let Some(volumes) = volumes {
         last_restore_point(guest, name, volumes, found);
@@ -32,7 +32,7 @@ pub(super) fn snapshot(ask: Ask<'_>, found: &mut Radius) {
 fn last_restore_point(guest: &Guest, name: &str, volumes: &[Volume], found: &mut Radius) {
     let others = guest.snapshots.iter().any(|other| other.name != name);
     if !others && backups_of(guest.reference.vmid, volumes).is_empty() {
-        found.hit(guest.reference, "loses its last restore point").raises(Risk::Critical);
+        found.hit(&guest.reference, "loses its last restore point").raises(Risk::Critical);
     }
 }
 
@@ -57,11 +57,11 @@ fn lost_since(ask: Ask<'_>, guest: &Guest, what: &str, when: Option<i64>, found:
     let detail =
         when.map_or("nobody knows how old it is".to_owned(), |at| format!("{} old", age(ask.now, at)));
     found
-        .hit(guest.reference, format!("loses everything written since {what}"))
+        .hit(&guest.reference, format!("loses everything written since {what}"))
         .detail(detail)
         .raises(Risk::Critical);
     if guest.is_running() {
-        found.hit(guest.reference, "is running and is stopped by force").raises(Risk::High);
+        found.hit(&guest.reference, "is running and is stopped by force").raises(Risk::High);
     }
 }
 
@@ -74,7 +74,7 @@ fn newer_snapshots(guest: &Guest, to: &Snapshot, storages: &[Storage], found: &m
     for newer in guest.snapshots.iter().filter(|other| is_newer(guest, other, to)) {
         let effect =
             format!("has to lose its newer snapshot {}: {zfs} goes back to the latest only", newer.name);
-        found.hit(guest.reference, effect).raises(Risk::High);
+        found.hit(&guest.reference, effect).raises(Risk::High);
     }
 }
 
@@ -101,7 +101,7 @@ fn added_since(guest: &Guest, snapshot: &Snapshot, found: &mut Radius) {
     for disk in guest.disks().iter().filter(|disk| !disk.is_cdrom && !disk.key.starts_with("unused")) {
         if !then.iter().any(|old| old.volume == disk.volume) {
             let effect = format!("is left without its disk {}: it is newer than the snapshot", disk.key);
-            found.hit(guest.reference, effect).raises(Risk::High);
+            found.hit(&guest.reference, effect).raises(Risk::High);
         }
     }
 }
@@ -115,7 +115,7 @@ pub(super) fn replicated(
 ) {
     for job in jobs.into_iter().flatten().filter(|job| job.guest == Some(guest.reference.vmid)) {
         found.hit(
-            format!("replication/{}", job.id),
+            &format!("replication/{}", job.id),
             format!("copies {} to {} {effect}", guest.reference, job.target),
         );
     }

@@ -23,7 +23,7 @@ pub(super) fn look(ask: Ask<'_>, found: &mut Radius) {
         let id = format!("{storage}:{}", target.name);
         for of in guests.iter().flat_map(uses).filter(|of| of.disk.volume == id) {
             let effect = format!("has {id} as its {} and {}", of.role(), of.without());
-            found.hit(of.guest.reference, effect).raises(of.risk());
+            found.hit(&of.guest.reference, effect).raises(of.risk());
         }
         hit_clones(&id, None, volumes, guests, found);
     }
@@ -61,8 +61,8 @@ fn lost_backup(ask: Ask<'_>, volume: &Volume, backups: &[&Volume], subject: &str
     let taken = volume.created_at.map(|at| format!("{} old", age(ask.now, at))).unwrap_or_default();
     let remaining = backups.iter().filter(|backup| backup.id != volume.id).count();
     if remaining == 0 {
-        found.hit(subject, "loses its last backup").detail(taken).raises(Risk::Critical);
+        found.hit(&subject, "loses its last backup").detail(taken).raises(Risk::Critical);
     } else {
-        found.hit(subject, "loses a backup").detail(format!("{taken}; {remaining} remain"));
+        found.hit(&subject, "loses a backup").detail(format!("{taken}; {remaining} remain"));
     }
 }
