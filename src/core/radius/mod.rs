@@ -153,7 +153,7 @@ impl Radius {
             a.words().cmp(&b.words()).then(b.raises.cmp(&a.raises)).then_with(|| a.detail.cmp(&b.detail))
         });
         self.hits.dedup_by(|a, b| a.words() == b.words());
-        self.hits.sort_by(|a, b| b.raises.cmp(&a.raises));
+        self.hits.sort_by(|a, b| b.raises.cmp(&a.raises).then(a.words().cmp(&b.words())));
         self.unknown.sort();
         self.unknown.dedup();
         self
