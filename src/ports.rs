@@ -20,11 +20,12 @@ use thiserror::Error;
 
 use crate::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy, SecretKeyRef},
-    catalog::Call,
+    catalog::{Call, GuestRef, Reading},
     core::{
         approval::Proof,
         audit::AuditRecord,
-        observe::{InventoryRow, Query, World},
+        ha::HaGuest,
+        observe::{Query, Readout, World},
         task::{Sent, TaskState, Upid},
     },
 };
@@ -180,7 +181,13 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     fn version(&self) -> impl Future<Output = Result<String, HypervisorError>> + Send;
 
-    fn inventory(&self) -> impl Future<Output = Result<Vec<InventoryRow>, HypervisorError>> + Send;
+    /// What a reading action shows; of lists without an end at most so many rows.
+    fn read(
+        &self,
+        reading: Reading,
+        query: &Query,
+        most: u32,
+    ) -> impl Future<Output = Result<Readout, HypervisorError>> + Send;
 
     /// Everything that a judgement needs to know, as it is now. `places` are the paths at which the token's rights have to
     /// be known exactly.
@@ -201,6 +208,12 @@ pub trait Hypervisor: Send + Sync + 'static {
     ) -> impl Future<Output = Sent> + Send;
 
     fn task(&self, upid: &Upid) -> impl Future<Output = Result<TaskState, HypervisorError>> + Send;
+
+    /// A guest as the HA manager sees it, or `None` if this token sees none.
+    fn ha_guest(
+        &self,
+        guest: GuestRef,
+    ) -> impl Future<Output = Result<Option<HaGuest>, HypervisorError>> + Send;
 
     /// The tasks of a guest that began at `since` or later, finished or not.
     fn tasks_since(

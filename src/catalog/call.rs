@@ -10,6 +10,8 @@ pub struct Call {
     pub path: String,
     /// The form of a POST or PUT, the query of a DELETE.
     pub params: BTreeMap<String, String>,
+    /// A task carries it out; otherwise it is done when it is answered.
+    pub starts_task: bool,
     /// Parameters whose values are in a Secret, and are read only when the call is sent.
     pub secrets: BTreeMap<String, SecretValue>,
 }

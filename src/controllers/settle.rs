@@ -8,6 +8,7 @@ use kube::{core::DeserializeGuard, runtime::watcher};
 
 use crate::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment},
+    core::lifecycle,
     ports::{Hypervisors, Key, Kind, Ports, Store},
 };
 
@@ -38,11 +39,8 @@ async fn follow<S: Store, H: Hypervisors>(ports: &Ports<S, H>, key: Key) {
     }
 }
 
-/// In flight, with nothing in the way. Where something is, the reason names it instead of the phase.
 fn is_under_way(plan: &ProxmoxActionPlan) -> bool {
-    plan.status
-        .as_ref()
-        .is_some_and(|status| status.phase.is_in_flight() && status.reason == status.phase.to_string())
+    plan.status.as_ref().is_some_and(lifecycle::is_under_way)
 }
 
 fn log<K: Kind>(key: &Key, looked: Result<Option<Timestamp>, Error>) -> Option<Timestamp> {

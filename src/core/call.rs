@@ -48,13 +48,14 @@ pub fn dispatch_for(
     for filled in change.fills {
         fill(*filled, request, world, plan, &mut params)?;
     }
+    let task_types = request.action.task_types(kind.unwrap_or(GuestKind::Qemu));
     let call = Call {
         method: change.method,
         path: path(change, request, &node),
         params,
         secrets: secrets(request, kind),
+        starts_task: !task_types.is_empty(),
     };
-    let task_types = request.action.task_types(kind.unwrap_or(GuestKind::Qemu));
     Ok(Some(Dispatch {
         call,
         task_id: task_id(change.tasks.id, request, world),

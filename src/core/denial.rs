@@ -16,6 +16,9 @@ pub struct Denial {
     pub message: String,
 }
 
+/// There is no such target, or none that the token may see.
+pub const TARGET_NOT_FOUND: &str = "TargetNotFound";
+
 pub(super) fn denial(request: &Request, world: &World) -> Option<Denial> {
     existence(request, world).or_else(|| node(request, world)).or_else(|| snapshot(request, world.guest()?))
 }
@@ -39,7 +42,7 @@ fn existence(request: &Request, world: &World) -> Option<Denial> {
                 request.environment,
                 if target.guest().is_some() { " (VM.Audit)" } else { "" }
             );
-            Some(Denial { reason: "TargetNotFound", message })
+            Some(Denial { reason: TARGET_NOT_FOUND, message })
         }
         (Existence::Absent, Met::Guest(_) | Met::Object(_)) => {
             let message =

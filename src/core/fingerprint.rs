@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{PreviewedHit, ProxmoxEnvironment},
-    catalog::Fingerprint,
+    catalog::{Fingerprint, GuestKind},
 };
 
 use super::{
@@ -52,6 +52,13 @@ fn identity(guest: &Guest, add: &mut impl FnMut(&str, &str)) {
     add("node", &guest.node);
     if let Some(uuid) = &guest.smbios_uuid {
         add("smbiosUuid", uuid);
+    }
+    // A container has no such thing; what it keeps is the address of its first network card.
+    let first_card = guest.nics().into_iter().min_by_key(|nic| (nic.key.len(), nic.key.clone()));
+    if guest.reference.kind == GuestKind::Lxc
+        && let Some(address) = first_card.and_then(|nic| nic.mac)
+    {
+        add("macAddress", &address.to_lowercase());
     }
 }
 

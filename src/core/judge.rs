@@ -23,7 +23,7 @@ use super::{
     risk::{Assessment, assess},
 };
 
-pub use super::denial::Denial;
+pub use super::denial::{Denial, TARGET_NOT_FOUND};
 pub use super::fingerprint::moved;
 
 /// A plan that was judged. Approvals bind to its `plan_hash`.
@@ -189,6 +189,20 @@ mod tests {
             assert_ne!(before.plan_hash, now.plan_hash, "{what}");
             assert_eq!(moved(&before, &now), [what]);
         }
+    }
+
+    #[test]
+    fn a_container_is_known_by_its_first_network_card_and_a_vm_is_not() {
+        let with_cards = |reference: &str, cards: &[(&str, &str)]| {
+            let config = cards.iter().map(|(key, card)| ((*key).to_owned(), (*card).to_owned())).collect();
+            let met = Guest { config, ..guest(reference) };
+            judged("stop_guest", json!({}), &met).unwrap().fingerprint.get("macAddress").cloned()
+        };
+        let cards =
+            [("net10", "name=eth1,hwaddr=BC:24:11:00:02:10"), ("net2", "name=eth0,hwaddr=BC:24:11:00:02:00")];
+        assert_eq!(with_cards("lxc/200", &cards).as_deref(), Some("bc:24:11:00:02:00"));
+        assert_eq!(with_cards("lxc/200", &[]), None);
+        assert_eq!(with_cards("qemu/100", &[("net0", "virtio=BC:24:11:00:01:00,bridge=vmbr0")]), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     answer::{Answer, bounded},
-    read_error::{Asked, ReadError, understand},
+    read_error::{Asked, Envelope, ReadError, understand},
     tls::{Trust, TrustError},
     token::{ApiToken, TokenError},
 };
@@ -93,6 +93,15 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, ReadError> {
+        Ok(self.get_whole(path, query).await?.data)
+    }
+
+    /// Reads `data` and what Proxmox tells beside it.
+    pub(super) async fn get_whole<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Envelope<T>, ReadError> {
         let asked = self.asked(path);
         let url = match self.url(path) {
             Ok(url) => url,
@@ -123,7 +132,7 @@ impl Client {
             Method::Delete => self.changes.delete(url).query(&call.params),
         };
         match self.exchange(request).await {
-            Ok(answer) => answer.without(secrets).verdict(),
+            Ok(answer) => answer.without(secrets).verdict(call.starts_task),
             Err(Lost { never_sent: true, why }) => Sent::NotSent { why },
             Err(Lost { never_sent: false, why }) => Sent::Unknown { why },
         }

@@ -4,6 +4,7 @@
 
 mod answer;
 pub mod client;
+mod ha;
 mod lenient;
 mod pinning;
 mod proxmox;

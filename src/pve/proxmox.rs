@@ -10,15 +10,16 @@ use secrecy::SecretString;
 
 use crate::{
     api::ProxmoxEnvironment,
-    catalog::Call,
+    catalog::{Call, GuestRef, Reading},
     core::{
-        observe::{InventoryRow, Query, World},
+        ha::HaGuest,
+        observe::{Query, Readout, World},
         task::{Sent, TaskState, Upid},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors},
 };
 
-use super::{ApiToken, Client, ReadError, Trust, survey, tasks, tls};
+use super::{ApiToken, Client, ReadError, Trust, ha, survey, tasks, tls};
 
 /// Connects to real and simulated Proxmox clusters alike.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +69,8 @@ impl Hypervisor for Connection {
         Ok(survey::version(&self.client).await?)
     }
 
-    async fn inventory(&self) -> Result<Vec<InventoryRow>, HypervisorError> {
-        Ok(survey::guests(&self.client).await?)
+    async fn read(&self, reading: Reading, query: &Query, most: u32) -> Result<Readout, HypervisorError> {
+        Ok(survey::read(&self.client, reading, query, most).await?)
     }
 
     async fn look(&self, query: &Query, places: &BTreeSet<String>) -> Result<World, HypervisorError> {
@@ -86,6 +87,10 @@ impl Hypervisor for Connection {
 
     async fn task(&self, upid: &Upid) -> Result<TaskState, HypervisorError> {
         Ok(tasks::task_state(&self.client, upid).await?)
+    }
+
+    async fn ha_guest(&self, guest: GuestRef) -> Result<Option<HaGuest>, HypervisorError> {
+        Ok(ha::guest(&self.client, guest).await?)
     }
 
     async fn tasks_since(

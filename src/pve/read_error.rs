@@ -64,20 +64,25 @@ fn listed(errors: &BTreeMap<String, String>) -> String {
     bounded(&all.join(", "))
 }
 
-#[derive(Deserialize)]
-struct Envelope<T> {
-    data: T,
+/// What an answer to a read holds.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Envelope<T> {
+    pub data: T,
+    /// What waits to be applied to the network of a node: Proxmox tells it beside the data.
+    pub changes: Option<String>,
 }
 
-/// Takes `data` out of an answer to a read.
-pub(super) fn understand<T: DeserializeOwned>(asked: Asked, answer: &Answer) -> Result<T, ReadError> {
+/// Reads an answer to a read.
+pub(super) fn understand<T: DeserializeOwned>(
+    asked: Asked,
+    answer: &Answer,
+) -> Result<Envelope<T>, ReadError> {
     let body = match (answer.status, &answer.body) {
         (200, Ok(body)) => body,
         (200, Err(why)) => return Err(ReadError::Unreachable { asked, why: bounded(why) }),
         _ => return Err(refusal(asked, answer)),
     };
-    serde_json::from_str::<Envelope<T>>(body)
-        .map(|envelope| envelope.data)
+    serde_json::from_str(body)
         .map_err(|error| ReadError::NotUnderstood { asked, why: bounded(&error.to_string()) })
 }
 

@@ -26,6 +26,7 @@ fn call(method: Method) -> Call {
         method,
         path: "/nodes/pve1/qemu/101/status/start".to_owned(),
         params: BTreeMap::from(params),
+        starts_task: true,
         secrets: BTreeMap::new(),
     }
 }
@@ -90,6 +91,22 @@ async fn a_change_without_parameters_is_not_chunked_which_proxmox_refuses() {
         requests[1]
     );
     assert!(requests.iter().all(|request| !request.contains("transfer-encoding")));
+}
+
+#[tokio::test]
+async fn an_error_means_something_else_where_there_is_no_task() {
+    let error = Reply::json(500, "no", r#"{"data":null,"message":"no\n"}"#);
+    let server = Server::plain([error.clone(), error]).await;
+    let client = server.client(&Trust::Anyone);
+    assert!(matches!(
+        client.send(&call(Method::Put), &BTreeMap::new()).await,
+        Sent::Refused { status: 500, .. }
+    ));
+    let without_a_task = Call { starts_task: false, ..call(Method::Put) };
+    assert!(matches!(
+        client.send(&without_a_task, &BTreeMap::new()).await,
+        Sent::HalfWay { status: 500, .. }
+    ));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod conformance;
+pub(crate) mod home;
 pub(crate) mod manifests;
 pub(crate) mod proxmox;
 pub(crate) mod stage;

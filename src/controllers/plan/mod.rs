@@ -1,5 +1,6 @@
 //! Carries a plan through its life: asks `core::lifecycle::step` what to do next, does it, and tells it what came of it.
 
+mod in_flight;
 mod report;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -9,14 +10,15 @@ use kube::ResourceExt;
 use secrecy::SecretString;
 
 use crate::{
-    api::{Phase, ProxmoxActionPlan, SecretKeyRef},
-    catalog::{Call, InventoryScope, SecretValue, Target},
+    api::{ProxmoxActionPlan, SecretKeyRef},
+    catalog::{Call, Operation, Reading, SecretValue},
     core::{
         approval::{Tally, tally},
         call::Dispatch,
-        judge::{Judged, Setting, Unjudged, judge, moved},
-        lifecycle::{self, Effect, Event, IntentDraft, Order, Rivals, State, step},
-        observe::{Query, summarise},
+        identity::of_another_kind,
+        judge::{Judged, Setting, TARGET_NOT_FOUND, Unjudged, judge},
+        lifecycle::{self, Effect, Event, IntentDraft, Order, State, step},
+        observe::{Found, Query, Readout, rows_wanted},
         privileges,
         request::{Request, normalise},
         task::Sent,
@@ -26,7 +28,7 @@ use crate::{
 
 use super::{
     Error, bench,
-    scene::{ENVIRONMENT_NOT_FOUND, Scene, blocked, resolve},
+    scene::{Scene, blocked, resolve},
 };
 
 /// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
@@ -72,7 +74,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     async fn perform(&mut self, effect: Effect) -> Result<Option<Event>, Error> {
         match effect {
             Effect::Judge => self.judge().await.map(Some),
-            Effect::ReadInventory => self.read_inventory().await.map(Some),
+            Effect::Read => self.read().await.map(Some),
             Effect::GatherApprovals => self.gather_approvals().await.map(Some),
             Effect::Recheck => self.recheck().await.map(Some),
             Effect::Audit(event, message) => self.audit(event, message).await.map(|()| None),
@@ -83,6 +85,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             }
             Effect::Send { until } => self.send(until).await.map(Some),
             Effect::LookAtTask => self.look_at_task().await.map(Some),
+            Effect::LookAtHa => self.look_at_ha().await.map(Some),
             Effect::SearchTasks => self.search_tasks().await.map(Some),
             Effect::Hold => {
                 self.hold().await;
@@ -113,18 +116,6 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             .as_ref()
             .map(Ok)
             .ok_or_else(|| Error::NotReady("the environment was not resolved".to_owned()))
-    }
-
-    /// The scene of a plan that is in flight already. If its environment is gone and so will be the plan, nobody is left
-    /// who could say how it ended.
-    async fn scene_in_flight(&mut self) -> Result<Result<&Scene<H::Connection>, Event>, Error> {
-        let is_deleted = self.plan.metadata.deletion_timestamp.is_some();
-        Ok(self.scene().await?.map_err(|event| match event {
-            Event::Blocked(blocked) if is_deleted && blocked.reason == ENVIRONMENT_NOT_FOUND => {
-                Event::Abandoned(blocked)
-            }
-            event => event,
-        }))
     }
 
     /// Proxmox could not be asked: says so, and asks again.
@@ -185,16 +176,15 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             .map_err(|_| Error::NotReady("a request that was valid no longer is".to_owned()))
     }
 
-    async fn read_inventory(&mut self) -> Result<Event, Error> {
-        let Target::Inventory(scope) = self.request()?.target else {
-            return Ok(Event::Read(summarise(InventoryScope::All, vec![])));
-        };
+    async fn read(&mut self) -> Result<Event, Error> {
+        let request = self.request()?;
+        let Operation::Read(reading) = request.action.operation else { return Ok(Event::Woken) };
         let scene = match self.scene().await? {
             Ok(scene) => scene,
             Err(event) => return Ok(event),
         };
-        Ok(match scene.hypervisor.inventory().await {
-            Ok(rows) => Event::Read(summarise(scope, rows)),
+        Ok(match scene.hypervisor.read(reading, &Query::of(&request), rows_wanted(&request)).await {
+            Ok(readout) => Event::Read(readout.result()),
             Err(error) => self.unavailable(error),
         })
     }
@@ -210,11 +200,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     async fn recheck(&mut self) -> Result<Event, Error> {
-        let Some(before) = self.state.judged().cloned() else { return Ok(Event::Woken) };
         let request = self.request()?;
-        let now = match self.judge_request(&request).await? {
+        let judged = match self.judge_request(&request).await? {
             Ok(judged) => judged,
-            Err(event) => return Ok(event),
+            Err(event) => return Ok(self.who_has_its_number(&request, event).await),
         };
         let Some(Dispatch { node, task_id, task_types, .. }) = self.dispatch.clone() else {
             return Ok(Event::Woken);
@@ -235,7 +224,25 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             node_time,
             settle: self.request_timeout() + SETTLE_MARGIN,
         };
-        Ok(Event::Rechecked { moved: moved(&before, &now), draft })
+        Ok(Event::Rechecked { judged, draft })
+    }
+
+    /// A guest that is gone may have left its number to one of another kind.
+    async fn who_has_its_number(&mut self, request: &Request, event: Event) -> Event {
+        let (Event::Denied(denial), Some(gone), Some(scene)) = (&event, request.target.guest(), &self.scene)
+        else {
+            return event;
+        };
+        if denial.reason != TARGET_NOT_FOUND {
+            return event;
+        }
+        match scene.hypervisor.read(Reading::Inventory, &Query::inventory(), u32::MAX).await {
+            Ok(Readout { found: Found::Inventory(_, all), .. }) => {
+                of_another_kind(gone, &all).map_or(event, Event::Denied)
+            }
+            Ok(_) => event,
+            Err(error) => self.unavailable(error),
+        }
     }
 
     fn request_timeout(&self) -> SignedDuration {
@@ -269,47 +276,5 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             values.insert(name.clone(), self.ports.secrets.read(&self.key.namespace, &reference).await?);
         }
         Ok(values)
-    }
-
-    async fn look_at_task(&mut self) -> Result<Event, Error> {
-        let Some(upid) = self.state.upid().cloned() else { return Ok(Event::Woken) };
-        let looked = match self.scene_in_flight().await? {
-            Ok(scene) => scene.hypervisor.task(&upid).await,
-            Err(event) => return Ok(event),
-        };
-        Ok(match looked {
-            Ok(task) => Event::Task(task),
-            Err(error) => self.unavailable(error),
-        })
-    }
-
-    async fn search_tasks(&mut self) -> Result<Event, Error> {
-        let Some(intent) = self.state.intent().cloned() else { return Ok(Event::Woken) };
-        let since = intent.node_time.0.saturating_add(-SETTLE_MARGIN).unwrap_or(Timestamp::MIN);
-        let looked = match self.scene_in_flight().await? {
-            Ok(scene) => scene.hypervisor.tasks_since(&intent.node, &intent.task_id, since).await,
-            Err(event) => return Ok(event),
-        };
-        Ok(match looked {
-            Ok(found) => Event::TasksFound { found, rivals: self.rivals().await? },
-            Err(error) => self.unavailable(error),
-        })
-    }
-
-    /// What the other plans for the same target have done or may have done.
-    async fn rivals(&self) -> Result<Rivals, Error> {
-        let plans = self.ports.store.plans_for(&self.key.namespace, &self.plan.spec.target).await?;
-        let mut rivals = Rivals::default();
-        for plan in plans.into_iter().filter(|plan| plan.uid() != self.plan.uid()) {
-            let status = plan.status.unwrap_or_default();
-            match (status.upid.and_then(|upid| upid.parse().ok()), status.intent) {
-                (Some(upid), _) => rivals.tasks.push(upid),
-                (None, Some(intent)) if matches!(status.phase, Phase::Dispatching | Phase::Indeterminate) => {
-                    rivals.unanswered.push(intent);
-                }
-                _ => {}
-            }
-        }
-        Ok(rivals)
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use crate::catalog::{Existence, Section, Target};
+use crate::catalog::{Existence, InventoryScope, Section, Target};
 
 use crate::core::request::Request;
 
@@ -25,6 +25,17 @@ impl Query {
             node: request.text("node").map(str::to_owned),
             destination: request.text("destination").map(str::to_owned),
             sections: action.touches.iter().flat_map(|touch| touch.sections()).copied().collect(),
+        }
+    }
+
+    /// All guests, in short.
+    pub fn inventory() -> Self {
+        Self {
+            target: Target::Inventory(InventoryScope::All),
+            existence: Existence::Given,
+            node: None,
+            destination: None,
+            sections: BTreeSet::new(),
         }
     }
 }

@@ -58,6 +58,14 @@ impl Rights {
             .all(|(_, given)| given.contains_key(privilege))
     }
 
+    /// Every path that something is given on, with what; `*` marks what does not hold below.
+    pub fn given(&self) -> impl Iterator<Item = (&str, String)> {
+        let words = |(name, below): (&String, &bool)| if *below { name.clone() } else { format!("{name}*") };
+        self.given
+            .iter()
+            .map(move |(path, held)| (path.as_str(), held.iter().map(words).collect::<Vec<_>>().join(", ")))
+    }
+
     /// Everything held anywhere, by privilege, with the shortest path that it is held at.
     pub fn anywhere(&self) -> BTreeMap<&str, &str> {
         let mut widest: BTreeMap<&str, &str> = BTreeMap::new();

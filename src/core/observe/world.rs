@@ -41,8 +41,13 @@ pub enum Seen<T> {
     /// Nobody looked: it does not matter here.
     #[default]
     NotAsked,
-    /// It was looked at and can't be seen, or not whole. What is in it counts as the worst.
+    /// It was looked at and can't be seen, or nobody can tell how much is missing. What is in it counts as the worst.
     Unknown {
+        why: String,
+    },
+    /// This was seen, and the rest can't be: it lies on what is down. The rest counts as the worst.
+    Partly {
+        seen: T,
         why: String,
     },
     Known(T),
@@ -68,9 +73,18 @@ pub struct Object {
 }
 
 impl<T> Seen<T> {
+    /// Why it was not seen, or not whole.
+    pub fn missing(&self) -> Option<&str> {
+        match self {
+            Self::Unknown { why } | Self::Partly { why, .. } => Some(why),
+            Self::NotAsked | Self::Known(_) => None,
+        }
+    }
+
+    /// What was seen of it, be it only a part.
     pub fn known(&self) -> Option<&T> {
         match self {
-            Self::Known(value) => Some(value),
+            Self::Known(value) | Self::Partly { seen: value, .. } => Some(value),
             Self::NotAsked | Self::Unknown { .. } => None,
         }
     }

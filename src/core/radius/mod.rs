@@ -173,9 +173,7 @@ impl Radius {
 
     /// What was seen of a part; that it could not be seen is noted.
     pub(super) fn seen<'a, T>(&mut self, part: &'a Seen<T>) -> Option<&'a T> {
-        if let Seen::Unknown { why } = part {
-            self.unknown.push(why.clone());
-        }
+        self.unknown.extend(part.missing().map(str::to_owned));
         part.known()
     }
 }

@@ -4,6 +4,7 @@
 //! In the order in which a request travels:
 //!
 //! - [`simulator`] starts and stops it, `control` steers it from outside of the API
+//! - `endpoints` are the ports of the nodes, as long as they are up
 //! - `http` reads requests and writes answers, `simulation` decides which of them get lost
 //! - `gate` judges them: who asks (`access`), for what (`contract`, the server's side of [`crate::catalog::contract`]), in which order
 //! - `routes` holds a handler for every imitated operation
@@ -13,6 +14,7 @@ mod access;
 mod contract;
 mod control;
 mod disks;
+mod endpoints;
 mod engine;
 pub mod faults;
 mod gate;

@@ -5,10 +5,14 @@ use serde_json::Value;
 
 use crate::{
     core::observe::{Guest, Snapshot},
-    pve::{Client, ReadError, client::segment, lenient},
+    pve::{ReadError, client::segment, lenient},
 };
 
-use super::inventory::Listed;
+use super::{
+    inventory::Listed,
+    lookout::Lookout,
+    settings::{Row, flag, list, settings, text},
+};
 
 /// The cluster's own list is up to ten seconds old.
 #[derive(Deserialize)]
@@ -30,7 +34,7 @@ struct SnapshotRow {
     #[serde(deserialize_with = "lenient::text")]
     name: String,
     parent: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::maybe_number")]
     snaptime: Option<i64>,
     #[serde(default, deserialize_with = "lenient::flag")]
     vmstate: bool,
@@ -39,45 +43,71 @@ struct SnapshotRow {
 #[derive(Deserialize)]
 struct Pending {
     key: String,
+    value: Option<Value>,
     pending: Option<Value>,
-    #[serde(default)]
     delete: Option<Value>,
 }
 
-/// One guest as it is right now, with the settings that are in force and those that wait for the next start.
-pub(super) async fn guest(client: &Client, listed: &Listed) -> Result<Guest, ReadError> {
-    let (node, reference) = (&listed.row.node, listed.row.reference);
-    let below = |what: &str| format!("/nodes/{}/{reference}/{what}", segment(node));
-    let config: BTreeMap<String, Value> =
-        client.get(&below("config"), &[("current", "1".to_owned())]).await?;
-    let pending: Vec<Pending> = client.get(&below("pending"), &[]).await?;
-    let snapshots: Vec<SnapshotRow> = client.get(&below("snapshot"), &[]).await?;
-    let current: Current = client.get(&below("status/current"), &[]).await?;
-    let mut config = settings(config);
-    let digest =
-        config.remove("digest").ok_or_else(|| client.misread(&below("config"), "it has no digest"))?;
-    let flag = |name: &str| config.get(name).is_some_and(|value| value == "1");
+/// The target as it is right now, with the settings that are in force and those that wait for the next start.
+pub(super) async fn target(lookout: &Lookout<'_>, listed: &Listed) -> Result<Guest, ReadError> {
+    let (mut guest, current, snapshots) =
+        futures::try_join!(neighbour(lookout, listed), current(lookout, listed), snapshots(lookout, listed))?;
+    guest.detail = current.qmpstatus.filter(|detail| *detail != current.status);
+    guest.status = current.status;
+    guest.lock = guest.config.get("lock").filter(|lock| !lock.is_empty()).cloned();
+    guest.ha_managed = current.ha.managed;
+    guest.snapshots = snapshots;
+    Ok(guest)
+}
+
+/// Any other guest: what the cluster's list tells of it, and its settings. One request tells those in force and those
+/// that wait.
+pub(super) async fn neighbour(lookout: &Lookout<'_>, listed: &Listed) -> Result<Guest, ReadError> {
+    let row = &listed.row;
+    let rows: Vec<Pending> = ask(lookout, listed, "pending").await?;
+    let mut config = BTreeMap::new();
+    let mut pending = BTreeMap::new();
+    for Pending { key, value, pending: new, delete } in rows {
+        if let Some(value) = value.and_then(text) {
+            config.insert(key.clone(), value);
+        }
+        if new.is_some() || delete.is_some() {
+            pending.insert(key, new.and_then(text));
+        }
+    }
+    let digest = config
+        .remove("digest")
+        .ok_or_else(|| lookout.misread(&path(listed, "pending"), "the configuration has no digest"))?;
     Ok(Guest {
-        reference,
-        node: node.clone(),
+        reference: row.reference,
+        node: row.node.clone(),
         name: config.get("name").or(config.get("hostname")).cloned().unwrap_or_default(),
-        detail: current.qmpstatus.filter(|detail| *detail != current.status),
-        status: current.status,
+        status: row.status.clone(),
+        detail: None,
         smbios_uuid: config.get("smbios1").and_then(|smbios| uuid_of(smbios)),
         config_digest: digest,
-        template: flag("template"),
-        protected: flag("protection"),
-        lock: config.get("lock").filter(|lock| !lock.is_empty()).cloned(),
-        ha_managed: current.ha.managed,
-        tags: tags(&config),
+        template: flag(&config, "template"),
+        protected: flag(&config, "protection"),
+        lock: listed.lock.clone(),
+        ha_managed: listed.ha_managed,
+        tags: list(&config, "tags"),
         pool: listed.pool.clone(),
-        onboot: flag("onboot"),
+        onboot: flag(&config, "onboot"),
         memory: memory(&config),
-        pending: pending.into_iter().filter_map(waiting).collect(),
-        // The entry that stands for the present is no snapshot.
-        snapshots: snapshots.into_iter().filter(|row| row.name != "current").map(snapshot).collect(),
         config,
+        pending,
+        snapshots: vec![],
     })
+}
+
+async fn current(lookout: &Lookout<'_>, listed: &Listed) -> Result<Current, ReadError> {
+    ask(lookout, listed, "status/current").await
+}
+
+pub(super) async fn snapshots(lookout: &Lookout<'_>, listed: &Listed) -> Result<Vec<Snapshot>, ReadError> {
+    let rows: Vec<SnapshotRow> = ask(lookout, listed, "snapshot").await?;
+    // The entry that stands for the present is no snapshot.
+    Ok(rows.into_iter().filter(|row| row.name != "current").map(snapshot).collect())
 }
 
 fn snapshot(row: SnapshotRow) -> Snapshot {
@@ -90,32 +120,32 @@ fn snapshot(row: SnapshotRow) -> Snapshot {
     }
 }
 
-/// Numbers and flags as the text that Proxmox keeps them as.
-pub(super) fn settings(config: BTreeMap<String, Value>) -> BTreeMap<String, String> {
-    config.into_iter().filter_map(|(key, value)| Some((key, text(value)?))).collect()
+pub(super) async fn snapshot_config(
+    lookout: &Lookout<'_>,
+    listed: &Listed,
+    name: &str,
+) -> Result<BTreeMap<String, String>, ReadError> {
+    let row: Row = ask(lookout, listed, &format!("snapshot/{}/config", segment(name))).await?;
+    Ok(settings(row))
 }
 
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        Value::Bool(flag) => Some(u8::from(flag).to_string()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+async fn ask<T: serde::de::DeserializeOwned>(
+    lookout: &Lookout<'_>,
+    listed: &Listed,
+    what: &str,
+) -> Result<T, ReadError> {
+    let row = &listed.row;
+    match lookout.get_on(&row.node, &format!("{}/{what}", row.reference), &[]).await {
+        // The list was right a moment ago: the guest has been deleted since, or has just gone to another node.
+        Err(error) if error.says_no_such_guest() => {
+            Err(ReadError::Moving { guest: row.reference.to_string(), node: row.node.clone() })
+        }
+        answer => answer,
     }
 }
 
-/// A setting that waits: the new value, or that it goes.
-fn waiting(row: Pending) -> Option<(String, Option<String>)> {
-    match (row.pending, row.delete) {
-        (Some(value), _) => Some((row.key, text(value))),
-        (None, Some(_)) => Some((row.key, None)),
-        (None, None) => None,
-    }
-}
-
-fn tags(config: &BTreeMap<String, String>) -> Vec<String> {
-    let tags = config.get("tags").map(String::as_str).unwrap_or_default();
-    tags.split([';', ',', ' ']).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+fn path(listed: &Listed, what: &str) -> String {
+    format!("/nodes/{}/{}/{what}", listed.row.node, listed.row.reference)
 }
 
 /// Settings count in MiB; both kinds of guest have 512 of them if nothing is said.

@@ -1,9 +1,10 @@
 use serde::Deserialize;
 
+use super::{lookout::Lookout, sight::Sight};
 use crate::{
     catalog::{GuestKind, GuestRef, Vmid},
     core::observe::InventoryRow,
-    pve::{Client, ReadError, lenient},
+    pve::{ReadError, lenient},
 };
 
 #[derive(Deserialize)]
@@ -23,6 +24,8 @@ struct Resource {
     #[serde(default)]
     status: String,
     pool: Option<String>,
+    lock: Option<String>,
+    hastate: Option<String>,
 }
 
 /// A guest in the cluster's own list, which is up to ten seconds old.
@@ -30,21 +33,22 @@ struct Resource {
 pub(super) struct Listed {
     pub row: InventoryRow,
     pub pool: Option<String>,
+    pub lock: Option<String>,
+    pub ha_managed: bool,
 }
 
+/// Without it guests are left out.
+pub(super) const SIGHT: Sight = Sight::below(&["VM.Audit"], "/vms");
+
 /// The version of Proxmox VE, such as `9.2.11`.
-pub async fn version(client: &Client) -> Result<String, ReadError> {
-    Ok(client.get::<Version>("/version", &[]).await?.version)
+pub(super) async fn version(lookout: &Lookout<'_>) -> Result<String, ReadError> {
+    Ok(lookout.get::<Version>("/version", &[]).await?.version)
 }
 
 /// All guests that the token can see. Proxmox leaves out the others without a word, and a new one may lack its name.
-pub async fn guests(client: &Client) -> Result<Vec<InventoryRow>, ReadError> {
-    Ok(listed(client).await?.into_iter().map(|listed| listed.row).collect())
-}
-
-pub(super) async fn listed(client: &Client) -> Result<Vec<Listed>, ReadError> {
+pub(super) async fn listed(lookout: &Lookout<'_>) -> Result<Vec<Listed>, ReadError> {
     const PATH: &str = "/cluster/resources";
-    let rows: Vec<Resource> = client.get(PATH, &[("type", "vm".to_owned())]).await?;
+    let rows: Vec<Resource> = lookout.get(PATH, &[("type", "vm".to_owned())]).await?;
     let read = |row: Resource| {
         // A kind of guest that a later version invents is none that an action could name.
         let kind = match row.kind.as_str() {
@@ -59,8 +63,13 @@ pub(super) async fn listed(client: &Client) -> Result<Vec<Listed>, ReadError> {
             name: row.name,
             status: row.status,
         });
-        let listed = guest.map(|guest| Listed { row: guest, pool: row.pool });
-        Some(listed.ok_or_else(|| client.misread(PATH, "a guest has a number that Proxmox does not give")))
+        let listed = guest.map(|guest| Listed {
+            row: guest,
+            pool: row.pool,
+            lock: row.lock.filter(|lock| !lock.is_empty()),
+            ha_managed: row.hastate.is_some_and(|state| !state.is_empty() && state != "unmanaged"),
+        });
+        Some(listed.ok_or_else(|| lookout.misread(PATH, "a guest has a number that Proxmox does not give")))
     };
     rows.into_iter().filter_map(read).collect()
 }

@@ -5,27 +5,44 @@
 mod access;
 mod agent;
 mod appliances;
+mod archive;
+mod backup_jobs;
+mod bulk;
 mod clone;
 mod cluster;
 mod config;
 mod create;
 mod definitions;
 mod destroy;
+mod features;
 mod firewall;
 mod groups;
 mod guests;
 mod ha;
-mod ha_groups;
+mod identity;
 mod migrate;
+mod move_disk;
+mod network;
+mod node_power;
 mod nodes;
 mod pools;
 mod power;
+mod precondition;
+mod reassign;
+mod replication;
+mod restore;
 mod roles;
+mod sdn;
 mod snapshots;
 mod storage;
+mod suspend;
 mod tasks;
+mod template;
 mod tokens;
+mod transfers;
 mod users;
+mod vm_state;
+mod volume_access;
 mod volumes;
 mod vzdump;
 
@@ -51,26 +68,43 @@ impl Routes {
             access::ROUTES,
             agent::ROUTES,
             appliances::ROUTES,
+            backup_jobs::ROUTES,
+            bulk::ROUTES,
             cluster::ROUTES,
             clone::ROUTES,
             config::ROUTES,
             create::ROUTES,
             definitions::ROUTES,
             destroy::ROUTES,
+            features::ROUTES,
             firewall::ROUTES,
             groups::ROUTES,
             guests::ROUTES,
             ha::ROUTES,
-            ha_groups::ROUTES,
+            ha::groups::ROUTES,
+            ha::rules::ROUTES,
+            ha::status::ROUTES,
             migrate::ROUTES,
+            network::ROUTES,
+            node_power::ROUTES,
             nodes::ROUTES,
             pools::ROUTES,
             power::ROUTES,
+            replication::ROUTES,
+            move_disk::ROUTES,
+            precondition::ROUTES,
             roles::ROUTES,
+            sdn::subnets::ROUTES,
+            sdn::vnets::ROUTES,
+            sdn::whole::ROUTES,
+            sdn::zones::ROUTES,
             snapshots::ROUTES,
             storage::ROUTES,
+            suspend::ROUTES,
             tasks::ROUTES,
+            template::ROUTES,
             tokens::ROUTES,
+            transfers::ROUTES,
             users::ROUTES,
             vzdump::ROUTES,
             volumes::ROUTES,

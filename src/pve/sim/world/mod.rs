@@ -1,15 +1,18 @@
 //! A world: everything a simulated cluster consists of, as it is written in a YAML file.
 mod check;
+mod cluster;
+mod complete;
 mod guest;
 mod model;
 
 use crate::catalog::contract::Release;
 
+pub(super) use cluster::{Interfaces, Node};
 pub(super) use guest::sha1_hex;
 pub use model::World;
 pub(super) use model::{
-    AccessRule, AgentState, Config, Group, Guest, GuestType, HaResource, Node, Pool, Power, Role,
-    RunningTask, Snapshot, Storage, Token, User, Volume,
+    AccessRule, AgentState, Config, Definitions, Download, Group, Guest, GuestType, HaResource, Pool, Power,
+    Role, RunningTask, Snapshot, Storage, Token, User, Volume,
 };
 
 /// What is wrong with a world file, and where.
