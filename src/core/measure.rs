@@ -4,10 +4,7 @@ use jiff::Timestamp;
 
 /// Such as `3.1 GiB`.
 pub fn size(bytes: u64) -> String {
-    let tenths = |unit: u64| {
-        let tenths = u128::from(bytes) * 10 / u128::from(unit);
-        format!("{}.{}", tenths / 10, tenths % 10)
-    };
+    let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
     match bytes {
         0..0x4000_0000 => format!("{} MiB", bytes >> 20),
         0x4000_0000..0x100_0000_0000 => format!("{} GiB", tenths(1 << 30)),

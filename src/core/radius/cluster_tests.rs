@@ -84,8 +84,11 @@ fn the_last_backup_is_not_like_any_other() {
     // A shared storage lists the same backup on every node.
     let twice = vec![backup("nfs:backup/one", 100), backup("nfs:backup/one", 100)];
     assert_hit(&delete(twice), "qemu/100", "loses its last backup", CRITICAL);
-    let two = vec![backup("nfs:backup/one", 100), backup("nfs:backup/two", 100)];
-    assert_hit(&delete(two), "qemu/100", "loses a backup", None);
+    let two =
+        vec![backup("nfs:backup/one", 100), backup("nfs:backup/two", 100), backup("nfs:backup/two", 100)];
+    let radius = delete(two);
+    assert_hit(&radius, "qemu/100", "loses a backup", None);
+    assert_eq!(radius.hits[0].detail, "0 minutes old; 1 remain");
 }
 
 #[test]
@@ -396,4 +399,13 @@ fn a_firewall_rule_can_lock_out_whoever_could_mend_it() {
     assert_hit(&radius, "qemu/100", "shuts out: type=in action=DROP", HIGH);
     let (radius, _) = seen("add_firewall_rule", "qemu/100", json!({"type": "in", "action": "DROP"}), &guest);
     assert!(radius.hits.is_empty(), "a rule that is not enabled does nothing: {radius:?}");
+}
+
+#[test]
+fn the_gravest_come_first_because_a_preview_has_an_end() {
+    let config = [("boot", "order=scsi0"), ("scsi0", "tank:a"), ("unused0", "tank:b")];
+    let world = World { guests: Seen::Known(vec![with("qemu/100", &config)]), ..world() };
+    let (radius, _) = seen("remove_storage", "storage/tank", json!({}), &world);
+    let raises: Vec<Option<Risk>> = radius.hits.iter().map(|hit| hit.raises).collect();
+    assert_eq!(raises, [CRITICAL, HIGH, None, None, None], "{radius:?}");
 }

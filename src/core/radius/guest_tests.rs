@@ -249,3 +249,18 @@ fn whoever_migrates_a_guest_is_told_what_comes_along_and_what_can_not() {
     }
     assert_eq!(risk, Risk::Critical);
 }
+
+#[test]
+fn a_guest_that_starts_or_stops_voids_an_approval_only_where_that_makes_it_riskier() {
+    let hits = |action: &str, params: serde_json::Value, guest: Guest| {
+        let mut hits = seen(action, "qemu/100", params, &world_with(guest, vec![])).0.hits;
+        hits.retain(|hit| hit.effect.contains("running"));
+        hits
+    };
+    let nets = json!({"delete": "net0"});
+    assert_eq!(hits("set_guest_config", nets.clone(), running(web())).len(), 1);
+    assert_eq!(hits("set_guest_config", nets, web()), []);
+    for (action, params) in [("shutdown_guest", json!({})), ("delete_guest", json!({}))] {
+        assert_eq!(hits(action, params, running(web())), [], "{action}");
+    }
+}

@@ -29,8 +29,6 @@ mod time;
 mod uses;
 mod volume;
 
-use std::cmp::Reverse;
-
 use jiff::Timestamp;
 
 use crate::{
@@ -151,10 +149,11 @@ impl<'a> Ask<'a> {
 impl Radius {
     /// The gravest first, because a preview has an end; each once, by its words.
     fn in_order(mut self) -> Self {
-        let words = |hit: &Hit| (hit.subject.clone(), hit.effect.clone());
-        self.hits.sort_by_cached_key(|hit| (words(hit), Reverse(hit.raises), hit.detail.clone()));
-        self.hits.dedup_by_key(|hit| words(hit));
-        self.hits.sort_by_key(|hit| Reverse(hit.raises));
+        self.hits.sort_by(|a, b| {
+            a.words().cmp(&b.words()).then(b.raises.cmp(&a.raises)).then_with(|| a.detail.cmp(&b.detail))
+        });
+        self.hits.dedup_by(|a, b| a.words() == b.words());
+        self.hits.sort_by(|a, b| b.raises.cmp(&a.raises).then(a.words().cmp(&b.words())));
         self.unknown.sort();
         self.unknown.dedup();
         self
@@ -180,6 +179,10 @@ impl Radius {
 }
 
 impl Hit {
+    fn words(&self) -> (&str, &str) {
+        (&self.subject, &self.effect)
+    }
+
     pub(super) fn detail(&mut self, detail: impl Into<String>) -> &mut Self {
         self.detail = detail.into();
         self

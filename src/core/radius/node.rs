@@ -1,7 +1,5 @@
 //! A node that goes down, and all guests of a node at once.
 
-use std::cmp::Reverse;
-
 use crate::{
     api::Risk,
     catalog::{Changes, Target},
@@ -63,7 +61,7 @@ fn moved_by_ha(down: &str, nodes: &Nodes, guests: &[Guest], ha: Option<&Ha>, fou
     let mut moved: Vec<&Guest> =
         guests.iter().filter(|guest| guest.node == down && guest.is_running()).collect();
     moved.retain(|guest| is_managed(guest, ha));
-    moved.sort_by_key(|guest| (Reverse(guest.memory), guest.reference.vmid));
+    moved.sort_by(|a, b| b.memory.cmp(&a.memory).then(a.reference.vmid.cmp(&b.reference.vmid)));
     let others = nodes.nodes.iter().filter(|node| node.online && node.name != down);
     let mut room: Vec<(&Node, u64)> = Vec::new();
     for node in others {
@@ -80,7 +78,7 @@ fn moved_by_ha(down: &str, nodes: &Nodes, guests: &[Guest], ha: Option<&Ha>, fou
         let best = room
             .iter_mut()
             .filter(|(node, _)| allowed(node))
-            .max_by_key(|(node, free)| (*free, Reverse(&node.name)));
+            .max_by(|(a, most), (b, free)| most.cmp(free).then_with(|| b.name.cmp(&a.name)));
         match best {
             Some((_, free)) if *free >= guest.memory => *free -= guest.memory,
             _ => {

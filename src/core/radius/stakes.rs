@@ -24,7 +24,8 @@ pub(super) fn look(ask: Ask<'_>, found: &mut Radius) {
     };
     is(guest.protected, "is protected", Some(one_more(base)));
     is(is_production(guest), "is tagged as production", Some(one_more(base)));
-    is(guest.is_running(), "is running", (!is_about_running(ask)).then_some(Risk::High));
+    // It starts and stops by itself: that voids an approval only where it makes the action riskier.
+    is(guest.is_running() && base < Risk::High && !is_about_running(ask), "is running", Some(Risk::High));
     is(guest.ha_managed, "is looked after by HA", None);
     if let Some(volumes) = ask.world.volumes.known() {
         restore(ask, guest, volumes, found);
