@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use crate::worlds::{document, patch};
 
 /// The files, one for each domain of the table.
-pub(crate) const DOMAINS: [&str; 4] = ["power", "snapshots", "removal", "changes"];
+pub(crate) const DOMAINS: [&str; 12] = [
+    "power", "snapshots", "removal", "changes", "creation", "backups", "storage", "pools", "ha", "network", "nodes",
+    "jobs",
+];
 
 /// What an action can meet. That the token lacks a right needs no file: it follows from the catalogue.
 pub(crate) const CONDITIONS: [&str; 5] = ["success", "already", "refused", "locked", "vanished"];

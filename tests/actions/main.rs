@@ -33,3 +33,43 @@ async fn guests_go_as_the_catalogue_says() {
 async fn guests_are_changed_as_the_catalogue_says() {
     holds("changes").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_come_to_be_as_the_catalogue_says() {
+    holds("creation").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_are_made_and_restored_as_the_catalogue_says() {
+    holds("backups").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storages_are_handled_as_the_catalogue_says() {
+    holds("storage").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pools_are_handled_as_the_catalogue_says() {
+    holds("pools").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ha_is_handled_as_the_catalogue_says() {
+    holds("ha").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn networks_are_handled_as_the_catalogue_says() {
+    holds("network").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_are_handled_as_the_catalogue_says() {
+    holds("nodes").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_handled_as_the_catalogue_says() {
+    holds("jobs").await;
+}
