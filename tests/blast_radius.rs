@@ -134,7 +134,11 @@ fn cases() -> Vec<Case> {
             "node/pve1",
             nothing(),
             Critical,
-            &[("cluster/all", "has no quorum without pve1"), ("lxc/200", "nothing starts it"), ("qemu/100", "HA")],
+            &[
+                ("cluster/all", "has no quorum without pve1"),
+                ("lxc/200", "nothing starts it"),
+                ("qemu/100", "HA"),
+            ],
         ),
         case(
             "reboot_node",

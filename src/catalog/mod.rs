@@ -8,6 +8,7 @@ mod call;
 pub mod contract;
 mod need;
 mod param;
+pub mod similar;
 mod table;
 mod target;
 mod touch;

@@ -1,6 +1,6 @@
 //! What a token has to be allowed, held against what it is allowed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::PrivilegeReport,
@@ -47,10 +47,14 @@ pub fn compare(
         FAR_REACHING.contains(privilege)
             && !needed.iter().any(|grant| grant.0.iter().any(|(needed, _)| needed == privilege))
     });
-    Ok(PrivilegeReport {
-        needed: needed.iter().map(Grant::words).collect(),
-        beyond: beyond.map(|(privilege, path)| format!("{privilege} on {path}")).collect(),
-    })
+    Ok(PrivilegeReport { needed: needed.iter().map(Grant::words).collect(), beyond: by_path(beyond) })
+}
+
+/// One line for each path.
+fn by_path<'a>(held: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let mut paths: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    held.for_each(|(privilege, path)| paths.entry(path).or_default().push(privilege));
+    paths.into_iter().map(|(path, privileges)| format!("{} on {path}", privileges.join(", "))).collect()
 }
 
 /// The paths at which rights have to be known exactly.
@@ -175,8 +179,6 @@ impl Grant {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde_json::{Value, json};
 
     use super::*;
@@ -253,9 +255,10 @@ mod tests {
 
     #[test]
     fn a_token_that_may_do_far_more_is_worth_a_word() {
-        let held = [("VM.PowerMgmt", "/"), ("Permissions.Modify", "/"), ("VM.Audit", "/")];
+        let held =
+            [("VM.PowerMgmt", "/"), ("Permissions.Modify", "/"), ("User.Modify", "/"), ("VM.Audit", "/")];
         let report = compared("start_guest", "qemu/100", json!({}), &held).unwrap();
-        assert_eq!(report.beyond, ["Permissions.Modify on /"]);
+        assert_eq!(report.beyond, ["Permissions.Modify, User.Modify on /"]);
     }
 
     #[test]

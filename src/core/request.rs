@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::ProxmoxActionPlanSpec,
-    catalog::{self, Action, Param, ParamValue, Target},
+    catalog::{self, Action, Param, ParamValue, Target, similar::listed},
 };
 
 use super::hash::{NotCanonical, RequestHash};
@@ -61,7 +61,7 @@ fn violation(field: impl Into<String>, problem: impl Into<String>) -> Violation 
 
 fn find_action(name: &str) -> Result<&'static Action, Violation> {
     catalog::find(name).ok_or_else(|| {
-        let known = catalog::actions().map(|action| action.name).collect::<Vec<_>>().join(", ");
+        let known = listed(catalog::actions().map(|action| action.name), name);
         let shown: String = name.chars().take(64).collect();
         violation("spec.action", format!("`{shown}` is not an action: known are {known}"))
     })
@@ -92,7 +92,7 @@ fn read_params(
     for (name, value) in given {
         let field = format!("spec.params.{}", name.chars().take(64).collect::<String>());
         let Some(param) = action.param(name) else {
-            violations.push(violation(field, unknown_param(action)));
+            violations.push(violation(field, unknown_param(action, name)));
             continue;
         };
         if let Some(problem) = wrong_kind(action, param, target) {
@@ -113,12 +113,12 @@ fn read_params(
     params
 }
 
-fn unknown_param(action: &Action) -> String {
-    let known = action.params().map(|param| param.name).collect::<Vec<_>>();
-    if known.is_empty() {
+fn unknown_param(action: &Action, given: &str) -> String {
+    if action.params().next().is_none() {
         return format!("is not known: {} takes no parameters", action.name);
     }
-    format!("is not known: {} takes {}", action.name, known.join(", "))
+    let known = listed(action.params().map(|param| param.name), given);
+    format!("is not known: {} takes {known}", action.name)
 }
 
 fn wrong_kind(action: &Action, param: &Param, target: Option<&Target>) -> Option<String> {
@@ -192,11 +192,11 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_unknown_action_is_answered_with_the_known_ones() {
-        let problems = problems("destroy_everything", "qemu/100", json!({}));
+    fn an_unknown_action_is_answered_with_those_most_like_it() {
+        let problems = problems("delete_guests", "qemu/100", json!({}));
         assert!(
-            problems[0]
-                .starts_with("spec.action: `destroy_everything` is not an action: known are read_inventory")
+            problems[0].starts_with("spec.action: `delete_guests` is not an action: known are delete_guest, "),
+            "{problems:?}"
         );
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use super::problem::{shortened, shown};
 use super::property::Format;
 use super::segments;
-use super::similar::listed;
 use super::{
     Contract, Fault, Given, Operation, Problem, Property, Refused, Release, formats, judge, patterns,
 };
+use crate::catalog::similar::listed;
 
 /// Where one release has another way to do what another release does.
 const INSTEAD: [(Release, &str, &str); 1] =

@@ -21,7 +21,6 @@ mod problem;
 mod property;
 mod property_string;
 mod release;
-mod similar;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -264,3 +264,11 @@ fn a_guest_that_starts_or_stops_voids_an_approval_only_where_that_makes_it_riski
         assert_eq!(hits(action, params, running(web())), [], "{action}");
     }
 }
+
+#[test]
+fn what_nobody_looked_at_counts_as_the_worst() {
+    let blind = World { volumes: Seen::NotAsked, ..world_with(web(), vec![]) };
+    let (radius, risk) = seen("delete_guest", "qemu/100", json!({}), &blind);
+    assert!(radius.unknown.iter().any(|why| why.contains("not looked at")), "{:?}", radius.unknown);
+    assert_eq!(risk, Risk::Critical);
+}

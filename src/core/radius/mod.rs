@@ -172,8 +172,12 @@ impl Radius {
     }
 
     /// What was seen of a part; that it could not be seen is noted.
-    pub(super) fn seen<'a, T>(&mut self, part: &'a Seen<T>) -> Option<&'a T> {
+    pub(super) fn seen<'a, T: PartialEq>(&mut self, part: &'a Seen<T>) -> Option<&'a T> {
         self.unknown.extend(part.missing().map(str::to_owned));
+        if *part == Seen::NotAsked {
+            // What nobody looked at is not safe, whoever forgot to look.
+            self.unknown.push("a part of the cluster that matters here was not looked at".to_owned());
+        }
         part.known()
     }
 }

@@ -5,7 +5,7 @@ const COMPLETE: usize = 16;
 const NEAREST: usize = 6;
 
 /// The names in a sentence, those most like the given one first if they are too many.
-pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>, given: &str) -> String {
+pub fn listed<'a>(names: impl Iterator<Item = &'a str>, given: &str) -> String {
     let mut names: Vec<&str> = names.collect();
     if names.len() <= COMPLETE {
         return names.join(", ");
