@@ -53,10 +53,21 @@ fn sent_once(played: &Played) -> Option<String> {
     let given: BTreeMap<String, String> =
         call.params.iter().filter(|(name, _)| entry.params.get(*name).is_none_or(|v| v != "<hidden>")).map(owned).collect();
     let hidden: BTreeMap<String, String> = hidden.into_iter().filter(|(_, v)| v != "<hidden>").collect();
-    let is_same = entry.method == call.method.as_str() && entry.path == call.path && hidden == given;
-    let accepted = !["refused", "half-way"].iter().any(|word| played.ends.starts_with(word));
+    let is_same = entry.method == call.method.as_str() && entry.path == decoded(&call.path) && hidden == given;
+    let accepted = !["not sent", "refused", "half-way"].iter().any(|word| played.ends.starts_with(word));
     let as_told = (entry.outcome == Outcome::Executed) == accepted;
     (!is_same || !as_told).then(|| format!("what arrived is not what was judged: {call} {entry:?}"))
+}
+
+/// The simulation writes paths down as they are meant.
+fn decoded(path: &str) -> String {
+    let mut parts = path.split('%');
+    let mut decoded = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        decoded.push(char::from(u8::from_str_radix(&part[..2], 16).unwrap()));
+        decoded.push_str(&part[2..]);
+    }
+    decoded
 }
 
 fn owned((name, value): (&String, &String)) -> (String, String) {

@@ -31,15 +31,14 @@ impl Needed {
 /// What it takes to see the target at all. The catalogue does not list it: without it, the target is not there.
 pub(crate) fn sight(entry: &Entry) -> Grants {
     let at = |privilege: &str, path: String| Grants::from([(privilege.to_owned(), path)]);
-    if entry.action().existence == Existence::Absent {
-        return Grants::new();
-    }
+    let is_to_be = entry.action().existence == Existence::Absent;
     match entry.target() {
+        Target::HaRule(_) | Target::BackupJob(_) => at("Sys.Audit", "/".to_owned()),
+        _ if is_to_be => Grants::new(),
         Target::Guest(guest) => at("VM.Audit", format!("/vms/{}", guest.vmid)),
         Target::Storage(id) => at("Datastore.Audit", format!("/storage/{id}")),
         Target::Volume(volume) => at("Datastore.Audit", format!("/storage/{}", volume.storage)),
         Target::Pool(id) => at("Pool.Audit", format!("/pool/{id}")),
-        Target::HaRule(_) | Target::BackupJob(_) => at("Sys.Audit", "/".to_owned()),
         Target::Replication(id) => {
             at("VM.Audit", format!("/vms/{}", id.as_str().split('-').next().unwrap_or_default()))
         }

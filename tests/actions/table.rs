@@ -163,7 +163,7 @@ async fn lacking(stage: &Stage, entry: &Entry, case: &Case, world: &Value) -> Ve
         lines.push(Line::new(entry, case.name(&format!("no {}", right.words)), &planned.ends, surprises));
         let sent = play(stage, &ask, &world, (&all, &less), &Value::Null).await;
         let is_known = entry.asked_for_too_much.contains_key(&right.words);
-        let is_refused = sent.ends.starts_with("refused 403: ");
+        let is_refused = sent.ends.starts_with("refused 403: ") || sent.ends.contains("403 Permission check failed");
         let surprise = (is_refused == is_known || sent.ledger.len() != 1)
             .then(|| format!("taken away before it is sent: {}", sent.ends));
         lines.push(Line::new(entry, case.name(&format!("lost {}", right.words)), &sent.ends, surprise.into_iter().collect()));

@@ -92,6 +92,8 @@ pub(super) static ACTIONS: &[Action] = &[
         needs: &[
             Need::on_target(&["VM.Allocate"]),
             Need::at(&["Datastore.AllocateSpace"], Place::Storage("storage")),
+            Need::at(&["Datastore.AllocateSpace"], Place::BackupStorage),
+            Need::at(&["VM.Backup"], Place::BackupOwner),
         ],
         requires: &["cluster.quorum"],
         natural_key: NaturalKey::Present,
@@ -108,6 +110,8 @@ pub(super) static ACTIONS: &[Action] = &[
         needs: &[
             Need::on_target(&["VM.Backup", "VM.Allocate"]),
             Need::at(&["Datastore.AllocateSpace"], Place::Storage("storage")),
+            Need::at(&["Datastore.AllocateSpace"], Place::BackupStorage),
+            Need::at(&["VM.Backup"], Place::BackupOwner),
         ],
         requires: &["cluster.quorum"],
         touches: &[Touch::Guest, Touch::NewerData],

@@ -36,7 +36,8 @@ const CREATION: Action = Action {
 const NEEDS: &[Need] = &[
     Need::on_target(&["VM.Allocate"]),
     Need::on_target(Need::PER_SETTING),
-    Need::at(&["Datastore.AllocateSpace"], Place::DiskStorages),
+    Need::at(&["Datastore.AllocateSpace"], Place::NewDisks),
+    Need::at(&["Datastore.AllocateSpace", "Datastore.Audit"], Place::Images),
     Need::at(&["SDN.Use"], Place::Bridges),
 ];
 
@@ -119,7 +120,7 @@ pub(super) static ACTIONS: &[Action] = &[
         needs: &[
             Need::on_target(&["VM.Clone"]),
             Need::at(&["VM.Allocate"], Place::NewGuest("newid")),
-            Need::at(&["Datastore.AllocateSpace"], Place::DiskStorages),
+            Need::at(&["Datastore.AllocateSpace"], Place::CopiedDisks),
         ],
         fingerprint: Fingerprint::IdentityAndConfig,
         undo: Undo::Plan { action: "delete_guest", fill: Fill::NewGuest("newid"), but: "" },

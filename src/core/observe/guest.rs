@@ -88,6 +88,12 @@ impl Guest {
 }
 
 impl Disk {
+    /// A disk that is to be made, such as `local-lvm:32`; all others name a volume that is there.
+    pub fn is_new(&self) -> bool {
+        let volume = self.volume.split_once(':').map_or("", |(_, volume)| volume);
+        volume == "cloudinit" || volume.parse::<f64>().is_ok()
+    }
+
     /// The storage that it lies on.
     pub fn storage(&self) -> &str {
         self.volume.split(':').next().unwrap_or_default()
