@@ -10,7 +10,7 @@ use crate::{
 use super::{
     call::Dispatch,
     config_keys,
-    observe::{Disk, Guest, World, disks_in, names_disk, nics_in},
+    observe::{Disk, Guest, Nic, World, disks_in, names_disk, nics_in},
     request::Request,
 };
 
@@ -73,7 +73,7 @@ fn needed(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> BTre
     for need in request.action.needs.iter().filter(applies) {
         for paths in places(need.on, request, world, dispatch) {
             if need.any_of == Need::PER_SETTING {
-                grants.extend(per_setting(world, dispatch, &paths));
+                grants.extend(per_setting(request, world, dispatch, &paths));
             } else {
                 grants.insert(Grant::of(need.any_of, &paths, need.or));
             }
@@ -83,10 +83,17 @@ fn needed(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> BTre
 }
 
 /// Each setting of a guest has its own privilege.
-fn per_setting(world: &World, dispatch: Option<&Dispatch>, paths: &[String]) -> Vec<Grant> {
-    let Some(Dispatch { call, .. }) = dispatch else { return vec![] };
-    let privileges = config_keys::privileges(call, world.guest()).into_iter();
-    privileges.map(|privilege| Grant::of(&[privilege], paths, None)).collect()
+fn per_setting(
+    request: &Request,
+    world: &World,
+    dispatch: Option<&Dispatch>,
+    paths: &[String],
+) -> Vec<Grant> {
+    let (Some(Dispatch { call, .. }), Some(guest)) = (dispatch, request.target.guest()) else {
+        return vec![];
+    };
+    let privileges = config_keys::privileges(call, guest.kind, world.guest()).into_iter();
+    privileges.map(|any_of| Grant::of(any_of, paths, None)).collect()
 }
 
 /// Where a privilege has to be held: at one path of each row.
@@ -129,7 +136,7 @@ fn places(place: Place, request: &Request, world: &World, dispatch: Option<&Disp
         Place::BackupOwner => {
             backup_of(request).map(|(_, owner)| vec![format!("/vms/{owner}")]).into_iter().collect()
         }
-        Place::Bridges => bridges(dispatch).into_iter().map(|path| vec![path]).collect(),
+        Place::Bridges => bridges(world, dispatch).into_iter().map(|path| vec![path]).collect(),
     }
 }
 
@@ -218,11 +225,18 @@ fn backup_owner(name: &str) -> Option<&str> {
     kind.and_then(|_| parts.next()).filter(|owner| owner.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Proxmox keeps the right to a plain bridge under the zone `localnetwork`.
-fn bridges(dispatch: Option<&Dispatch>) -> Vec<String> {
-    let nics = dispatch.map(|dispatch| nics_in(&dispatch.call.params)).unwrap_or_default();
-    let bridges = nics.into_iter().filter_map(|nic| nic.bridge);
-    bridges.map(|bridge| format!("/sdn/zones/localnetwork/{bridge}")).collect()
+/// Where cards are plugged in, and where those are that they take the place of. Proxmox keeps the right to a plain bridge
+/// under the zone `localnetwork`, and that to a VLAN below it.
+fn bridges(world: &World, dispatch: Option<&Dispatch>) -> BTreeSet<String> {
+    let Some(Dispatch { call, .. }) = dispatch else { return BTreeSet::new() };
+    let taken_out: BTreeSet<&str> = config_keys::removed(call).collect();
+    let is_touched = |nic: &Nic| call.params.contains_key(&nic.key) || taken_out.contains(nic.key.as_str());
+    let old = world.guest().map(Guest::nics).unwrap_or_default().into_iter().filter(is_touched);
+    let place = |nic: Nic| {
+        let vlan = nic.vlan.map(|vlan| format!("/{vlan}")).unwrap_or_default();
+        Some(format!("/sdn/zones/localnetwork/{}{vlan}", nic.bridge?))
+    };
+    nics_in(&call.params).into_iter().chain(old).filter_map(place).collect()
 }
 
 impl Grant {

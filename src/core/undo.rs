@@ -27,7 +27,7 @@ pub fn undo(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> Pr
                 let but = if but.is_empty() { String::new() } else { format!(", but {but}") };
                 PreviewedUndo { how: format!("{} on {}{but}", plan.action, plan.target), plan: Some(plan) }
             }
-            None => never("what is there now was not seen, so it can't be put back from here"),
+            None => never("what is there now was not seen, or does not come back"),
         },
     }
 }
@@ -134,7 +134,7 @@ fn old_settings(
     if !absent.is_empty() {
         params.insert("delete".to_owned(), json!(absent.join(",")));
     }
-    Some(params)
+    (!params.is_empty()).then_some(params)
 }
 
 /// All settings of what will be gone, as far as the plan that brings it back can carry them.

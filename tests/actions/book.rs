@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::worlds::{document, patch};
 
 /// The files, one for each domain of the table.
-pub(crate) const DOMAINS: [&str; 12] = [
-    "power", "snapshots", "removal", "changes", "creation", "backups", "storage", "pools", "ha", "network", "nodes",
+pub(crate) const DOMAINS: [&str; 13] = [
+    "power", "snapshots", "removal", "changes", "settings", "creation", "backups", "storage", "pools", "ha", "network", "nodes",
     "jobs",
 ];
 
@@ -27,9 +27,12 @@ pub(crate) struct Entry {
     /// Another world than the common one, for all its cases.
     #[serde(default)]
     pub world: Value,
-    /// Rights that are needed and that Proxmox asks for only in part of the cases, with the reason.
+    /// Rights that Proxmox does not ask for and that are needed all the same, with the reason.
     #[serde(default)]
     pub asked_for_too_much: BTreeMap<String, String>,
+    /// Rights without which the target is not seen at all, with the reason.
+    #[serde(default)]
+    pub hidden_without: BTreeMap<String, String>,
     #[serde(flatten)]
     pub conditions: BTreeMap<String, Condition>,
 }
@@ -71,6 +74,8 @@ pub(crate) struct Case {
     /// How it differs from the one before when it has been taken back.
     #[serde(default)]
     pub undone: Value,
+    /// How taking it back ends, if not well.
+    pub undo_ends: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -35,6 +35,11 @@ async fn guests_are_changed_as_the_catalogue_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_setting_is_changed_as_the_catalogue_says() {
+    holds("settings").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn guests_come_to_be_as_the_catalogue_says() {
     holds("creation").await;
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::{
     book::{CONDITIONS, Case, Condition, Entry, entries, given},
     examine::surprises,
+    pattern::{fits, fits_text},
     play::{Ask, Played, judged, play, play_on},
     rights::{Grants, Needed, least, sight, without},
     stage::{ROOT, Stage},
@@ -114,7 +115,10 @@ async fn play_case(
     let (ask, world) = (ask(entry, case), world_of(case, world));
     let own = needed_in(stage, &ask, &world).await;
     let needed = own.as_deref().unwrap_or(needed);
-    let alternatives = needed.iter().map(|needed| needed.any_of.len()).max().unwrap_or(1);
+    let alternatives = match condition {
+        "success" => needed.iter().map(|needed| needed.any_of.len()).max().unwrap_or(1),
+        _ => 1,
+    };
     let mut all = Vec::new();
     let mut outcome = String::new();
     for nth in 0..alternatives {
@@ -136,9 +140,12 @@ async fn undo(stage: &Stage, case: &Case, played: &Played) -> Option<String> {
     let ask = Ask { action: plan.action, target: plan.target, params: serde_json::to_value(plan.params).unwrap() };
     let back = play_on(stage, &ask).await;
     let rest = difference(&played.before, &back.after);
-    let went_well = ["done", "task: OK"].contains(&back.ends.as_str());
-    let is_expected = crate::pattern::fits(&given(&case.undone), &rest);
-    (!went_well || !is_expected)
+    let as_told = match &case.undo_ends {
+        Some(ends) => fits_text(ends, &back.ends),
+        None => ["done", "task: OK"].contains(&back.ends.as_str()),
+    };
+    let is_expected = fits(&given(&case.undone), &rest);
+    (!as_told || !is_expected)
         .then(|| format!("undone: {rest} ({} {} {ask:?})", back.ends, back.message))
 }
 
@@ -154,7 +161,12 @@ async fn lacking(stage: &Stage, entry: &Entry, case: &Case, world: &Value) -> Ve
         let less = without(&all, right);
         let planned = play(stage, &ask, &world, (&less, &less), &Value::Null).await;
         let mut surprises = Vec::new();
-        if planned.ends != "denied MissingPrivileges" || !planned.message.contains(&right.words) {
+        let is_hidden = entry.hidden_without.contains_key(&right.words);
+        let is_denied = match is_hidden {
+            true => planned.ends == "denied TargetNotFound",
+            false => planned.ends == "denied MissingPrivileges" && planned.message.contains(&right.words),
+        };
+        if !is_denied {
             surprises.push(format!("{} {}", planned.ends, planned.message));
         }
         if !planned.ledger.is_empty() {

@@ -62,6 +62,8 @@ pub(super) static ACTIONS: &[Action] = &[
         risk_reason: "the guest may behave otherwise, at once or at its next start",
         needs: &[
             Need::on_target(Need::PER_SETTING),
+            // It changes how the whole node starts.
+            Need::at(&["Sys.Modify"], Place::At("/")).when_given("startup").only_for(VM),
             Need::at(&["Datastore.AllocateSpace"], Place::NewDisks),
             Need::at(&["Datastore.AllocateSpace", "Datastore.Audit"], Place::Images),
             Need::at(&["SDN.Use"], Place::Bridges),

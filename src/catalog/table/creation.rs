@@ -30,12 +30,18 @@ const CREATION: Action = Action {
     touches: &[Touch::Space],
     fingerprint: Fingerprint::Identity,
     natural_key: NaturalKey::Present,
-    undo: Undo::Plan { action: "delete_guest", fill: Fill::SameTarget, but: "" },
+    undo: Undo::Plan {
+        action: "delete_guest",
+        fill: Fill::SameTarget,
+        but: "it has to be stopped first if it runs",
+    },
 };
 
 const NEEDS: &[Need] = &[
     Need::on_target(&["VM.Allocate"]),
     Need::on_target(Need::PER_SETTING),
+    // It changes how the whole node starts.
+    Need::at(&["Sys.Modify"], Place::At("/")).when_given("startup").only_for(VM),
     Need::at(&["Datastore.AllocateSpace"], Place::NewDisks),
     Need::at(&["Datastore.AllocateSpace", "Datastore.Audit"], Place::Images),
     Need::at(&["SDN.Use"], Place::Bridges),

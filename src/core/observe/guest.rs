@@ -65,6 +65,8 @@ pub struct Nic {
     /// Such as `net0`.
     pub key: String,
     pub bridge: Option<String>,
+    /// The tag of its VLAN.
+    pub vlan: Option<String>,
     pub mac: Option<String>,
 }
 
@@ -142,7 +144,8 @@ fn nic(key: &str, value: &str) -> Nic {
         let is_mac = address.len() == 17 && address.split(':').count() == 6;
         is_mac.then(|| address.to_uppercase())
     });
-    Nic { key: key.to_owned(), bridge: property("bridge=").map(str::to_owned), mac }
+    let told = |name: &str| property(name).map(str::to_owned);
+    Nic { key: key.to_owned(), bridge: told("bridge="), vlan: told("tag="), mac }
 }
 
 fn is_numbered(key: &str, row: &str) -> bool {
