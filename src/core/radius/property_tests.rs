@@ -13,7 +13,7 @@ use crate::{
     core::{
         afterwards::afterwards,
         judge::{Setting, judge},
-        observe::{Guest, Ha, Met, Object, Query, Seen, World, disks_in},
+        observe::{Guest, Ha, Met, Object, Seen, World, disks_in},
         request::{Request, normalise, tests::spec},
         risk::assess,
         testing::{guest, snapshot},
