@@ -1,6 +1,6 @@
 //! What the engine needs from the world outside, as traits. Rooms to the right implement them.
 
-use std::{fmt::Debug, future::Future, sync::Arc};
+use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::{
     core::{
         approval::Proof,
         audit::AuditRecord,
-        observe::{Guest, InventoryRow},
+        observe::{Guest, InventoryRow, NodeRow},
         task::{Sent, TaskState, Upid},
     },
 };
@@ -161,17 +161,29 @@ pub enum StoreError {
 pub trait Hypervisors: Clone + Send + Sync + 'static {
     type Connection: Hypervisor;
 
+    /// The connection of an environment: kept, and shared by everybody, until its endpoints, trust or token change.
     fn connect(
         &self,
         environment: &ProxmoxEnvironment,
         token: &SecretString,
     ) -> Result<Self::Connection, HypervisorError>;
+
+    /// The environment is gone: nothing of it is kept.
+    fn forget(&self, environment: &Key);
 }
 
 /// One Proxmox cluster, seen through one token.
 pub trait Hypervisor: Send + Sync + 'static {
     /// `user@realm!tokenid`.
     fn token_id(&self) -> String;
+
+    /// Makes sure that all endpoints belong to one cluster. Asks only if that was not found out before.
+    fn meet(&self) -> impl Future<Output = Result<(), HypervisorError>> + Send;
+
+    /// The same, whatever was found out before.
+    fn meet_anew(&self) -> impl Future<Output = Result<(), HypervisorError>> + Send;
+
+    fn nodes(&self) -> impl Future<Output = Result<Vec<NodeRow>, HypervisorError>> + Send;
 
     fn version(&self) -> impl Future<Output = Result<String, HypervisorError>> + Send;
 
@@ -182,10 +194,16 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     fn node_time(&self, node: &str) -> impl Future<Output = Result<Timestamp, HypervisorError>> + Send;
 
-    /// Sends a change, once. The only way in which anything is ever changed.
-    fn send(&self, call: &Call) -> impl Future<Output = Sent> + Send;
+    /// Sends a change, once. The only way in which anything is ever changed. Where an endpoint has certainly not passed it
+    /// on, another one is tried as long as not more than `within` has passed.
+    fn send(&self, call: &Call, within: Duration) -> impl Future<Output = Sent> + Send;
 
-    fn task(&self, upid: &Upid) -> impl Future<Output = Result<TaskState, HypervisorError>> + Send;
+    /// What a task is doing, or was doing at most `tolerance` ago.
+    fn task(
+        &self,
+        upid: &Upid,
+        tolerance: Duration,
+    ) -> impl Future<Output = Result<TaskState, HypervisorError>> + Send;
 
     /// The tasks of a guest that began at `since` or later, finished or not.
     fn tasks_since(
@@ -232,7 +250,7 @@ pub trait Clock: Debug + Send + Sync {
     fn now(&self) -> Timestamp;
     /// A word that no other intent has.
     fn nonce(&self) -> String;
-    fn sleep(&self, duration: std::time::Duration) -> BoxFuture<'static, ()>;
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 }
 
 /// Everything the engine works with.

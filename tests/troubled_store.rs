@@ -196,7 +196,7 @@ impl Home {
                 trouble: Arc::new(Mutex::new(trouble)),
                 clock: self.clock.clone(),
             },
-            hypervisors: Proxmox,
+            hypervisors: Proxmox::default(),
             secrets: Arc::new(OneToken(token)),
             audit: Arc::new(AuditFile::open(&self.folder.path().join("audit.jsonl")).unwrap()),
             clock: self.clock.clone(),

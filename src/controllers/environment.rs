@@ -1,16 +1,27 @@
 //! Finds out whether an environment's Proxmox answers to its token, and says so.
 
+use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::{EnvironmentStatus, ProxmoxEnvironment, READY, RECONCILING, STALLED, set_condition},
-    ports::{Hypervisor, Hypervisors, Key, Notice, Ports, Severity, Store},
+    api::{EnvironmentStatus, NodeStatus, ProxmoxEnvironment, READY, RECONCILING, STALLED, set_condition},
+    core::{clock, observe::NodeRow},
+    ports::{Hypervisor, HypervisorError, Hypervisors, Key, Notice, Ports, Severity, Store},
 };
 
-use super::{Error, scene::connect};
+use super::{
+    Error,
+    scene::{ENDPOINTS_DISAGREE, connect},
+};
 
 /// When to knock again at a Proxmox that did not answer.
 const RETRY: SignedDuration = SignedDuration::from_secs(30);
+/// When to look again at one that did.
+const NEXT_LOOK: SignedDuration = SignedDuration::from_secs(5 * 60);
+/// Clusters have no more than about thirty; a status holds so many.
+const MOST_NODES: usize = 64;
+/// So many nodes are asked for their time at once.
+const AT_ONCE: usize = 4;
 
 /// What was found at the other end.
 struct Found {
@@ -19,18 +30,19 @@ struct Found {
     message: String,
     version: Option<String>,
     token_id: Option<String>,
+    nodes: Vec<NodeStatus>,
 }
 
-/// Looks at an environment. One that answers is not asked again until it changes.
+/// Looks at an environment. Returns when to look again.
 pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     key: &Key,
 ) -> Result<Option<Timestamp>, Error> {
     let Some(environment) = ports.store.get::<ProxmoxEnvironment>(key).await? else { return Ok(None) };
     let found = knock(ports, key, &environment).await;
-    let again = if found.ready { None } else { ports.clock.now().saturating_add(RETRY).ok() };
+    let pause = if found.ready { NEXT_LOOK } else { RETRY };
     report(ports, environment, found).await?;
-    Ok(again)
+    Ok(ports.clock.now().saturating_add(pause).ok())
 }
 
 async fn knock<S: Store, H: Hypervisors>(
@@ -38,25 +50,74 @@ async fn knock<S: Store, H: Hypervisors>(
     key: &Key,
     environment: &ProxmoxEnvironment,
 ) -> Found {
+    let before = known_nodes(environment);
+    let not_ready = |reason: &str, message: String, token_id: Option<String>| Found {
+        ready: false,
+        reason: reason.to_owned(),
+        message,
+        version: None,
+        token_id,
+        // Whoever comes back is recognised by them.
+        nodes: before.to_vec(),
+    };
     let hypervisor = match connect(ports, key, environment).await {
         Ok(hypervisor) => hypervisor,
         Err(missing) => return not_ready(&missing.reason, missing.message, None),
     };
     let token_id = Some(hypervisor.token_id());
-    match hypervisor.version().await {
-        Ok(version) => Found {
-            ready: true,
-            reason: "Reachable".to_owned(),
-            message: format!("Proxmox VE {version} answers"),
-            version: Some(version.chars().take(64).collect()),
-            token_id,
-        },
+    if let Err(error) = hypervisor.meet_anew().await {
+        return not_ready(ENDPOINTS_DISAGREE, error.message, token_id);
+    }
+    match survey(ports, &hypervisor).await {
+        Ok((version, nodes)) => {
+            let nodes = clock::steadied(nodes, before);
+            let complaint = clock::complaint(&nodes).map(|text| format!("; {text}")).unwrap_or_default();
+            Found {
+                ready: true,
+                reason: "Reachable".to_owned(),
+                message: format!("Proxmox VE {version} answers{complaint}"),
+                version: Some(version.chars().take(64).collect()),
+                token_id,
+                nodes,
+            }
+        }
         Err(error) => not_ready("ProxmoxUnavailable", error.message, token_id),
     }
 }
 
-fn not_ready(reason: &str, message: String, token_id: Option<String>) -> Found {
-    Found { ready: false, reason: reason.to_owned(), message, version: None, token_id }
+/// What is on record of the cluster that these endpoints lead to.
+fn known_nodes(environment: &ProxmoxEnvironment) -> &[NodeStatus] {
+    let status = environment.status.as_ref();
+    let of_these_endpoints =
+        status.filter(|status| status.observed_generation == environment.metadata.generation);
+    of_these_endpoints.map(|status| status.nodes.as_slice()).unwrap_or_default()
+}
+
+async fn survey<S: Store, H: Hypervisors>(
+    ports: &Ports<S, H>,
+    hypervisor: &H::Connection,
+) -> Result<(String, Vec<NodeStatus>), HypervisorError> {
+    let version = hypervisor.version().await?;
+    let mut listed = hypervisor.nodes().await?;
+    listed.sort_by(|one, other| one.name.cmp(&other.name));
+    let measured = listed.into_iter().take(MOST_NODES).map(|node| measure(ports, hypervisor, node));
+    Ok((version, stream::iter(measured).buffered(AT_ONCE).collect().await))
+}
+
+/// A node with the difference between its clock and ours, as far as it can be asked.
+async fn measure<S: Store, H: Hypervisors>(
+    ports: &Ports<S, H>,
+    hypervisor: &H::Connection,
+    node: NodeRow,
+) -> NodeStatus {
+    let asked = ports.clock.now();
+    let told = if node.online { hypervisor.node_time(&node.name).await.ok() } else { None };
+    let ahead = told.map(|told| clock::seconds_ahead(told, asked, ports.clock.now()));
+    NodeStatus {
+        name: node.name.chars().take(253).collect(),
+        certificate: node.certificate.chars().take(128).collect(),
+        clock_ahead_seconds: ahead,
+    }
 }
 
 async fn report<S: Store, H: Hypervisors>(
@@ -65,16 +126,24 @@ async fn report<S: Store, H: Hypervisors>(
     found: Found,
 ) -> Result<(), Error> {
     let status = status(ports, &environment, &found);
-    if environment.status.as_ref() == Some(&status) {
+    let before = environment.status.take().unwrap_or_default();
+    if before == status {
         return Ok(());
     }
+    let skew =
+        clock::complaint(&status.nodes).filter(|skew| clock::complaint(&before.nodes).as_ref() != Some(skew));
+    let is_news = before.conditions != status.conditions;
     environment.status = Some(status);
     let environment = ports.store.replace_status(&environment).await?;
-    let severity = if found.ready { Severity::Normal } else { Severity::Warning };
-    ports
-        .store
-        .publish(&environment, Notice { severity, reason: found.reason, message: found.message })
-        .await;
+    if is_news {
+        let severity = if found.ready { Severity::Normal } else { Severity::Warning };
+        let notice = Notice { severity, reason: found.reason, message: found.message };
+        ports.store.publish(&environment, notice).await;
+    }
+    if let Some(message) = skew {
+        let notice = Notice { severity: Severity::Warning, reason: "ClockSkew".to_owned(), message };
+        ports.store.publish(&environment, notice).await;
+    }
     Ok(())
 }
 
@@ -107,6 +176,7 @@ fn status<S: Store, H: Hypervisors>(
         version: found.version.clone(),
         token_id: found.token_id.clone(),
         approvals: format!("{}{refused}", proof.described()),
+        nodes: found.nodes.clone(),
         observed_generation: generation,
         conditions,
     }

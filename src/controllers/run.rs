@@ -52,7 +52,8 @@ pub async fn run<S: Store, H: Hypervisors>(ports: Ports<S, H>, shutdown: Shutdow
 async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
     let (controller, plans) = controller::<ProxmoxActionPlan, S>(&ports.store);
     let approvals = touched(ports.store.watch::<ProxmoxActionApproval>(), what_writers_change);
-    let environments = touched(ports.store.watch::<ProxmoxEnvironment>(), what_writers_change);
+    let environments = forgotten_when_gone(&ports);
+    let environments = touched(environments, what_writers_change);
     let policies = touched(ports.store.watch::<ProxmoxPolicy>(), what_writers_change);
     let waiting = plans.clone();
     let controller = controller
@@ -98,6 +99,17 @@ fn controller<K: Kind, S: Store>(store: &S) -> (Controller<DeserializeGuard<K>>,
     let changes = touched(changes.boxed(), what_writers_change);
     let config = Config::default().concurrency(CONCURRENCY).debounce(Duration::ZERO);
     (Controller::for_stream(changes, reader.clone()).with_config(config), reader)
+}
+
+/// Changes of environments. Of one that is gone no connection and no token is kept.
+fn forgotten_when_gone<S: Store, H: Hypervisors>(ports: &Ports<S, H>) -> Changes<ProxmoxEnvironment> {
+    let hypervisors = ports.hypervisors.clone();
+    let forget = move |change: &Result<watcher::Event<DeserializeGuard<ProxmoxEnvironment>>, _>| {
+        if let Ok(watcher::Event::Delete(environment)) = change {
+            hypervisors.forget(&Key::of(environment));
+        }
+    };
+    ports.store.watch::<ProxmoxEnvironment>().inspect(forget).boxed()
 }
 
 /// Objects, each time that what counts about them changes, and when they go.

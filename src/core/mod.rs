@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod audit;
 pub mod call;
+pub mod clock;
 pub mod hash;
 pub mod judge;
 pub mod lifecycle;

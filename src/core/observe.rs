@@ -37,6 +37,15 @@ pub struct InventoryRow {
     pub status: String,
 }
 
+/// One node as the cluster lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRow {
+    pub name: String,
+    pub online: bool,
+    /// The SHA-256 of its certificate; empty if the cluster does not tell.
+    pub certificate: String,
+}
+
 /// An inventory as a bounded result that a person can read.
 pub fn summarise(scope: InventoryScope, mut guests: Vec<InventoryRow>) -> ReadResult {
     let total = guests.len();

@@ -16,9 +16,11 @@ use secrecy::SecretString;
 pub(crate) async fn put(sim: &Simulator, token: &str, path: &str, params: &[(&str, &str)]) {
     let secret = SecretString::from(format!("{token}={}", sim.tokens()[token]));
     let token = ApiToken::try_from(&secret).unwrap();
-    let client = Client::new(sim.url(), token, &Trust::Anyone, Duration::from_secs(10)).unwrap();
+    let client = Client::new(&[sim.url()], token, &Trust::Anyone, Duration::from_secs(10)).unwrap();
     let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let sent = client.send(&Call { method: Method::Put, path: path.to_owned(), params }).await;
+    let sent = client
+        .send(&Call { method: Method::Put, path: path.to_owned(), params }, Duration::from_secs(5))
+        .await;
     assert_eq!(sent, Sent::Done);
 }
 

@@ -2,7 +2,7 @@
 
 mod report;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -251,23 +251,32 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let Some(scene) = &self.scene else {
             return Err(Error::NotReady("the environment was not resolved".to_owned()));
         };
-        if self.ports.clock.now() >= until {
+        let left = until.duration_since(self.ports.clock.now());
+        if !left.is_positive() {
             let why = format!("it was announced, but could not leave before {until}");
             return Ok(Event::Sent(Sent::NotSent { why }));
         }
-        Ok(Event::Sent(scene.hypervisor.send(&call).await))
+        Ok(Event::Sent(scene.hypervisor.send(&call, left.unsigned_abs()).await))
     }
 
     async fn look_at_task(&mut self) -> Result<Event, Error> {
         let Some(upid) = self.state.upid().cloned() else { return Ok(Event::Woken) };
+        let tolerance = self.tolerance();
         let looked = match self.scene_in_flight().await? {
-            Ok(scene) => scene.hypervisor.task(&upid).await,
+            Ok(scene) => scene.hypervisor.task(&upid, tolerance).await,
             Err(event) => return Ok(event),
         };
         Ok(match looked {
             Ok(task) => Event::Task(task),
             Err(error) => self.unavailable(error),
         })
+    }
+
+    /// How old news of the task may be: those who look at tasks of one node at about the same time share what they see.
+    fn tolerance(&self) -> Duration {
+        let sent_at = self.state.intent().map(|intent| intent.at.0);
+        let age = sent_at.map(|at| self.ports.clock.now().duration_since(at)).unwrap_or_default();
+        (lifecycle::pause_between_looks(age) / 2).unsigned_abs()
     }
 
     async fn search_tasks(&mut self) -> Result<Event, Error> {

@@ -11,6 +11,7 @@ mod state;
 mod step;
 
 pub use event::{Blocked, Effect, Event, IntentDraft, Rivals, Telling};
+pub use in_flight::pause_between_looks;
 pub use report::{Corrupt, judged, read, report};
 pub use state::{Ended, Order, Outcome, Sending, State};
 pub use step::step;
