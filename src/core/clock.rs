@@ -14,7 +14,7 @@ pub fn seconds_ahead(told: Timestamp, asked: Timestamp, answered: Timestamp) -> 
     let then = asked.saturating_add(answered.duration_since(asked) / 2).unwrap_or(asked);
     // On average half a second has passed since the second that it tells.
     let ahead = told.duration_since(then).saturating_add(SignedDuration::from_millis(500));
-    ahead.as_millis().div_euclid(1000).try_into().unwrap_or(i64::MAX)
+    (ahead.as_millis() + 499).div_euclid(1000).try_into().unwrap_or(i64::MAX)
 }
 
 /// Keeps what was measured before where the difference is only noise, so that nothing is written again and again.

@@ -4,7 +4,9 @@
 
 pub(crate) mod cluster;
 pub(crate) mod conformance;
+pub(crate) mod home;
 pub(crate) mod manifests;
 pub(crate) mod proxmox;
+pub(crate) mod relay;
 pub(crate) mod stage;
 pub(crate) mod worlds;

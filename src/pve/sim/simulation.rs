@@ -1,4 +1,5 @@
 //! The running simulation: one state, one ledger, and what happens to requests on their way.
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ::http::StatusCode;
@@ -21,6 +22,7 @@ pub(super) struct Simulation {
     pub(super) routes: Routes,
     state: Mutex<State>,
     ledger: Mutex<Ledger>,
+    reads: Mutex<BTreeMap<String, u64>>,
     cut_connections: OnceLock<Cutter>,
 }
 
@@ -37,6 +39,7 @@ impl Simulation {
             routes: Routes::all(),
             state: Mutex::new(State::new(world, Arc::clone(&contract))),
             ledger: Mutex::new(ledger),
+            reads: Mutex::default(),
             cut_connections: OnceLock::new(),
             contract,
         }
@@ -56,6 +59,11 @@ impl Simulation {
 
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often each path was read.
+    pub(super) fn reads(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every node goes down and comes up again: tasks are gone, guests run only if they start by themselves.
@@ -84,6 +92,9 @@ impl Simulation {
             Ok(asked) => asked,
             Err(response) => return Ok(response),
         };
+        if !asked.is_mutation() {
+            *self.reads().entry(asked.path()).or_default() += 1;
+        }
         let disturbance = self.state().faults.meet(asked.method.as_str(), &asked.path());
         let entry = asked.is_mutation().then(|| self.receive(&asked));
         if let Some(outcome) = self.intercept(&disturbance, entry) {
