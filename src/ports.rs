@@ -93,6 +93,13 @@ pub trait Store: Clone + Send + Sync + 'static {
         target: &str,
     ) -> impl Future<Output = Result<Vec<ProxmoxActionPlan>, StoreError>> + Send;
 
+    /// All plans of an environment that are in flight, read live.
+    fn plans_in_flight(
+        &self,
+        namespace: &str,
+        environment: &str,
+    ) -> impl Future<Output = Result<Vec<ProxmoxActionPlan>, StoreError>> + Send;
+
     /// Writes the status if nobody else has written the object since it was read (`resourceVersion`).
     fn replace_status<K: Kind>(&self, object: &K) -> impl Future<Output = Result<K, StoreError>> + Send;
 

@@ -394,6 +394,7 @@ fn judged_example() -> Judged {
         lock: None,
         ha_managed: false,
         snapshots: vec!["before-upgrade".to_owned()],
+        storages: vec!["tank".to_owned()],
     };
     let setting = Setting { plan_uid: PLAN_UID, environment: &environment, policy: Some(&policy) };
     judge(&normalise("home", &plan.spec).unwrap(), Some(&guest), setting).unwrap()

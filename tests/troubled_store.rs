@@ -77,6 +77,13 @@ impl Store for Troubled {
     async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
         self.inner.plans_for(namespace, target).await
     }
+    async fn plans_in_flight(
+        &self,
+        namespace: &str,
+        environment: &str,
+    ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
+        self.inner.plans_in_flight(namespace, environment).await
+    }
     async fn replace_status<K: Kind>(&self, object: &K) -> Result<K, StoreError> {
         let phase = serde_json::to_value(object).unwrap()["status"]["phase"].clone();
         let is = |wanted: Phase| phase == json!(wanted);

@@ -29,10 +29,12 @@ use crate::{
     ports::{Changes, Hypervisors, Key, Kind, Ports, Store},
 };
 
-use super::{Error, approval, environment, plan};
+use super::{Error, Together, approval, crowd::Crowd, environment, places::Places, plan};
 
 /// So many objects of a kind are looked at, or have their task watched, at the same time.
-const CONCURRENCY: u16 = 64;
+const CONCURRENCY: u16 = 256;
+/// Of one environment not more than so many stand in line behind those that ask its Proxmox.
+const IN_LINE: usize = 16;
 
 /// Resolves when the process is to end. Looks that have begun are finished first.
 pub type Shutdown = Shared<BoxFuture<'static, ()>>;
@@ -56,15 +58,22 @@ async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: 
     let environments = touched(environments, what_writers_change);
     let policies = touched(ports.store.watch::<ProxmoxPolicy>(), what_writers_change);
     let waiting = plans.clone();
+    let (places, turns) = Places::new();
+    let together = Arc::new(Together { places, crowd: Crowd::with_line_of(IN_LINE) });
+    let called = futures::stream::unfold(turns, |mut turns| async {
+        turns.recv().await.map(|plan| (ObjectRef::new(&plan.name).within(&plan.namespace), turns))
+    });
     let controller = controller
+        .reconcile_on(called)
         .watches_stream(approvals, |approval| {
             let plan = approval.0.as_ref().ok().map(|approval| approval.spec.plan_ref.name.clone());
             plan.map(|name| reference(&name, &approval))
         })
         .watches_stream(environments, move |environment| plans_in(&plans, &environment))
         .watches_stream(policies, move |policy| plans_beside(&waiting, &policy));
-    drive(controller, ports, shutdown, |ports, key| {
-        async move { plan::reconcile(&ports, &key).await }.boxed()
+    drive(controller, ports, shutdown, move |ports, key| {
+        let together = Arc::clone(&together);
+        async move { plan::reconcile(&ports, &together, &key).await }.boxed()
     })
     .await;
 }

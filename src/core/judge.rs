@@ -293,6 +293,7 @@ mod tests {
             lock: None,
             ha_managed: false,
             snapshots: vec!["before".into()],
+            storages: vec!["tank".into()],
         }
     }
 

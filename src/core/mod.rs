@@ -8,6 +8,7 @@ pub mod hash;
 pub mod judge;
 pub mod lifecycle;
 pub mod observe;
+pub mod places;
 pub mod policy;
 pub mod request;
 pub mod risk;

@@ -26,6 +26,8 @@ pub struct Guest {
     pub lock: Option<String>,
     pub ha_managed: bool,
     pub snapshots: Vec<String>,
+    /// Where its disks are.
+    pub storages: Vec<String>,
 }
 
 /// One guest in a list.

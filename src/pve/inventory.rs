@@ -1,6 +1,9 @@
 //! Reads of what exists, typed.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     catalog::{GuestKind, GuestRef, Vmid},
@@ -9,6 +12,7 @@ use crate::{
 
 use super::{
     client::{Client, segment},
+    disks::storages_of,
     lenient,
     read_error::ReadError,
 };
@@ -42,6 +46,8 @@ struct Config {
     #[serde(default, deserialize_with = "lenient::flag")]
     template: bool,
     lock: Option<String>,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
 }
 
 /// The cluster's own list is up to ten seconds old.
@@ -112,6 +118,7 @@ pub async fn guest(client: &Client, node: &str, reference: GuestRef) -> Result<G
         ha_managed: current.ha.managed,
         // The entry that stands for the present is no snapshot.
         snapshots: names.filter(|name| name != "current").collect(),
+        storages: storages_of(&config.rest),
     })
 }
 

@@ -5,6 +5,7 @@
 mod acquaintance;
 mod answer;
 pub mod client;
+mod disks;
 mod endpoint;
 pub mod inventory;
 mod lenient;

@@ -114,11 +114,10 @@ impl Home {
         controllers::settle(self.ports.clone()).await;
     }
 
-    /// The engine, for as long as the answer is kept.
+    /// The engine.
     pub(crate) fn run(&self) -> Running {
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let shutdown = stopped.map(|_| ()).boxed().shared();
-        Running { engine: tokio::spawn(controllers::run(self.ports.clone(), shutdown)), stop }
+        let never = std::future::pending().boxed().shared();
+        Running { engine: tokio::spawn(controllers::run(self.ports.clone(), never)) }
     }
 
     pub(crate) async fn status(&self, plan: &str) -> PlanStatus {
@@ -170,13 +169,12 @@ fn ports(folder: &tempfile::TempDir) -> Ports<DirectoryStore, Proxmox> {
 /// A running engine.
 pub(crate) struct Running {
     engine: tokio::task::JoinHandle<()>,
-    stop: tokio::sync::oneshot::Sender<()>,
 }
 
 impl Running {
-    /// Lets looks that have begun end.
-    pub(crate) async fn stop(self) {
-        let _ = self.stop.send(());
-        self.engine.await.unwrap();
+    /// It has no chance to tidy up.
+    pub(crate) async fn kill(self) {
+        self.engine.abort();
+        assert!(self.engine.await.unwrap_err().is_cancelled());
     }
 }

@@ -1,5 +1,6 @@
 //! Carries a plan through its life: asks `core::lifecycle::step` what to do next, does it, and tells it what came of it.
 
+mod place;
 mod report;
 
 use std::{collections::VecDeque, time::Duration};
@@ -15,20 +16,25 @@ use crate::{
         call::{PlanIdentity, call_for},
         judge::{Judged, Setting, Unjudged, judge, moved},
         lifecycle::{self, Effect, Event, IntentDraft, Order, Rivals, State, step},
-        observe::summarise,
+        observe::{Guest, summarise},
         request::{Request, normalise},
         task::Sent,
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Key, Ports, Store},
 };
 
+use place::occupied_by;
+
 use super::{
-    Error, bench,
+    Error, Together, bench,
+    crowd::Admitted,
     scene::{ENVIRONMENT_NOT_FOUND, Scene, blocked, resolve},
 };
 
 /// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
 const SETTLE_MARGIN: SignedDuration = SignedDuration::from_secs(8);
+/// As many as an intent holds.
+const MOST_STORAGES: usize = 32;
 /// When to try again after something needed was missing.
 const RETRY: SignedDuration = SignedDuration::from_secs(15);
 
@@ -40,30 +46,58 @@ struct Look<'a, S, H: Hypervisors> {
     state: State,
     scene: Option<Scene<H::Connection>>,
     wake_at: Option<Timestamp>,
+    together: &'a Together,
+    /// While it asks its Proxmox.
+    admitted: Option<Admitted>,
+    /// It has asked for a place in vain.
+    is_in_line: bool,
 }
 
 /// Looks at a plan and takes it as far as it goes. Returns when to look again, if not at the next change.
 pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
+    together: &Together,
     key: &Key,
 ) -> Result<Option<Timestamp>, Error> {
     let Some(plan) = ports.store.get::<ProxmoxActionPlan>(key).await? else { return Ok(None) };
     let state = lifecycle::read(plan.status.as_ref())?;
-    let order = Order::of(&plan.spec);
     let first = if plan.metadata.deletion_timestamp.is_some() { Event::Deleted } else { Event::Woken };
-    let mut look = Look { ports, key, plan, state, scene: None, wake_at: None };
-    let mut inbox = VecDeque::from([first]);
-    while let Some(event) = inbox.pop_front() {
-        let (state, effects) = step(&order, look.state, event, ports.clock.now());
-        look.state = state;
-        for effect in effects {
-            inbox.extend(look.perform(effect).await?);
-        }
+    let mut look = Look {
+        ports,
+        key,
+        plan,
+        state,
+        scene: None,
+        wake_at: None,
+        together,
+        admitted: None,
+        is_in_line: false,
+    };
+    let was_in_flight = look.keep_its_place();
+    let done = look.take_as_far_as_it_goes(first).await;
+    look.settle_its_place(was_in_flight, done.is_ok());
+    match done {
+        Ok(()) => Ok(look.wake_at),
+        // It is no failure to come again later.
+        Err(error @ Error::Crowded) => Ok(error.retry_after().map(|pause| ports.clock.now() + pause)),
+        Err(error) => Err(error),
     }
-    Ok(look.wake_at)
 }
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
+    async fn take_as_far_as_it_goes(&mut self, first: Event) -> Result<(), Error> {
+        let order = Order::of(&self.plan.spec);
+        let mut inbox = VecDeque::from([first]);
+        while let Some(event) = inbox.pop_front() {
+            let (state, effects) = step(&order, self.state.clone(), event, self.ports.clock.now());
+            self.state = state;
+            for effect in effects {
+                inbox.extend(self.perform(effect).await?);
+            }
+        }
+        Ok(())
+    }
+
     /// Does one thing, and says what came of it if it was a question.
     async fn perform(&mut self, effect: Effect) -> Result<Option<Event>, Error> {
         match effect {
@@ -93,8 +127,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     /// The scene, resolved once per look.
     async fn scene(&mut self) -> Result<Result<&Scene<H::Connection>, Event>, Error> {
+        let environment = self.environment();
+        if self.admitted.is_none() {
+            self.admitted = Some(self.together.crowd.enter(&environment).await.ok_or(Error::Crowded)?);
+        }
         if self.scene.is_none() {
-            let environment = Key::new(&self.key.namespace, &self.plan.spec.environment);
             match resolve(self.ports, &environment).await? {
                 Ok(scene) => self.scene = Some(scene),
                 Err(obstacle) => {
@@ -147,11 +184,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         Ok(judged)
     }
 
-    /// Judges against the target as it is right now. Also says on which node it was met.
+    /// Judges against the target as it is right now. Also says how it was met.
     async fn judge_request(
         &mut self,
         request: &Request,
-    ) -> Result<Result<(Judged, Option<String>), Event>, Error> {
+    ) -> Result<Result<(Judged, Option<Guest>), Event>, Error> {
         let plan_uid = self.plan.uid().unwrap_or_default();
         let scene = match self.scene().await? {
             Ok(scene) => scene,
@@ -169,7 +206,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let setting =
             Setting { plan_uid: &plan_uid, environment: &scene.environment, policy: scene.policy.as_ref() };
         match judge(request, met.as_ref(), setting) {
-            Ok(judged) => Ok(Ok((judged, met.map(|guest| guest.node)))),
+            Ok(judged) => Ok(Ok((judged, met))),
             Err(Unjudged::Denied(denial)) => Ok(Err(Event::Denied(denial))),
             Err(Unjudged::NotCanonical(error)) => Err(error.into()),
         }
@@ -207,11 +244,19 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     async fn recheck(&mut self) -> Result<Event, Error> {
         let Some(before) = self.state.judged().cloned() else { return Ok(Event::Woken) };
         let request = self.request()?;
-        let (now, node) = match self.judge_request(&request).await? {
+        let (now, met) = match self.judge_request(&request).await? {
             Ok(judged) => judged,
             Err(event) => return Ok(event),
         };
-        let (Some(node), Target::Guest(guest)) = (node, request.target) else { return Ok(Event::Woken) };
+        let (Some(met), Target::Guest(guest)) = (met, request.target) else { return Ok(Event::Woken) };
+        let moved = moved(&before, &now);
+        let occupied = occupied_by(&now, &met);
+        if moved.is_empty()
+            && let Err(busy) = self.take_a_place(occupied.clone()).await?
+        {
+            return Ok(busy);
+        }
+        let node = met.node;
         let nonce = self.ports.clock.nonce();
         let Some(Scene { hypervisor, .. }) = &self.scene else { return Ok(Event::Woken) };
         let sender = hypervisor.token_id();
@@ -222,13 +267,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let draft = IntentDraft {
             nonce,
             node,
+            storages: occupied.storages.into_iter().take(MOST_STORAGES).collect(),
             task_id: guest.vmid.to_string(),
             task_types: request.action.task_types(guest.kind).iter().map(ToString::to_string).collect(),
             sender,
             node_time,
             settle: self.request_timeout() + SETTLE_MARGIN,
         };
-        Ok(Event::Rechecked { moved: moved(&before, &now), draft })
+        Ok(Event::Rechecked { moved, draft })
     }
 
     fn request_timeout(&self) -> SignedDuration {

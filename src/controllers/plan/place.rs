@@ -1,0 +1,69 @@
+//! The place of a plan among those that are at work in its environment: taken before it is confirmed, given back on every
+//! way out.
+
+use crate::{
+    controllers::{
+        Error,
+        places::{ASK_AGAIN, claim},
+        scene::blocked,
+    },
+    core::{
+        judge::Judged,
+        lifecycle::Event,
+        observe::Guest,
+        places::{Occupied, occupied},
+    },
+    ports::{Hypervisors, Key, Store},
+};
+
+use super::Look;
+
+/// What the call that was judged will be at work on.
+pub(super) fn occupied_by(judged: &Judged, met: &Guest) -> Occupied {
+    match judged.preview.calls.first() {
+        Some(call) => occupied(&call.path, &call.params, Some(met)),
+        None => Occupied::default(),
+    }
+}
+
+impl<S: Store, H: Hypervisors> Look<'_, S, H> {
+    pub(super) fn environment(&self) -> Key {
+        Key::new(&self.key.namespace, &self.plan.spec.environment)
+    }
+
+    /// `Err` says what it has to wait for.
+    pub(super) async fn take_a_place(&mut self, occupied: Occupied) -> Result<Result<(), Event>, Error> {
+        let budgets = match &self.scene {
+            Some(scene) => scene.environment.spec.budgets,
+            None => return Err(Error::NotReady("the environment was not resolved".to_owned())),
+        };
+        let claim = claim(&self.plan, occupied);
+        let taken = self.together.places.take(&self.ports.store, &self.environment(), claim, budgets).await?;
+        self.is_in_line = taken.is_err();
+        Ok(taken.map_err(|busy| {
+            self.wake_at = self.ports.clock.now().saturating_add(ASK_AGAIN).ok();
+            Event::Blocked(blocked(busy.reason, busy.message))
+        }))
+    }
+
+    /// A plan that is in flight is at work, whoever sent it.
+    pub(super) fn keep_its_place(&self) -> bool {
+        let is_in_flight = self.state.phase().is_in_flight();
+        if is_in_flight {
+            self.together.places.keep(&self.environment(), &self.plan);
+        }
+        is_in_flight
+    }
+
+    /// A look that was not finished does not know what is on record now: the next one will see it. Until then the plan is
+    /// where it was.
+    pub(super) fn settle_its_place(&self, was_in_flight: bool, is_finished: bool) {
+        let places = &self.together.places;
+        if is_finished && self.state.phase().is_in_flight() {
+            places.keep(&self.environment(), &self.plan);
+        } else if is_finished || !was_in_flight {
+            let still_waits = self.is_in_line || !is_finished;
+            places.give_back(&self.environment(), &self.key.name, still_waits);
+        }
+    }
+}
