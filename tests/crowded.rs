@@ -4,34 +4,40 @@
 
 mod support;
 
-use std::{fmt::Write, time::Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use proxmox_agent::{
     api::{Phase, PlanStatus},
     pve::sim::{Fault, Options, Simulator, Trigger, World},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use support::home::{Home, SECRET};
 
 /// VMs from 100 on: each on its node, with a disk on its storage. Starting one takes so long.
 fn world(guests: &[(&str, &str)], start_seconds: f64) -> World {
-    let mut yaml = format!(
-        "nodes: {{pve1: {{}}, pve2: {{}}}}\ntaskSeconds: {{qmstart: {start_seconds}}}\nstorages:\n  \
-         fast: {{config: {{type: nfs, server: s, export: /e, content: images}}}}\n  \
-         tank: {{config: {{type: nfs, server: s, export: /t, content: images}}}}\n\
-         users: {{agent@pve: {{tokens: {{operator: {{privsep: 0, secret: {SECRET}}}}}}}}}\n\
-         acl: [{{path: /, who: \"agent@pve\", role: Administrator}}]\nguests:\n"
-    );
-    for (vmid, (node, storage)) in (100..).zip(guests) {
-        let disk = format!("{storage}:{vmid}/vm-{vmid}-disk-0.qcow2,size=1G");
-        writeln!(
-            yaml,
-            "  {vmid}: {{type: qemu, node: {node}, config: {{name: g{vmid}, scsi0: \"{disk}\"}}}}"
+    let disk = |vmid: u32, storage: &str| format!("{storage}:{vmid}/vm-{vmid}-disk-0.qcow2");
+    let storage = |name: &str| {
+        let own = (100..).zip(guests).filter(|(_, (_, storage))| *storage == name);
+        let volume = |vmid| json!({"volid": disk(vmid, name), "content": "images", "format": "qcow2", "size": 1 << 30, "vmid": vmid});
+        let volumes: Vec<Value> = own.map(|(vmid, _)| volume(vmid)).collect();
+        json!({"config": {"type": "nfs", "server": "s", "export": "/e", "content": "images"}, "volumes": volumes})
+    };
+    let guest = |(vmid, (node, storage)): (u32, &(&str, &str))| {
+        let disk = format!("{},size=1G", disk(vmid, storage));
+        (
+            vmid.to_string(),
+            json!({"type": "qemu", "node": node, "config": {"name": format!("g{vmid}"), "scsi0": disk}}),
         )
-        .unwrap();
-    }
-    World::from_yaml(&yaml).unwrap()
+    };
+    let guests: Map<String, Value> = (100..).zip(guests).map(guest).collect();
+    let world = json!({
+        "nodes": {"pve1": {}, "pve2": {}}, "taskSeconds": {"qmstart": start_seconds}, "guests": guests,
+        "storages": {"fast": storage("fast"), "tank": storage("tank")},
+        "users": {"agent@pve": {"tokens": {"operator": {"privsep": 0, "secret": SECRET}}}},
+        "acl": [{"path": "/", "who": "agent@pve", "role": "Administrator"}],
+    });
+    World::from_yaml(&world.to_string()).unwrap()
 }
 
 async fn proxmox(world: World) -> Simulator {
