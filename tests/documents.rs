@@ -455,6 +455,7 @@ const SPOKEN_IN: &[&str] = &[
     "core/lifecycle/in_flight.rs",
     "core/lifecycle/report.rs",
     "core/lifecycle/step.rs",
+    "core/places.rs",
     "controllers/approval.rs",
     "controllers/environment.rs",
     "controllers/plan/mod.rs",

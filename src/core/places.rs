@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_plan_does_not_stand_in_its_own_way() {
         let own = claim("a", 1, "pve1", &["tank"]);
-        assert_eq!(turn(&own, std::slice::from_ref(&own), &[own.clone()], TWO_AND_ONE), Ok(()));
+        assert_eq!(turn(&own, std::slice::from_ref(&own), std::slice::from_ref(&own), TWO_AND_ONE), Ok(()));
     }
 
     #[test]
