@@ -187,8 +187,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// Makes sure that all endpoints belong to one cluster. Asks only if that was not found out before.
     fn meet(&self) -> impl Future<Output = Result<(), HypervisorError>> + Send;
 
-    /// The same, whatever was found out before.
-    fn meet_anew(&self) -> impl Future<Output = Result<(), HypervisorError>> + Send;
+    /// The same, whatever was found out before. Returns the endpoints that do not answer.
+    fn meet_anew(&self) -> impl Future<Output = Result<Vec<String>, HypervisorError>> + Send;
 
     fn nodes(&self) -> impl Future<Output = Result<Vec<NodeRow>, HypervisorError>> + Send;
 

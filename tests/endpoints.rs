@@ -137,6 +137,19 @@ async fn a_change_that_found_no_connection_goes_to_the_next_endpoint_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_takes_a_connection_and_says_nothing_does_not_use_up_the_time() {
+    let sim = cluster("").await;
+    let there = Relay::to(&sim).await;
+    // The kernel takes the connection, and nobody ever answers the handshake.
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let urls = [format!("https://{}", mute.local_addr().unwrap()), there.url()];
+    let token = format!("{TOKEN}={SECRET}").parse().unwrap();
+    let client = Client::new(&urls, token, &Trust::Anyone, Duration::from_secs(60)).unwrap();
+    assert!(matches!(client.send(&start(), AT_ONCE).await, Sent::Task(_)));
+    assert_eq!(received(&sim), [Outcome::Executed]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_the_proxy_could_not_pass_on_goes_to_the_next_endpoint_once() {
     let sim = cluster("").await;
     let (one, other) = (Relay::to(&sim).await, Relay::to(&sim).await);
@@ -253,6 +266,8 @@ async fn who_answers_alone_after_a_restart_has_to_be_the_cluster_that_was_met_be
     let home = Home::with(&[ours.url(), theirs.url()], SECRET, &json!({}));
     home.settle().await;
     assert_eq!(home.readiness("home").await.0, "Reachable");
+    let (_, message) = home.readiness("home").await;
+    assert!(message.contains(&format!("{} does not", theirs.url())), "{message}");
     let home = home.restarted();
     home.plan("start", "start_guest", "qemu/101");
     ours.cut();
@@ -292,16 +307,15 @@ async fn all_looks_share_the_connections_of_their_environment() {
     let sim = cluster("").await;
     let relay = Relay::to(&sim).await;
     let home = Home::with(&[relay.url()], SECRET, &json!({}));
-    home.settle().await;
-    let first = relay.connections();
-    for _ in 0..5 {
+    for _ in 0..10 {
         home.settle().await;
     }
-    assert_eq!(relay.connections(), first, "five more looks at the environment open no connection");
+    // A look at an environment asks up to four nodes at the same time.
+    assert!(relay.connections() <= 4, "ten looks took {} connections", relay.connections());
     home.plan("start", "start_guest", "qemu/101");
     home.settle().await;
     assert_eq!(home.status("start").await.phase, Phase::Succeeded);
-    assert_eq!(relay.connections(), first + 1, "a change has a connection of its own");
+    assert!(relay.connections() <= 5, "a change has one of its own");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,17 +65,20 @@ async fn knock<S: Store, H: Hypervisors>(
         Err(missing) => return not_ready(&missing.reason, missing.message, None),
     };
     let token_id = Some(hypervisor.token_id());
-    if let Err(error) = hypervisor.meet_anew().await {
-        return not_ready(ENDPOINTS_DISAGREE, error.message, token_id);
-    }
+    let silent = match hypervisor.meet_anew().await {
+        Ok(silent) => silent,
+        Err(error) => return not_ready(ENDPOINTS_DISAGREE, error.message, token_id),
+    };
     match survey(ports, &hypervisor).await {
         Ok((version, nodes)) => {
             let nodes = clock::steadied(nodes, before);
-            let complaint = clock::complaint(&nodes).map(|text| format!("; {text}")).unwrap_or_default();
+            let silent = silent.into_iter().map(|endpoint| format!("; {endpoint} does not"));
+            let clocks = clock::complaint(&nodes).map(|text| format!("; {text}"));
+            let complaints: String = silent.chain(clocks).collect();
             Found {
                 ready: true,
                 reason: "Reachable".to_owned(),
-                message: format!("Proxmox VE {version} answers{complaint}"),
+                message: format!("Proxmox VE {version} answers{complaints}"),
                 version: Some(version.chars().take(64).collect()),
                 token_id,
                 nodes,

@@ -154,3 +154,99 @@ pub(super) fn claim(plan: &ProxmoxActionPlan, occupied: Occupied) -> Claim {
     let made_at = plan.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default();
     Claim { plan: plan.name_any(), made_at, occupied }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::{Phase, PlanStatus},
+        store::directory::{DirectoryOptions, DirectoryStore},
+        system::SystemClock,
+    };
+
+    /// A directory with plans for `home`, the first of them at work on pve1.
+    async fn store(folder: &tempfile::TempDir, plans: &[&str]) -> DirectoryStore {
+        for name in plans {
+            let plan = json!({
+                "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionPlan",
+                "metadata": {"name": name, "namespace": "default"},
+                "spec": {"environment": "home", "action": "start_guest", "target": "qemu/100", "requestedBy": "a"},
+            });
+            std::fs::write(folder.path().join(format!("{name}.yaml")), plan.to_string()).unwrap();
+        }
+        let options = DirectoryOptions {
+            dir: folder.path().to_owned(),
+            state: folder.path().join("state"),
+            clock: Arc::new(SystemClock),
+        };
+        let store = DirectoryStore::open(options).unwrap();
+        store.taken_in().await.unwrap();
+        let plan = plan(&store, plans[0]).await;
+        write(&store, plan, Phase::Dispatching).await;
+        store
+    }
+
+    async fn plan(store: &DirectoryStore, name: &str) -> ProxmoxActionPlan {
+        store.get(&Key::new("default", name)).await.unwrap().unwrap()
+    }
+
+    async fn write(store: &DirectoryStore, mut plan: ProxmoxActionPlan, phase: Phase) -> ProxmoxActionPlan {
+        let intent = json!({
+            "attempt": 1, "nonce": "n", "node": "pve1", "storages": ["tank"], "taskId": "100", "taskTypes": [],
+            "sender": "a@pve!b", "nodeTime": "2026-01-01T00:00:00Z", "at": "2026-01-01T00:00:00Z",
+            "settlesAt": "2026-01-01T00:00:00Z",
+        });
+        let intent = serde_json::from_value(intent).unwrap();
+        plan.status = Some(PlanStatus { phase, attempts: 1, intent: Some(intent), ..PlanStatus::default() });
+        store.replace_status(&plan).await.unwrap()
+    }
+
+    const ONE: Budgets = Budgets { tasks_per_node: 1, tasks_per_storage: 1 };
+
+    fn on(node: &str, storage: &str) -> Occupied {
+        Occupied { node: node.to_owned(), storages: [storage.to_owned()].into() }
+    }
+
+    #[tokio::test]
+    async fn those_who_were_at_work_before_this_process_have_their_places_from_the_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder, &["first", "second"]).await;
+        let ((places, _turns), home) = (Places::new(), Key::new("default", "home"));
+        let second = plan(&store, "second").await;
+        let busy = places.take(&store, &home, claim(&second, on("pve1", "fast")), ONE).await.unwrap();
+        assert!(busy.unwrap_err().message.contains("first"));
+        let busy = places.take(&store, &home, claim(&second, on("pve2", "tank")), ONE).await.unwrap();
+        assert!(busy.unwrap_err().message.contains("first"));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_plan_that_is_gone_without_a_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder, &["first", "second"]).await;
+        let ((places, _turns), home) = (Places::new(), Key::new("default", "home"));
+        let (first, second) = (plan(&store, "first").await, plan(&store, "second").await);
+        places.keep(&home, &first);
+        write(&store, first, Phase::Indeterminate).await;
+        let taken = places.take(&store, &home, claim(&second, on("pve1", "tank")), ONE).await.unwrap();
+        assert_eq!(taken, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_place_that_becomes_free_calls_the_oldest_that_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder, &["first", "second", "third"]).await;
+        let ((places, mut turns), home) = (Places::new(), Key::new("default", "home"));
+        for name in ["third", "second"] {
+            let claim = claim(&plan(&store, name).await, on("pve1", "tank"));
+            assert!(places.take(&store, &home, claim, ONE).await.unwrap().is_err());
+        }
+        assert!(turns.try_recv().is_err(), "nobody is called before");
+        places.give_back(&home, "first", false);
+        assert_eq!(turns.try_recv().unwrap().name, "second");
+        assert!(turns.try_recv().is_err(), "there is only one place");
+        places.give_back(&home, "second", false);
+        assert_eq!(turns.try_recv().unwrap().name, "third", "who leaves the line lets the next one go");
+    }
+}

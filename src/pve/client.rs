@@ -197,8 +197,8 @@ impl Client {
         self.refuse_if_they_disagree()
     }
 
-    /// Asks all endpoints which cluster they belong to, whatever was known before.
-    pub async fn meet_anew(&self) -> Result<(), ReadError> {
+    /// Asks all endpoints which cluster they belong to, whatever was known before. Returns those that do not answer.
+    pub async fn meet_anew(&self) -> Result<Vec<String>, ReadError> {
         if self.endpoints.len() > 1 {
             let since = Instant::now();
             let _alone = self.acquaintance.meeting().await;
@@ -208,7 +208,10 @@ impl Client {
                 self.acquaintance.compare(&self.endpoints, greetings);
             }
         }
-        self.refuse_if_they_disagree()
+        self.refuse_if_they_disagree()?;
+        let all = self.endpoints.iter().enumerate();
+        let silent = all.filter(|(place, _)| !self.acquaintance.knows(*place));
+        Ok(silent.map(|(_, endpoint)| endpoint.to_string()).collect())
     }
 
     /// Asks one endpoint that could not be asked before, or not lately. Whoever does not say which cluster it is has not

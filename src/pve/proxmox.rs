@@ -142,7 +142,7 @@ impl Hypervisor for Connection {
         Ok(self.client.meet().await?)
     }
 
-    async fn meet_anew(&self) -> Result<(), HypervisorError> {
+    async fn meet_anew(&self) -> Result<Vec<String>, HypervisorError> {
         Ok(self.client.meet_anew().await?)
     }
 

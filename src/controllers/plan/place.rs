@@ -55,11 +55,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         is_in_flight
     }
 
-    /// A look that was not finished does not know what is on record now: the next one will see it. Until then the plan is
-    /// where it was.
+    /// A look that was not finished does not know what is on record now. What it believes is good enough: before anybody
+    /// is refused a place, the record is read.
     pub(super) fn settle_its_place(&self, was_in_flight: bool, is_finished: bool) {
         let places = &self.together.places;
-        if is_finished && self.state.phase().is_in_flight() {
+        if self.state.phase().is_in_flight() {
             places.keep(&self.environment(), &self.plan);
         } else if is_finished || !was_in_flight {
             let still_waits = self.is_in_line || !is_finished;
