@@ -184,3 +184,74 @@ fn status<S: Store, H: Hypervisors>(
         conditions,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::{FutureExt, future::BoxFuture};
+    use secrecy::SecretString;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::SecretKeyRef,
+        audit::AuditFile,
+        ports::{SecretError, Secrets},
+        pve::{
+            Proxmox,
+            sim::{Options, Simulator},
+        },
+        store::directory::{DirectoryOptions, DirectoryStore},
+        system::SystemClock,
+    };
+
+    #[derive(Debug)]
+    struct OneToken(String);
+
+    impl Secrets for OneToken {
+        fn read<'a>(
+            &'a self,
+            _: &'a str,
+            _: &'a SecretKeyRef,
+        ) -> BoxFuture<'a, Result<SecretString, SecretError>> {
+            async { Ok(SecretString::from(self.0.clone())) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_is_ready_is_looked_at_again_after_minutes_and_one_that_is_not_sooner() {
+        let folder = tempfile::tempdir().unwrap();
+        let sim = Simulator::start(Options::default()).await.unwrap();
+        let environment = json!({
+            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxEnvironment",
+            "metadata": {"name": "home", "namespace": "default"},
+            "spec": {
+                "endpoints": [sim.url()], "tier": "lab", "tls": {"insecureSkipVerify": true},
+                "credentials": {"secretRef": {"name": "x"}}, "requestTimeoutSeconds": 2,
+            },
+        });
+        std::fs::write(folder.path().join("home.yaml"), environment.to_string()).unwrap();
+        let options = DirectoryOptions {
+            dir: folder.path().to_owned(),
+            state: folder.path().join("state"),
+            clock: Arc::new(SystemClock),
+        };
+        let ports = Ports {
+            store: DirectoryStore::open(options).unwrap(),
+            hypervisors: Proxmox::default(),
+            secrets: Arc::new(OneToken(format!("agent@pve!operator={}", sim.tokens()["agent@pve!operator"]))),
+            audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
+            clock: Arc::new(SystemClock),
+        };
+        ports.store.taken_in().await.unwrap();
+        let next_look = async || {
+            let before = Timestamp::now();
+            let wake_at = reconcile(&ports, &Key::new("default", "home")).await.unwrap().unwrap();
+            before + NEXT_LOOK <= wake_at
+        };
+        assert!(next_look().await, "it is Ready");
+        sim.stop().await;
+        assert!(!next_look().await, "it does not answer any more");
+    }
+}
