@@ -1,12 +1,16 @@
 # The commands of this project. Each is short; the work is done by cargo and by the scripts in tools/.
 .DEFAULT_GOAL := help
-.PHONY: help test demo cluster-demo crds docs advisories clean
+.PHONY: help test verify-contract demo cluster-demo crds docs advisories clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: ## check everything: format, lints, tests against a real API server, licences
 	@tools/check
+
+# Not part of `test`: it needs Python and packages from its registry.
+verify-contract: ## compare the simulated Proxmox with fakepve, an independent imitation
+	@tools/verify-contract
 
 demo: ## the whole way of a request, against the simulated Proxmox, without a cluster
 	@[ -x "$${CARGO_TARGET_DIR:-target}/debug/proxmox-agent" ] || echo 'building proxmox-agent: a minute or two, the first time only'

@@ -1,6 +1,12 @@
 //! What the engine needs from the world outside, as traits. Rooms to the right implement them.
 
-use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use jiff::Timestamp;
@@ -15,11 +21,12 @@ use thiserror::Error;
 
 use crate::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy, SecretKeyRef},
-    catalog::{Call, GuestRef},
+    catalog::{Call, GuestRef, Reading},
     core::{
         approval::Proof,
         audit::AuditRecord,
-        observe::{Guest, InventoryRow, NodeRow},
+        ha::HaGuest,
+        observe::{NodeRow, Query, Readout, World},
         task::{Sent, TaskState, Upid},
     },
 };
@@ -194,16 +201,33 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     fn version(&self) -> impl Future<Output = Result<String, HypervisorError>> + Send;
 
-    fn inventory(&self) -> impl Future<Output = Result<Vec<InventoryRow>, HypervisorError>> + Send;
+    /// What a reading action shows; of lists without an end at most so many rows.
+    fn read(
+        &self,
+        reading: Reading,
+        query: &Query,
+        most: u32,
+    ) -> impl Future<Output = Result<Readout, HypervisorError>> + Send;
 
-    /// The guest as it is now, or `None` if there is none that this token can see.
-    fn guest(&self, guest: GuestRef) -> impl Future<Output = Result<Option<Guest>, HypervisorError>> + Send;
+    /// Everything that a judgement needs to know, as it is now. `places` are the paths at which the token's rights have to
+    /// be known exactly.
+    fn look(
+        &self,
+        query: &Query,
+        places: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<World, HypervisorError>> + Send;
 
     fn node_time(&self, node: &str) -> impl Future<Output = Result<Timestamp, HypervisorError>> + Send;
 
-    /// Sends a change, once. The only way in which anything is ever changed. Where an endpoint has certainly not passed it
-    /// on, another one is tried as long as not more than `within` has passed.
-    fn send(&self, call: &Call, within: Duration) -> impl Future<Output = Sent> + Send;
+    /// Sends a change, once. The only way in which anything is ever changed. `secrets` are the values of the parameters
+    /// that the call only says the whereabouts of. Where an endpoint has certainly not passed it on, another one is tried
+    /// as long as not more than `within` has passed.
+    fn send(
+        &self,
+        call: &Call,
+        secrets: &BTreeMap<String, SecretString>,
+        within: Duration,
+    ) -> impl Future<Output = Sent> + Send;
 
     /// What a task is doing, or was doing at most `tolerance` ago.
     fn task(
@@ -211,6 +235,12 @@ pub trait Hypervisor: Send + Sync + 'static {
         upid: &Upid,
         tolerance: Duration,
     ) -> impl Future<Output = Result<TaskState, HypervisorError>> + Send;
+
+    /// A guest as the HA manager sees it, or `None` if this token sees none.
+    fn ha_guest(
+        &self,
+        guest: GuestRef,
+    ) -> impl Future<Output = Result<Option<HaGuest>, HypervisorError>> + Send;
 
     /// The tasks of a guest that began at `since` or later, finished or not.
     fn tasks_since(

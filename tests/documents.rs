@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -21,9 +21,9 @@ use proxmox_agent::{
     },
     core::{
         approval::{Bench, Proof, admit},
-        call::{PlanIdentity, call_for},
+        call::{PlanIdentity, snapshot_name},
         judge::{Judged, Setting, judge},
-        observe::Guest,
+        observe::{Guest, Met, Rights, Snapshot, World},
         request::normalise,
     },
     ports::{Key, Kind, Store},
@@ -393,11 +393,35 @@ fn judged_example() -> Judged {
         protected: false,
         lock: None,
         ha_managed: false,
-        snapshots: vec!["before-upgrade".to_owned()],
-        storages: vec!["tank".to_owned()],
+        detail: None,
+        tags: vec![],
+        pool: None,
+        onboot: false,
+        memory: 512 << 20,
+        config: BTreeMap::new(),
+        pending: BTreeMap::new(),
+        snapshots: vec![Snapshot {
+            name: "before-upgrade".to_owned(),
+            parent: None,
+            taken_at: None,
+            with_memory: false,
+            config: BTreeMap::new(),
+        }],
     };
-    let setting = Setting { plan_uid: PLAN_UID, environment: &environment, policy: Some(&policy) };
-    judge(&normalise("home", &plan.spec).unwrap(), Some(&guest), setting).unwrap()
+    let may = BTreeMap::from([("VM.Snapshot".to_owned(), true), ("VM.PowerMgmt".to_owned(), true)]);
+    let world = World {
+        version: "9.2.11".to_owned(),
+        target: Met::Guest(Box::new(guest)),
+        rights: Rights::new(BTreeMap::from([("/".to_owned(), may)]), BTreeMap::new()),
+        ..World::default()
+    };
+    let setting = Setting {
+        plan_uid: PLAN_UID,
+        environment: &environment,
+        policy: Some(&policy),
+        now: "2026-11-21T12:00:00Z".parse().unwrap(),
+    };
+    judge(&normalise("home", &plan.spec).unwrap(), &world, setting).unwrap().0
 }
 
 const ENVIRONMENT_UID: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
@@ -417,9 +441,8 @@ fn the_program_hashes_the_worked_example_as_the_document_does() {
         ..example::<ProxmoxActionPlan>("plan-high.yaml").spec
     };
     let identity = PlanIdentity { hash: &judged.plan_hash, uid: PLAN_UID };
-    let call = call_for(&normalise("home", &nameless).unwrap(), "pve1", identity).unwrap().unwrap();
     let name = format!("h{}", &snapshot.1[..12]);
-    assert_eq!(call.params["snapname"], name);
+    assert_eq!(snapshot_name(&normalise("home", &nameless).unwrap(), identity).unwrap(), name);
     assert!(page("docs/request-hashing.md").code_spans().contains(&name));
 }
 
@@ -450,14 +473,20 @@ const LIFECYCLE: &str = "docs/plan-apply-lifecycle.md";
 /// Where reasons are written down in the code.
 const SPOKEN_IN: &[&str] = &[
     "core/approval.rs",
+    "core/allowed.rs",
+    "core/denial.rs",
+    "core/identity.rs",
     "core/judge.rs",
     "core/lifecycle/ending.rs",
+    "core/lifecycle/handed_over.rs",
     "core/lifecycle/in_flight.rs",
+    "core/lifecycle/recheck.rs",
     "core/lifecycle/report.rs",
     "core/lifecycle/step.rs",
     "core/places.rs",
     "controllers/approval.rs",
     "controllers/environment.rs",
+    "controllers/plan/in_flight.rs",
     "controllers/plan/mod.rs",
     "controllers/plan/report.rs",
     "controllers/scene.rs",

@@ -8,12 +8,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use proxmox_agent::{
     api::Phase,
-    catalog::{Call, Method},
-    core::task::Sent,
+    catalog::{Call, Method, Reading},
+    core::{observe::Query, task::Sent},
     pve::{
-        Client, Trust, inventory,
+        Client, Trust,
         sim::{Fault, Options, Outcome, Simulator, Trigger, World},
-        tasks,
+        survey, tasks,
     },
 };
 use serde_json::json;
@@ -51,6 +51,8 @@ fn start() -> Call {
         method: Method::Post,
         path: "/nodes/pve1/qemu/101/status/start".to_owned(),
         params: BTreeMap::default(),
+        starts_task: true,
+        secrets: BTreeMap::default(),
     }
 }
 
@@ -75,16 +77,16 @@ async fn a_read_goes_on_to_the_next_endpoint_and_stays_with_the_one_that_works()
     let sim = cluster("").await;
     let (gone, there) = (Relay::nowhere().await, Relay::to(&sim).await);
     let client = client(&[&gone, &there]);
-    inventory::version(&client).await.unwrap();
+    survey::version(&client).await.unwrap();
     let in_vain = gone.connections();
     assert!(in_vain >= 1);
     for _ in 0..5 {
-        inventory::version(&client).await.unwrap();
+        survey::version(&client).await.unwrap();
     }
     assert_eq!(gone.connections(), in_vain, "the one that last worked is asked first");
     there.cut();
     gone.lead_to(&sim);
-    inventory::version(&client).await.unwrap();
+    survey::version(&client).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +99,7 @@ async fn a_read_goes_on_where_a_proxy_can_not_pass_it_on() {
         let when =
             Trigger { method: Some("GET".into()), path: Some("/version".into()), ..Trigger::default() };
         sim.set_faults(vec![Fault::Answer { when, status, reason: None, executed: false }]);
-        inventory::version(&client).await.unwrap();
+        survey::version(&client).await.unwrap();
         assert_eq!(sim.reads()["/version"], 2, "{status}");
     }
 }
@@ -115,7 +117,7 @@ async fn an_answer_is_an_answer_whatever_it_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_nobody_can_be_reached_everybody_is_named() {
     let (one, other) = (Relay::nowhere().await, Relay::nowhere().await);
-    let error = inventory::version(&client(&[&one, &other])).await.unwrap_err().to_string();
+    let error = survey::version(&client(&[&one, &other])).await.unwrap_err().to_string();
     assert!(error.contains(&one.url()) && error.contains(&other.url()), "{error}");
 }
 
@@ -124,7 +126,9 @@ async fn a_task_is_asked_for_through_any_endpoint() {
     let sim = cluster("").await;
     let (one, other) = (Relay::to(&sim).await, Relay::to(&sim).await);
     let client = client(&[&one, &other]);
-    let Sent::Task(upid) = client.send(&start(), AT_ONCE).await else { panic!("it was not started") };
+    let Sent::Task(upid) = client.send(&start(), &BTreeMap::new(), AT_ONCE).await else {
+        panic!("it was not started")
+    };
     one.cut();
     tasks::task_state(&client, &upid).await.unwrap();
     other.cut();
@@ -141,7 +145,7 @@ async fn a_change_that_found_no_connection_goes_to_the_next_endpoint_once() {
     let client = client(&[&gone, &there]);
     client.meet().await.unwrap();
     gone.cut();
-    assert!(matches!(client.send(&start(), AT_ONCE).await, Sent::Task(_)));
+    assert!(matches!(client.send(&start(), &BTreeMap::new(), AT_ONCE).await, Sent::Task(_)));
     assert_eq!(received(&sim), [Outcome::Executed]);
 }
 
@@ -154,7 +158,7 @@ async fn an_endpoint_that_takes_a_connection_and_says_nothing_does_not_use_up_th
     let urls = [format!("https://{}", mute.local_addr().unwrap()), there.url()];
     let token = format!("{TOKEN}={SECRET}").parse().unwrap();
     let client = Client::new(&urls, token, &Trust::Anyone, Duration::from_secs(60)).unwrap();
-    assert!(matches!(client.send(&start(), AT_ONCE).await, Sent::Task(_)));
+    assert!(matches!(client.send(&start(), &BTreeMap::new(), AT_ONCE).await, Sent::Task(_)));
     assert_eq!(received(&sim), [Outcome::Executed]);
 }
 
@@ -166,7 +170,7 @@ async fn a_change_that_the_proxy_could_not_pass_on_goes_to_the_next_endpoint_onc
     client.meet().await.unwrap();
     let when = Trigger::default();
     sim.set_faults(vec![Fault::Answer { when, status: 595, reason: None, executed: false }]);
-    assert!(matches!(client.send(&start(), AT_ONCE).await, Sent::Task(_)));
+    assert!(matches!(client.send(&start(), &BTreeMap::new(), AT_ONCE).await, Sent::Task(_)));
     assert_eq!(received(&sim), [Outcome::NotExecuted, Outcome::Executed]);
 }
 
@@ -196,7 +200,7 @@ async fn a_change_that_may_have_arrived_is_never_handed_to_anybody_else() {
         client.meet().await.unwrap();
         let before = other.connections();
         sim.set_faults(vec![doubt.clone()]);
-        let sent = client.send(&start(), AT_ONCE).await;
+        let sent = client.send(&start(), &BTreeMap::new(), AT_ONCE).await;
         assert!(!matches!(sent, Sent::NotSent { .. } | Sent::Task(_)), "{doubt:?}: {sent:?}");
         assert_eq!(received(&sim).len(), 1, "{doubt:?}");
         assert_eq!(other.connections(), before, "{doubt:?}");
@@ -210,7 +214,7 @@ async fn a_change_that_is_refused_is_not_asked_of_anybody_else() {
     let client = client(&[&one, &other]);
     client.meet().await.unwrap();
     let wrong = Call { path: "/nodes/pve1/qemu/101/status/nonsense".to_owned(), ..start() };
-    assert!(matches!(client.send(&wrong, AT_ONCE).await, Sent::Refused { .. }));
+    assert!(matches!(client.send(&wrong, &BTreeMap::new(), AT_ONCE).await, Sent::Refused { .. }));
     assert_eq!(received(&sim).len(), 1);
 }
 
@@ -221,7 +225,7 @@ async fn when_the_time_is_over_no_other_endpoint_is_tried() {
     let client = client(&[&gone, &there]);
     client.meet().await.unwrap();
     gone.cut();
-    let sent = client.send(&start(), Duration::ZERO).await;
+    let sent = client.send(&start(), &BTreeMap::new(), Duration::ZERO).await;
     assert!(matches!(&sent, Sent::NotSent { why } if why.contains("no time left")), "{sent:?}");
     assert_eq!(received(&sim), []);
 }
@@ -236,8 +240,8 @@ async fn endpoints_of_two_clusters_are_noticed_before_anything_is_sent() {
     let error = client.meet().await.unwrap_err().to_string();
     assert!(error.contains(&theirs.url()) && error.contains(&ours.url()), "{error}");
     assert!(error.contains("alien1") && error.contains("pve1"), "{error}");
-    assert!(matches!(client.send(&start(), AT_ONCE).await, Sent::NotSent { .. }));
-    assert!(inventory::version(&client).await.is_err());
+    assert!(matches!(client.send(&start(), &BTreeMap::new(), AT_ONCE).await, Sent::NotSent { .. }));
+    assert!(survey::version(&client).await.is_err());
     assert_eq!((received(&sim), received(&other)), (vec![], vec![]));
 }
 
@@ -250,7 +254,7 @@ async fn an_address_that_leads_to_another_cluster_now_is_not_handed_what_was_mea
     // Nobody has asked there since: only the introduction right before the change can tell.
     theirs.lead_to(&other);
     ours.cut();
-    assert!(matches!(client.send(&start(), AT_ONCE).await, Sent::NotSent { .. }));
+    assert!(matches!(client.send(&start(), &BTreeMap::new(), AT_ONCE).await, Sent::NotSent { .. }));
     assert_eq!((received(&sim), received(&other)), (vec![], vec![]));
     assert!(client.meet().await.is_err(), "and from now on nothing is sent anywhere");
 }
@@ -263,8 +267,9 @@ async fn an_endpoint_that_was_down_has_to_introduce_itself_before_it_is_believed
     client.meet().await.unwrap();
     late.lead_to(&other);
     ours.cut();
-    assert!(inventory::guests(&client).await.is_err(), "the guests of another cluster are not ours");
-    assert!(matches!(client.send(&start(), AT_ONCE).await, Sent::NotSent { .. }));
+    let all = survey::read(&client, Reading::Inventory, &Query::inventory(), u32::MAX).await;
+    assert!(all.is_err(), "the guests of another cluster are not ours");
+    assert!(matches!(client.send(&start(), &BTreeMap::new(), AT_ONCE).await, Sent::NotSent { .. }));
     assert_eq!(received(&other), []);
 }
 
@@ -278,7 +283,7 @@ async fn who_answers_alone_after_a_restart_has_to_be_the_cluster_that_was_met_be
     let (_, message) = home.readiness("home").await;
     assert!(message.contains(&format!("{} does not", theirs.url())), "{message}");
     let home = home.restarted();
-    home.plan("start", "start_guest", "qemu/101");
+    home.plan("start", "start_guest", "qemu/101", &json!({}));
     ours.cut();
     theirs.lead_to(&other);
     home.settle().await;
@@ -293,7 +298,7 @@ async fn an_environment_of_two_clusters_is_not_ready_and_its_plans_wait_until_it
     let (sim, other) = (cluster("").await, stranger().await);
     let (ours, theirs) = (Relay::to(&sim).await, Relay::to(&other).await);
     let home = Home::with(&[ours.url(), theirs.url()], SECRET, &json!({}));
-    home.plan("start", "start_guest", "qemu/101");
+    home.plan("start", "start_guest", "qemu/101", &json!({}));
     home.settle().await;
     let (reason, message) = home.readiness("home").await;
     assert_eq!(reason, "EndpointsDisagree");

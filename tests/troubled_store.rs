@@ -6,29 +6,25 @@ mod support;
 
 use std::{
     fs,
-    path::PathBuf,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
-use futures::{FutureExt, future::BoxFuture};
 use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
-    api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan, SecretKeyRef},
-    audit::AuditFile,
-    controllers,
+    api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan},
     core::approval::Proof,
-    ports::{Changes, Clock, Key, Kind, Notice, Ports, SecretError, Secrets, Store, StoreError},
+    ports::{Changes, Key, Kind, Notice, Ports, Store, StoreError},
     pve::{
         Proxmox,
-        sim::{self, Fault, Options, Simulator, Trigger, World},
+        sim::{Fault, Trigger, World},
     },
-    store::directory::{DirectoryOptions, DirectoryStore},
+    store::directory::DirectoryStore,
 };
-use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::json;
 use support::{
-    stage::{TOKEN, until_async},
+    home::{Home, Skewed, impatiently},
+    proxmox,
+    stage::until_async,
     worlds,
 };
 
@@ -50,21 +46,6 @@ struct Troubled {
     inner: DirectoryStore,
     trouble: Arc<Mutex<Trouble>>,
     clock: Arc<Skewed>,
-}
-
-#[derive(Debug, Default)]
-struct Skewed(Mutex<SignedDuration>);
-
-impl Clock for Skewed {
-    fn now(&self) -> Timestamp {
-        Timestamp::now() + *self.0.lock().unwrap()
-    }
-    fn nonce(&self) -> String {
-        uuid::Uuid::new_v4().to_string()
-    }
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        tokio::time::sleep(duration).boxed()
-    }
 }
 
 impl Store for Troubled {
@@ -96,7 +77,7 @@ impl Store for Troubled {
             }
             Trouble::SlowIntent(long) if is(Phase::Dispatching) => {
                 *self.trouble.lock().unwrap() = Trouble::None;
-                *self.clock.0.lock().unwrap() = long;
+                self.clock.set(long);
                 self.inner.replace_status(object).await
             }
             Trouble::AnotherReplica if is(Phase::Dispatching) => {
@@ -133,138 +114,59 @@ impl Store for Troubled {
     }
 }
 
-#[derive(Debug)]
-struct OneToken(String);
-
-impl Secrets for OneToken {
-    fn read<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a SecretKeyRef,
-    ) -> BoxFuture<'a, Result<SecretString, SecretError>> {
-        async { Ok(SecretString::from(self.0.clone())) }.boxed()
-    }
+/// A home whose store gives trouble.
+trait InTrouble {
+    fn troubled(&self, trouble: Trouble) -> Ports<Troubled, Proxmox>;
+    async fn settle_in(&self, trouble: Trouble) -> Vec<(String, PlanStatus)>;
 }
 
-struct Home {
-    folder: tempfile::TempDir,
-    sim: Simulator,
-    store: Option<DirectoryStore>,
-    clock: Arc<Skewed>,
-}
-
-impl Home {
-    async fn new(world: World) -> Self {
-        let sim = Simulator::start(Options { world, ..Options::default() }).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("dir")).unwrap();
-        let mut home = Self { folder, sim, store: None, clock: Arc::default() };
-        home.write(
-            "ProxmoxEnvironment",
-            "home",
-            &json!({
-                "endpoints": [home.sim.url()], "credentials": {"secretRef": {"name": "x"}},
-                "tls": {"fingerprint": home.sim.fingerprint()}, "tier": "lab", "requestTimeoutSeconds": 1,
-            }),
-        );
-        let options = DirectoryOptions {
-            dir: home.folder.path().join("dir"),
-            state: home.folder.path().join("state"),
-            clock: home.clock.clone(),
-        };
-        home.store = Some(DirectoryStore::open(options).unwrap());
-        home
+impl InTrouble for Home {
+    fn troubled(&self, trouble: Trouble) -> Ports<Troubled, Proxmox> {
+        let trouble = Arc::new(Mutex::new(trouble));
+        self.ports_with(Troubled { inner: self.ports.store.clone(), trouble, clock: self.clock.clone() })
     }
 
-    fn file(&self, kind: &str, name: &str) -> PathBuf {
-        self.folder.path().join(format!("dir/{kind}-{name}.yaml"))
-    }
-
-    fn write(&self, kind: &str, name: &str, spec: &Value) {
-        let object = json!({
-            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": kind,
-            "metadata": {"name": name, "namespace": "default"}, "spec": spec,
-        });
-        fs::write(self.file(kind, name), object.to_string()).unwrap();
-    }
-
-    fn plan(&self, name: &str, action: &str, target: &str, more: &Value) {
-        let mut spec =
-            json!({"environment": "home", "action": action, "target": target, "requestedBy": "alice"});
-        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.write("ProxmoxActionPlan", name, &spec);
-    }
-
-    fn ports(&self, trouble: Trouble) -> Ports<Troubled, Proxmox> {
-        let token = format!("{TOKEN}={}", self.sim.tokens()[TOKEN]);
-        Ports {
-            store: Troubled {
-                inner: self.store.clone().unwrap(),
-                trouble: Arc::new(Mutex::new(trouble)),
-                clock: self.clock.clone(),
-            },
-            hypervisors: Proxmox::default(),
-            secrets: Arc::new(OneToken(token)),
-            audit: Arc::new(AuditFile::open(&self.folder.path().join("audit.jsonl")).unwrap()),
-            clock: self.clock.clone(),
-        }
-    }
-
-    async fn settle(&self, trouble: Trouble) -> Vec<(String, PlanStatus)> {
-        self.store.as_ref().unwrap().taken_in().await.unwrap();
-        controllers::settle(self.ports(trouble))
-            .await
-            .into_iter()
-            .map(|plan| (plan.metadata.name.unwrap(), plan.status.unwrap_or_default()))
-            .collect()
-    }
-
-    async fn status(&self, plan: &str) -> PlanStatus {
-        let read = self.store.as_ref().unwrap().get::<ProxmoxActionPlan>(&Key::new("default", plan)).await;
-        read.ok().flatten().and_then(|plan| plan.status).unwrap_or_default()
-    }
-
-    fn executed(&self) -> usize {
-        self.sim.ledger().iter().filter(|e| e.who == TOKEN && e.outcome != sim::Outcome::NotExecuted).count()
+    async fn settle_in(&self, trouble: Trouble) -> Vec<(String, PlanStatus)> {
+        self.settle_with(self.troubled(trouble)).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_intent_whose_write_was_not_answered_is_not_taken_for_a_call_that_left() {
-    let home = Home::new(World::sample()).await;
+    let (home, sim) = Home::beside(World::sample()).await;
     home.plan("p", "start_guest", "qemu/101", &json!({}));
-    let plans = home.settle(Trouble::AnswerOfWriteLost(Phase::Dispatching)).await;
-    assert_eq!(home.executed(), if plans[0].1.phase == Phase::Succeeded { 1 } else { 0 });
+    let plans = home.settle_in(Trouble::AnswerOfWriteLost(Phase::Dispatching)).await;
+    assert_eq!(proxmox::executed(&sim), if plans[0].1.phase == Phase::Succeeded { 1 } else { 0 });
     assert_ne!(plans[0].1.phase, Phase::Indeterminate, "nothing was ever sent: {}", plans[0].1.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_kept_although_somebody_else_wrote_to_the_plan_meanwhile() {
-    let home = Home::new(worlds::start_meets("fault: answer, status: 403")).await;
+    let (home, _sim) = Home::beside(worlds::start_meets("fault: answer, status: 403")).await;
     home.plan("p", "start_guest", "qemu/101", &json!({}));
-    let plans = home.settle(Trouble::Conflict(Phase::Failed)).await;
+    let plans = home.settle_in(Trouble::Conflict(Phase::Failed)).await;
     assert_eq!(plans[0].1.phase, Phase::Failed, "{}: {}", plans[0].1.reason, plans[0].1.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_after_not_after_however_long_the_intent_takes_to_be_written() {
-    let home = Home::new(World::sample()).await;
+    let (home, sim) = Home::beside(World::sample()).await;
     let end = Timestamp::from_second(Timestamp::now().as_second() + 600).unwrap();
     home.plan("p", "start_guest", "qemu/101", &json!({"notAfter": end.to_string()}));
-    let plans = home.settle(Trouble::SlowIntent(SignedDuration::from_hours(1))).await;
-    assert_eq!(home.executed(), 0, "sent 50 minutes after notAfter");
+    let plans = home.settle_in(Trouble::SlowIntent(SignedDuration::from_hours(1))).await;
+    assert_eq!(proxmox::executed(&sim), 0, "sent 50 minutes after notAfter");
     assert_eq!((plans[0].1.phase, plans[0].1.reason.as_str()), (Phase::Failed, "NotSent"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_does_not_adopt_the_task_of_another_plan() {
-    let home = Home::new(World::sample()).await;
+    let (home, sim) = Home::beside(World::sample()).await;
     let when = Trigger { path: Some("/nodes/*/*/*/snapshot".to_owned()), ..Trigger::default() };
-    home.sim.set_faults(vec![Fault::LostRequest { when }]);
+    sim.set_faults(vec![Fault::LostRequest { when }]);
     home.plan("one", "create_snapshot", "qemu/101", &json!({}));
     home.plan("two", "create_snapshot", "qemu/101", &json!({}));
-    let plans = home.settle(Trouble::None).await;
-    assert_eq!(home.executed(), 1);
+    let plans = home.settle_in(Trouble::None).await;
+    assert_eq!(proxmox::executed(&sim), 1);
     let succeeded: Vec<_> = plans.iter().filter(|(_, status)| status.phase == Phase::Succeeded).collect();
     assert_eq!(
         succeeded.len(),
@@ -276,49 +178,38 @@ async fn a_plan_does_not_adopt_the_task_of_another_plan() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn once_ends_although_the_environment_of_a_running_plan_is_gone() {
-    let home = Home::new(worlds::slow("qmstart", 600)).await;
+    let (home, _sim) = Home::beside(worlds::slow("qmstart", 600)).await;
     home.plan("p", "start_guest", "qemu/101", &json!({}));
-    let running = tokio::spawn(controllers::run(
-        home.ports(Trouble::None),
-        futures::future::pending().boxed().shared(),
-    ));
+    let running = Home::run_with(home.troubled(Trouble::None));
     until_async("the plan runs", async || home.status("p").await.phase == Phase::Running).await;
-    running.abort();
+    running.kill().await;
     fs::remove_file(home.file("ProxmoxEnvironment", "home")).unwrap();
-    let plans = home.settle(Trouble::None).await;
+    let plans = home.settle_in(Trouble::None).await;
     assert_eq!((plans[0].1.phase, plans[0].1.reason.as_str()), (Phase::Running, "EnvironmentNotFound"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_is_put_right_lets_its_plans_go_on() {
-    let home = Home::new(World::sample()).await;
-    home.write(
-        "ProxmoxEnvironment",
-        "home",
-        &json!({
-            "endpoints": [home.sim.url()], "credentials": {"secretRef": {"name": "x"}}, "policyRef": {"name": "house"},
-            "tls": {"fingerprint": home.sim.fingerprint()}, "tier": "lab", "requestTimeoutSeconds": 1,
-        }),
-    );
+    let (home, sim) = Home::beside(World::sample()).await;
+    let mut spec = impatiently(&sim);
+    spec["policyRef"] = json!({"name": "house"});
+    home.environment("home", &[sim.url().to_owned()], &spec);
     home.write("ProxmoxPolicy", "house", &json!({"preset": "nonsense"}));
     home.plan("p", "start_guest", "qemu/101", &json!({}));
-    let running = tokio::spawn(controllers::run(
-        home.ports(Trouble::None),
-        futures::future::pending().boxed().shared(),
-    ));
+    let running = Home::run_with(home.troubled(Trouble::None));
     let blocked = ["Malformed", "PolicyNotFound"];
     until_async("the plan is blocked", async || blocked.contains(&home.status("p").await.reason.as_str()))
         .await;
     home.write("ProxmoxPolicy", "house", &json!({"preset": "permissive"}));
     until_async("the plan goes on", async || home.status("p").await.phase == Phase::Succeeded).await;
-    running.abort();
+    running.kill().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_somebody_else_has_announced_is_not_sent() {
-    let home = Home::new(World::sample()).await;
+    let (home, sim) = Home::beside(World::sample()).await;
     home.plan("p", "start_guest", "qemu/101", &json!({}));
-    let plans = home.settle(Trouble::AnotherReplica).await;
-    assert_eq!(home.executed(), 0);
+    let plans = home.settle_in(Trouble::AnotherReplica).await;
+    assert_eq!(proxmox::executed(&sim), 0);
     assert_eq!(plans[0].1.intent.as_ref().unwrap().nonce, "theirs");
 }

@@ -10,7 +10,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 pub(super) fn params(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
-        "maxProperties": 32,
+        "maxProperties": 64,
         "additionalProperties": { "x-kubernetes-preserve-unknown-fields": true, "maxItems": 0, "maxProperties": 0 },
     })
 }
@@ -35,6 +35,15 @@ pub(super) fn facts(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 32,
+        "additionalProperties": { "type": "string", "maxLength": 512 },
+    })
+}
+
+/// Parameters of a call, by name.
+pub(super) fn call_params(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 96,
         "additionalProperties": { "type": "string", "maxLength": 512 },
     })
 }

@@ -23,8 +23,9 @@ pub use environment::{
 };
 pub use phase::Phase;
 pub use plan::{
-    ApprovalProgress, GrantedApproval, Intent, PlanStatus, PolicyDecision, Preview, PreviewedCall,
-    ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult, TaskReport,
+    ApprovalProgress, BlastRadius, CompensatingPlan, GrantedApproval, Intent, PlanStatus, PolicyDecision,
+    Preview, PreviewedCall, PreviewedChange, PreviewedHit, PreviewedUndo, PrivilegeReport, ProxmoxActionPlan,
+    ProxmoxActionPlanSpec, ReadResult, TaskReport,
 };
 pub use policy::{PolicyStatus, Preset, ProxmoxPolicy, ProxmoxPolicySpec};
 pub use risk::Risk;

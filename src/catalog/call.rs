@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, fmt};
 
+use super::SecretValue;
+
 /// One request that changes something, exactly as it will be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -8,6 +10,10 @@ pub struct Call {
     pub path: String,
     /// The form of a POST or PUT, the query of a DELETE.
     pub params: BTreeMap<String, String>,
+    /// A task carries it out; otherwise it is done when it is answered.
+    pub starts_task: bool,
+    /// Parameters whose values are in a Secret, and are read only when the call is sent.
+    pub secrets: BTreeMap<String, SecretValue>,
 }
 
 /// The methods by which Proxmox is changed.

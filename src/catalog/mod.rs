@@ -1,16 +1,26 @@
 //! The one table of what can be done to Proxmox.
 //!
 //! Validation, risk, preview, dispatch, recovery and the generated documents all read it; nothing about an
-//! action is written down anywhere else.
+//! action is written down anywhere else. What Proxmox VE itself takes is the business of [`contract`].
 
 mod action;
 mod call;
+pub mod contract;
+mod need;
 mod param;
 mod table;
 mod target;
+mod touch;
 
-pub use action::{Action, Fingerprint, Operation};
+pub use action::{
+    Action, Change, Changes, Existence, Fill, Filled, Fingerprint, NaturalKey, Operation, Reading, TaskId,
+    Tasks, Undo,
+};
 pub use call::{Call, Method};
-pub use param::{Param, ParamType, ParamValue};
-pub use table::{ACTIONS, find};
-pub use target::{GuestKind, GuestRef, InventoryScope, Target, TargetError, TargetForm, Vmid};
+pub use need::{Need, Place};
+pub use param::{Param, ParamType, ParamValue, SecretValue, Wire};
+pub use table::{actions, find};
+pub use target::{
+    GuestKind, GuestRef, InventoryScope, Name, Target, TargetError, TargetKind, Vmid, VolumeId,
+};
+pub use touch::{Section, Touch};

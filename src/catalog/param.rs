@@ -1,15 +1,18 @@
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::GuestKind;
+use super::{GuestKind, Name, Vmid, VolumeId};
 
 /// A parameter of an action.
 #[derive(Debug)]
 pub struct Param {
-    /// As the plan spells it.
+    /// As the plan spells it; `scsi[n]` for a row of them.
     pub name: &'static str,
-    /// As Proxmox spells it; `None` where it stands in the path.
-    pub wire: Option<&'static str>,
+    /// How many of a row there are: the highest has a number one lower.
+    pub row: Option<u16>,
+    pub wire: Wire,
     pub type_: ParamType,
     pub required: bool,
     /// The only kind of guest that knows it, if not both do.
@@ -17,8 +20,22 @@ pub struct Param {
     pub doc: &'static str,
 }
 
-/// What a parameter's value may be.
-#[derive(Clone, Copy, Debug)]
+/// How Proxmox spells a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// It stands in the path, or is not sent at all.
+    Nowhere,
+    /// As the plan does.
+    Same,
+    As(&'static str),
+    PerKind {
+        qemu: &'static str,
+        lxc: &'static str,
+    },
+}
+
+/// What a parameter's value may be. What Proxmox's own schema says of it is checked on top, for the version that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParamType {
     Bool,
     Integer {
@@ -33,6 +50,30 @@ pub enum ParamType {
     ConfigId {
         max: usize,
     },
+    /// A name of a node, storage, pool or the like: letters, digits, `-`, `_` and `.`.
+    Name,
+    /// The number of a guest.
+    Vmid,
+    /// A storage, a colon and what lies on it.
+    Volume,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Names, or names with further properties, separated by commas.
+    List {
+        max: usize,
+    },
+    /// A size such as `32G`, or `+5G` for so much more.
+    Size,
+    /// Settings in Proxmox's own notation, on one line: `virtio,bridge=vmbr0`.
+    Settings {
+        max: usize,
+    },
+    /// An address such as `https://example.org/image.qcow2`.
+    Url,
+    /// Public SSH keys, one a line. Proxmox wants them encoded as in an address.
+    PublicKeys,
+    /// A Secret and a key in it, `name/key`: the value itself never stands in a plan.
+    Secret,
 }
 
 /// A value that has passed its check.
@@ -42,6 +83,77 @@ pub enum ParamValue {
     Bool(bool),
     Integer(i64),
     Text(String),
+    Secret(SecretValue),
+}
+
+/// Where a secret value is kept: a key of a Secret of the plan's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretValue {
+    pub name: String,
+    pub key: String,
+}
+
+impl fmt::Display for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.name, self.key)
+    }
+}
+
+impl Serialize for SecretValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl SecretValue {
+    fn read(text: &str) -> Option<Self> {
+        let (name, key) = text.split_once('/')?;
+        let plain = |part: &str, extra: &str| {
+            (1..=253).contains(&part.len())
+                && !part.starts_with('.')
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
+        };
+        (plain(name, "-.") && plain(key, "-._")).then(|| Self { name: name.to_owned(), key: key.to_owned() })
+    }
+}
+
+impl Param {
+    /// Whether a plan that spells a parameter so means this one.
+    pub fn is_called(&self, name: &str) -> bool {
+        let Some(count) = self.row else { return self.name == name };
+        let index = name.strip_prefix(self.stem()).unwrap_or_default();
+        index.parse::<u16>().is_ok_and(|number| number < count && number.to_string() == index)
+    }
+
+    /// The name without its number.
+    fn stem(&self) -> &'static str {
+        self.name.trim_end_matches("[n]")
+    }
+
+    /// The form in which Proxmox reads a value of it.
+    pub fn to_wire(&self, value: &ParamValue) -> String {
+        let plain = value.to_wire();
+        match self.type_ {
+            ParamType::PublicKeys => percent_encoded(plain.trim_end()),
+            _ => plain,
+        }
+    }
+
+    /// How Proxmox spells it in a call for this kind of guest, or `None` if it is not sent.
+    pub fn wire_name(&self, spelled: &str, kind: Option<GuestKind>) -> Option<String> {
+        match (self.wire, kind) {
+            (Wire::Nowhere, _) => None,
+            (Wire::Same, _) => Some(spelled.to_owned()),
+            (Wire::As(name), _) => Some(name.to_owned()),
+            (Wire::PerKind { lxc, .. }, Some(GuestKind::Lxc)) => Some(lxc.to_owned()),
+            (Wire::PerKind { qemu, .. }, _) => Some(qemu.to_owned()),
+        }
+    }
+
+    /// Its value is never shown.
+    pub fn is_secret(&self) -> bool {
+        self.type_ == ParamType::Secret
+    }
 }
 
 impl ParamType {
@@ -52,15 +164,39 @@ impl ParamType {
             (Self::Integer { min, max }, Value::Number(number)) => {
                 number.as_i64().filter(|n| (min..=max).contains(n)).map(ParamValue::Integer)
             }
-            (Self::Text { max }, Value::String(text)) => (text.chars().count() <= max
-                && !text.chars().any(|c| c.is_control() && c != '\n'))
-            .then(|| ParamValue::Text(text.clone())),
-            (Self::ConfigId { max }, Value::String(text)) => {
-                is_config_id(text, max).then(|| ParamValue::Text(text.clone()))
+            (Self::Vmid, Value::Number(number)) => {
+                let vmid = number.as_u64().and_then(|number| u32::try_from(number).ok()).and_then(Vmid::new);
+                vmid.map(|vmid| ParamValue::Integer(vmid.number().into()))
             }
+            (Self::Secret, Value::String(text)) => SecretValue::read(text).map(ParamValue::Secret),
+            (type_, Value::String(text)) => type_.takes(text).then(|| ParamValue::Text(text.clone())),
             _ => None,
         };
-        read.ok_or_else(|| format!("must be {}, not {}", self.allowed(), described(value)))
+        read.ok_or_else(|| {
+            let given = if self == Self::Secret { "what was given".to_owned() } else { described(value) };
+            format!("must be {}, not {given}", self.allowed())
+        })
+    }
+
+    /// Whether a text is one of this type.
+    fn takes(self, text: &str) -> bool {
+        let one_line = !text.chars().any(char::is_control);
+        match self {
+            Self::Bool | Self::Integer { .. } | Self::Vmid | Self::Secret => false,
+            Self::Text { max } => {
+                text.chars().count() <= max && !text.chars().any(|c| c.is_control() && c != '\n')
+            }
+            Self::PublicKeys => text.len() <= 8192 && !text.chars().any(|c| c.is_control() && c != '\n'),
+            Self::ConfigId { max } => is_config_id(text, max),
+            Self::Name => text.parse::<Name>().is_ok(),
+            Self::Volume => text.parse::<VolumeId>().is_ok(),
+            Self::OneOf(words) => words.contains(&text),
+            Self::List { max } | Self::Settings { max } => {
+                !text.is_empty() && one_line && text.chars().count() <= max
+            }
+            Self::Size => is_size(text),
+            Self::Url => one_line && text.len() <= 2048 && is_url(text),
+        }
     }
 
     /// What is allowed, in words.
@@ -72,19 +208,63 @@ impl ParamType {
             Self::ConfigId { max } => {
                 format!("a letter followed by letters, digits, `-` or `_`, 2 to {max} characters in all")
             }
+            Self::Name => "a name of letters, digits, `-`, `_` and `.`, at most 63 characters".to_owned(),
+            Self::Vmid => "the number of a guest, from 100 to 999999999".to_owned(),
+            Self::Volume => "a volume such as `local:iso/debian.iso`".to_owned(),
+            Self::OneOf(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+                format!("one of {}", words.join(", "))
+            }
+            Self::List { max } => format!("a list separated by commas, at most {max} characters"),
+            Self::Size => "a size such as `32G`, or `+5G` for so much more".to_owned(),
+            Self::Settings { max } => {
+                format!("settings in Proxmox's notation on one line, at most {max} characters")
+            }
+            Self::Url => "an http or https address without a user in it".to_owned(),
+            Self::PublicKeys => "public SSH keys, one a line, at most 8192 characters".to_owned(),
+            Self::Secret => {
+                "a Secret of the plan's namespace and a key in it, such as `cloud-init/password`".to_owned()
+            }
         }
     }
 }
 
 impl ParamValue {
-    /// The form in which Proxmox reads it: booleans are 0 and 1.
+    /// The form in which Proxmox reads it: booleans are 0 and 1. A secret only says where it is kept.
     pub fn to_wire(&self) -> String {
         match self {
             Self::Bool(flag) => u8::from(*flag).to_string(),
             Self::Integer(number) => number.to_string(),
             Self::Text(text) => text.clone(),
+            Self::Secret(secret) => format!("(from secret {secret})"),
         }
     }
+}
+
+fn percent_encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+/// Digits and a unit of Proxmox, with or without a `+`.
+fn is_size(text: &str) -> bool {
+    let size = text.strip_prefix('+').unwrap_or(text);
+    let digits = size.trim_end_matches(['K', 'M', 'G', 'T']);
+    size.len() - digits.len() <= 1
+        && (1..=12).contains(&digits.len())
+        && digits.chars().all(|c| c.is_ascii_digit())
+        && digits.chars().any(|c| c != '0')
+}
+
+/// A password in an address would stand in the plan, in git and in the task log.
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        let host = rest.split('/').next().unwrap_or_default();
+        !host.is_empty() && !host.contains('@') && !rest.contains(char::is_whitespace)
+    })
 }
 
 fn is_config_id(text: &str, max: usize) -> bool {

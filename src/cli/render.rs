@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use crate::api::{PlanStatus, ProxmoxActionPlan};
+use crate::api::{PlanStatus, Preview, PreviewedChange, ProxmoxActionPlan};
 
 /// Several lines, without a trailing newline. Control characters of whoever wrote the plan don't reach the terminal.
 pub(super) fn plan(plan: &ProxmoxActionPlan) -> String {
@@ -36,10 +36,7 @@ fn say_status(status: &PlanStatus, say: &mut impl FnMut(&str, &str)) {
                 call.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
             say("call", &format!("{} {} {}", call.method, call.path, params.join(" ")));
         }
-        for warning in &preview.warnings {
-            say("warning", warning);
-        }
-        say("undo", &preview.undo);
+        say_preview(preview, say);
     }
     for reason in &status.risk_reasons {
         say("risk", reason);
@@ -61,6 +58,43 @@ fn say_status(status: &PlanStatus, say: &mut impl FnMut(&str, &str)) {
         if result.omitted > 0 {
             say("", &format!("and {} more", result.omitted));
         }
+    }
+}
+
+fn say_preview(preview: &Preview, say: &mut impl FnMut(&str, &str)) {
+    for (name, value) in &preview.meets {
+        say("meets", &format!("{name}: {value}"));
+    }
+    for PreviewedChange { what, from, to } in &preview.changes {
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "(nothing)".to_owned());
+        say("changes", &format!("{what}: {} -> {}", shown(from), shown(to)));
+    }
+    for hit in &preview.blast_radius.hits {
+        let detail = if hit.detail.is_empty() { String::new() } else { format!(" ({})", hit.detail) };
+        say("hits", &format!("{} {}{detail}", hit.subject, hit.effect));
+    }
+    if preview.blast_radius.omitted > 0 {
+        say("hits", &format!("and {} more", preview.blast_radius.omitted));
+    }
+    for why in &preview.blast_radius.unknown {
+        say("unknown", why);
+    }
+    for line in &preview.afterwards {
+        say("after", line);
+    }
+    for warning in &preview.warnings {
+        say("warning", warning);
+    }
+    for privilege in &preview.privileges.beyond {
+        say("token", &format!("may also do what this does not need: {privilege}"));
+    }
+    if preview.omitted > 0 {
+        say("", &format!("and {} lines more", preview.omitted));
+    }
+    say("undo", &preview.undo.how);
+    if let Some(plan) = &preview.undo.plan {
+        let params: Vec<String> = plan.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        say("", &format!("{} {} {}", plan.action, plan.target, params.join(" ")));
     }
 }
 

@@ -13,8 +13,8 @@ use kube::ResourceExt;
 use tokio::sync::mpsc;
 
 use crate::{
-    api::{Budgets, Intent, ProxmoxActionPlan},
-    core::places::{Busy, Claim, Occupied, turn, turns},
+    api::{Budgets, ProxmoxActionPlan},
+    core::places::{Busy, Claim, Occupied, occupied_by, turn, turns},
     ports::{Key, Store, StoreError},
 };
 
@@ -145,10 +145,6 @@ impl Environment {
     }
 }
 
-fn occupied_by(intent: &Intent) -> Occupied {
-    Occupied { node: intent.node.clone(), storages: intent.storages.iter().cloned().collect() }
-}
-
 /// What a plan claims.
 pub(super) fn claim(plan: &ProxmoxActionPlan, occupied: Occupied) -> Claim {
     let made_at = plan.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default();
@@ -194,7 +190,7 @@ mod tests {
 
     async fn write(store: &DirectoryStore, mut plan: ProxmoxActionPlan, phase: Phase) -> ProxmoxActionPlan {
         let intent = json!({
-            "attempt": 1, "nonce": "n", "node": "pve1", "storages": ["tank"], "taskId": "100", "taskTypes": [],
+            "attempt": 1, "nonce": "n", "node": "pve1", "storages": ["tank"], "taskId": "100", "taskTypes": ["qmstart"],
             "sender": "a@pve!b", "nodeTime": "2026-01-01T00:00:00Z", "at": "2026-01-01T00:00:00Z",
             "settlesAt": "2026-01-01T00:00:00Z",
         });
@@ -206,7 +202,7 @@ mod tests {
     const ONE: Budgets = Budgets { tasks_per_node: 1, tasks_per_storage: 1 };
 
     fn on(node: &str, storage: &str) -> Occupied {
-        Occupied { node: node.to_owned(), storages: [storage.to_owned()].into() }
+        Occupied { node: Some(node.to_owned()), storages: [storage.to_owned()].into() }
     }
 
     #[tokio::test]

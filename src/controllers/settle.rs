@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment},
+    core::lifecycle,
     ports::{Hypervisors, Key, Kind, Ports, Store},
 };
 
@@ -47,11 +48,8 @@ async fn follow<S: Store, H: Hypervisors>(ports: &Ports<S, H>, together: &Togeth
     }
 }
 
-/// In flight, with nothing in the way. Where something is, the reason names it instead of the phase.
 fn is_under_way(plan: &ProxmoxActionPlan) -> bool {
-    plan.status
-        .as_ref()
-        .is_some_and(|status| status.phase.is_in_flight() && status.reason == status.phase.to_string())
+    plan.status.as_ref().is_some_and(lifecycle::is_under_way)
 }
 
 fn log<K: Kind>(key: &Key, looked: Result<Option<Timestamp>, Error>) -> Option<Timestamp> {

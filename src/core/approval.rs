@@ -78,6 +78,9 @@ pub fn admit(approval: &ProxmoxActionApproval, bench: Bench<'_>) -> Result<Count
     let until =
         expiry(approval).ok_or_else(|| refuse("NotDated", "metadata.creationTimestamp: is missing"))?;
     about_this_plan(spec, bench)?;
+    if spec.decision == Decision::Approve {
+        of_what_is_there_now(spec, bench)?;
+    }
     if until <= bench.now {
         return Err(refuse("Expired", format!("spec.expiresAt: the approval ended at {until}")));
     }
@@ -109,15 +112,23 @@ fn about_this_plan(spec: &ProxmoxActionApprovalSpec, bench: Bench<'_>) -> Result
         );
         return Err(refuse("OtherPlan", message));
     }
-    let plan_hash = bench.judged.plan_hash.to_string();
-    if spec.plan_hash != plan_hash {
-        let message = format!("spec.planHash: is {}, the plan's is {plan_hash}", spec.plan_hash);
-        return Err(refuse("OtherPlanHash", message));
-    }
     if spec.environment != bench.environment {
         let message =
             format!("spec.environment: is {}, the plan's is {}", spec.environment, bench.environment);
         return Err(refuse("OtherEnvironment", message));
+    }
+    Ok(())
+}
+
+/// A yes is one to a single judgement. A no to an earlier one is no yes to the next.
+fn of_what_is_there_now(spec: &ProxmoxActionApprovalSpec, bench: Bench<'_>) -> Result<(), Refusal> {
+    let plan_hash = bench.judged.plan_hash.to_string();
+    if spec.plan_hash != plan_hash {
+        let message = format!(
+            "spec.planHash: is {}, but the plan is judged as {plan_hash} now: look at what it would do now, and approve that",
+            spec.plan_hash
+        );
+        return Err(refuse("OtherPlanHash", message));
     }
     if spec.risk != bench.judged.risk {
         let message = format!("spec.risk: is {}, the plan's is {}", spec.risk, bench.judged.risk);
@@ -367,6 +378,15 @@ mod tests {
         assert!(judge("Deny").is_ok());
         let own = approval("a", "agent", &json!({"decision": "Deny"}));
         assert_eq!(admitted(&own).unwrap().decision, Decision::Deny);
+    }
+
+    #[test]
+    fn a_no_to_an_earlier_judgement_is_a_no_still() {
+        let earlier =
+            json!({"planHash": format!("sha256:{}", "0".repeat(64)), "risk": "low", "decision": "Deny"});
+        assert_eq!(admitted(&approval("a", "me", &earlier)).unwrap().decision, Decision::Deny);
+        let elsewhere = json!({"environment": "cloud", "decision": "Deny"});
+        assert_eq!(admitted(&approval("a", "me", &elsewhere)).unwrap_err(), "OtherEnvironment");
     }
 
     fn told(approval: &ProxmoxActionApproval, all: &[ProxmoxActionApproval], phase: Phase) -> Verdict {

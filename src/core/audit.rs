@@ -44,6 +44,10 @@ pub struct AuditRecord {
 pub enum AuditEvent {
     /// A plan was judged.
     Planned,
+    /// It was judged again right before dispatch, and otherwise than before.
+    Rejudged,
+    /// An approved plan lacks an approval again.
+    ApprovalGone,
     /// A plan was refused.
     Denied,
     /// An approval was found not to count.
@@ -52,6 +56,8 @@ pub enum AuditEvent {
     Intent,
     /// What came back.
     Sent,
+    /// The HA manager has taken the request.
+    HandedOver,
     /// How it ended.
     Ended,
 }

@@ -1,28 +1,27 @@
-//! From a request to the one call that carries it out.
+//! From a request and what it meets to the one call that carries it out.
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Call, GuestRef, Operation, ParamValue, Target};
+use crate::catalog::{
+    Call, Change, Filled, GuestKind, GuestRef, Param, ParamValue, SecretValue, Target, TaskId,
+};
 
 use super::{
     hash::{NotCanonical, PlanHash},
+    observe::{Met, World},
     request::Request,
 };
 
-/// The call for a guest on this node, or `None` for an action that only reads.
-pub fn call_for(request: &Request, node: &str, plan: PlanIdentity<'_>) -> Result<Option<Call>, NotCanonical> {
-    let (Operation::GuestCall { method, path, .. }, Target::Guest(guest)) =
-        (&request.action.operation, request.target)
-    else {
-        return Ok(None);
-    };
-    let snapshot = snapshot_name(request, plan)?;
-    let mut params = wire_params(request);
-    if request.action.name == "create_snapshot" {
-        params.insert("snapname".to_owned(), snapshot.clone());
-        params.insert("description".to_owned(), marked_description(request, plan.uid));
-    }
-    Ok(Some(Call { method: *method, path: full_path(guest, node, path, &snapshot), params }))
+/// A call, and by what its task will be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatch {
+    pub call: Call,
+    /// The node that carries it out.
+    pub node: String,
+    /// The `id` of its task.
+    pub task_id: String,
+    /// The types that its task may have; none if there is no task.
+    pub task_types: Vec<String>,
 }
 
 /// What tells a plan from every other plan, the next one for the same request included.
@@ -32,8 +31,177 @@ pub struct PlanIdentity<'a> {
     pub uid: &'a str,
 }
 
+/// The call for what was met, or `None` for an action that only reads.
+pub fn dispatch_for(
+    request: &Request,
+    world: &World,
+    plan: PlanIdentity<'_>,
+) -> Result<Option<Dispatch>, NotCanonical> {
+    let Some(change) = request.action.change() else { return Ok(None) };
+    let kind = request.target.guest().map(|guest| guest.kind);
+    let node = node_of(request, world);
+    let mut params = wire_params(request, kind);
+    let lxc_fixed = if kind == Some(GuestKind::Lxc) { change.lxc_fixed } else { &[] };
+    for (name, value) in change.fixed.iter().chain(lxc_fixed) {
+        params.insert((*name).to_owned(), (*value).to_owned());
+    }
+    for filled in change.fills {
+        fill(*filled, request, world, plan, &mut params)?;
+    }
+    let task_types = request.action.task_types(kind.unwrap_or(GuestKind::Qemu));
+    let call = Call {
+        method: change.method,
+        path: path(change, request, &node),
+        params,
+        secrets: secrets(request, kind),
+        starts_task: !task_types.is_empty(),
+    };
+    Ok(Some(Dispatch {
+        call,
+        task_id: task_id(change.tasks.id, request, world),
+        node,
+        task_types: task_types.iter().map(ToString::to_string).collect(),
+    }))
+}
+
+/// The node that carries a request out: where the target is, else the one that it names, else any that is there.
+fn node_of(request: &Request, world: &World) -> String {
+    if let Target::Node(node) = &request.target {
+        return node.to_string();
+    }
+    if let Some(guest) = world.guest() {
+        return guest.node.clone();
+    }
+    if let Some(node) = request.text("node") {
+        return node.to_owned();
+    }
+    let online = |nodes: &super::observe::Nodes| {
+        nodes.nodes.iter().find(|node| node.online).map(|node| node.name.clone())
+    };
+    world.nodes.known().and_then(online).unwrap_or_default()
+}
+
+fn path(change: &Change, request: &Request, node: &str) -> String {
+    let is_container = matches!(request.target, Target::Guest(GuestRef { kind: GuestKind::Lxc, .. }));
+    let template = change.lxc_path.filter(|_| is_container).unwrap_or(change.path);
+    let mut parts = template.split('{');
+    let mut path = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('}').unwrap_or((part, ""));
+        path.push_str(&placeholder(name, request, node));
+        path.push_str(rest);
+    }
+    path
+}
+
+fn placeholder(name: &str, request: &Request, node: &str) -> String {
+    let guest = request.target.guest();
+    match name {
+        "node" => segment(node),
+        "kind" => guest.map(|guest| guest.kind.as_str().to_owned()).unwrap_or_default(),
+        "vmid" => guest.map(|guest| guest.vmid.to_string()).unwrap_or_default(),
+        "sid" => guest.map(sid).unwrap_or_default(),
+        "id" => segment(&request.target.id()),
+        "storage" if matches!(request.target, Target::Volume(_)) => storage_of(&request.target),
+        // Where the rules of a firewall stand.
+        "scope" => match &request.target {
+            Target::Guest(guest) => format!("nodes/{}/{guest}", segment(node)),
+            Target::Node(_) => format!("nodes/{}", segment(node)),
+            _ => "cluster".to_owned(),
+        },
+        param => segment(&request.params.get(param).map(ParamValue::to_wire).unwrap_or_default()),
+    }
+}
+
+fn storage_of(target: &Target) -> String {
+    match target {
+        Target::Volume(volume) => volume.storage.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// One segment of a path: whatever is in the text, it stays within its place.
+fn segment(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:@!".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+/// How HA calls a guest.
+pub fn sid(guest: GuestRef) -> String {
+    match guest.kind {
+        GuestKind::Qemu => format!("vm:{}", guest.vmid),
+        GuestKind::Lxc => format!("ct:{}", guest.vmid),
+    }
+}
+
+fn sent(
+    request: &Request,
+    kind: Option<GuestKind>,
+) -> impl Iterator<Item = (String, &'static Param, &ParamValue)> {
+    request.params.iter().filter_map(move |(spelled, value)| {
+        let param = request.action.param(spelled)?;
+        Some((param.wire_name(spelled, kind)?, param, value))
+    })
+}
+
+fn wire_params(request: &Request, kind: Option<GuestKind>) -> BTreeMap<String, String> {
+    sent(request, kind)
+        .filter(|(_, param, _)| !param.is_secret())
+        .map(|(name, param, value)| (name, param.to_wire(value)))
+        .collect()
+}
+
+fn secrets(request: &Request, kind: Option<GuestKind>) -> BTreeMap<String, SecretValue> {
+    sent(request, kind)
+        .filter_map(|(name, _, value)| match value {
+            ParamValue::Secret(secret) => Some((name, secret.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn fill(
+    filled: Filled,
+    request: &Request,
+    world: &World,
+    plan: PlanIdentity<'_>,
+    params: &mut BTreeMap<String, String>,
+) -> Result<(), NotCanonical> {
+    match filled {
+        Filled::Id(name) => {
+            params.insert(name.to_owned(), request.target.id());
+        }
+        Filled::Sid(name) => {
+            params.insert(name.to_owned(), request.target.guest().map(sid).unwrap_or_default());
+        }
+        Filled::Digest => {
+            if let Some(digest) = digest(world) {
+                params.insert("digest".to_owned(), digest.to_owned());
+            }
+        }
+        Filled::Snapshot => {
+            params.insert("snapname".to_owned(), snapshot_name(request, plan)?);
+            params.insert("description".to_owned(), marked(params.get("description"), plan.uid));
+        }
+        Filled::Marker(name) => {
+            params.insert(name.to_owned(), marked(params.get(name), plan.uid));
+        }
+    }
+    Ok(())
+}
+
+fn digest(world: &World) -> Option<&str> {
+    match &world.target {
+        Met::Guest(guest) => Some(&guest.config_digest),
+        Met::Object(object) => object.digest.as_deref(),
+        Met::Nothing | Met::Absent => None,
+    }
+}
+
 /// The snapshot that the request is about: the one it names, else one that can be found again and told from others.
-fn snapshot_name(request: &Request, plan: PlanIdentity<'_>) -> Result<String, NotCanonical> {
+pub fn snapshot_name(request: &Request, plan: PlanIdentity<'_>) -> Result<String, NotCanonical> {
     if let Some(name) = request.text("snapshot") {
         return Ok(name.to_owned());
     }
@@ -41,71 +209,27 @@ fn snapshot_name(request: &Request, plan: PlanIdentity<'_>) -> Result<String, No
     Ok(format!("h{}", identity.short()))
 }
 
-fn full_path(guest: GuestRef, node: &str, path: &str, snapshot: &str) -> String {
-    let tail = path.replace("{snapshot}", snapshot);
-    format!("/nodes/{node}/{guest}{tail}")
-}
-
-fn wire_params(request: &Request) -> BTreeMap<String, String> {
-    let wire_name = |name: &str| request.action.params.iter().find(|param| param.name == name)?.wire;
-    request
-        .params
-        .iter()
-        .filter_map(|(name, value): (_, &ParamValue)| Some((wire_name(name)?.to_owned(), value.to_wire())))
-        .collect()
-}
-
-fn marked_description(request: &Request, plan_uid: &str) -> String {
+fn marked(text: Option<&String>, plan_uid: &str) -> String {
     let marker = format!("proxmox-agent plan {plan_uid}");
-    match request.text("description") {
+    match text {
         Some(text) if !text.is_empty() => format!("{text}\n{marker}"),
         _ => marker,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::core::request::{normalise, tests::spec};
-
-    fn call(action: &str, target: &str, params: serde_json::Value) -> Call {
-        let request = normalise("default", &spec(action, target, params)).unwrap();
-        let hash = PlanHash::of("a test", &1).unwrap();
-        call_for(&request, "pve1", PlanIdentity { hash: &hash, uid: "uid-1" }).unwrap().unwrap()
+fn task_id(id: TaskId, request: &Request, world: &World) -> String {
+    match id {
+        TaskId::Vmid => request.target.id(),
+        TaskId::Empty => String::new(),
+        TaskId::Word(word) => word.to_owned(),
+        TaskId::Param(name) => request.params.get(name).map(ParamValue::to_wire).unwrap_or_default(),
+        TaskId::Volume => volume_task_id(request, world),
     }
+}
 
-    #[test]
-    fn parameters_are_spelled_as_proxmox_spells_them() {
-        let call = call("delete_guest", "lxc/200", json!({"destroyUnreferencedDisks": true, "purge": false}));
-        assert_eq!(call.to_string(), "DELETE /nodes/pve1/lxc/200");
-        assert_eq!(
-            call.params,
-            [("destroy-unreferenced-disks", "1"), ("purge", "0")].map(|(k, v)| (k.into(), v.into())).into()
-        );
-    }
-
-    #[test]
-    fn a_snapshot_carries_the_plan_that_made_it() {
-        let call = call("create_snapshot", "qemu/100", json!({"description": "before the upgrade"}));
-        assert_eq!(call.params["description"], "before the upgrade\nproxmox-agent plan uid-1");
-        assert!(call.params["snapname"].starts_with('h') && call.params["snapname"].len() == 13);
-    }
-
-    #[test]
-    fn the_same_request_made_again_takes_a_snapshot_of_its_own() {
-        let request = normalise("default", &spec("create_snapshot", "qemu/100", json!({}))).unwrap();
-        let hash = PlanHash::of("a test", &1).unwrap();
-        let name = |uid| snapshot_name(&request, PlanIdentity { hash: &hash, uid }).unwrap();
-        assert_eq!(name("uid-1"), name("uid-1"));
-        assert_ne!(name("uid-1"), name("uid-2"));
-    }
-
-    #[test]
-    fn a_snapshot_that_is_named_stands_in_the_path_and_nowhere_else() {
-        let call = call("rollback_snapshot", "qemu/100", json!({"snapshot": "before", "start": true}));
-        assert_eq!(call.to_string(), "POST /nodes/pve1/qemu/100/snapshot/before/rollback");
-        assert_eq!(call.params, [("start".into(), "1".into())].into());
-    }
+/// `100@local` for what belongs to a guest, `local` for everything else.
+fn volume_task_id(request: &Request, world: &World) -> String {
+    let storage = storage_of(&request.target);
+    let owner = world.settings().and_then(|settings| settings.get("vmid"));
+    owner.map_or_else(|| storage.clone(), |vmid| format!("{vmid}@{storage}"))
 }

@@ -1,23 +1,30 @@
-//! From a request and the state it meets to a judgement: how risky it is, what it needs, what exactly would be sent.
+//! From a request and the world it meets to a judgement: how risky it is, what it needs, what exactly would be sent.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::json;
 use thiserror::Error;
 
-use crate::{
-    api::{PolicyDecision, Preview, PreviewedCall, ProxmoxEnvironment, ProxmoxPolicy, Risk},
-    catalog::{Call, Fingerprint, Target},
-};
+use crate::api::{PolicyDecision, Preview, ProxmoxEnvironment, ProxmoxPolicy, Risk};
 
 use super::{
-    call::{PlanIdentity, call_for},
+    allowed::refused,
+    call::{Dispatch, PlanIdentity, dispatch_for},
+    denial::{denial, lacking},
+    fingerprint::fingerprint,
     hash::{NotCanonical, PlanHash, RequestHash},
-    observe::Guest,
+    observe::World,
     policy,
+    preview::preview,
+    privileges,
+    radius::radius,
     request::Request,
     risk::{Assessment, assess},
 };
+
+pub use super::denial::{Denial, TARGET_NOT_FOUND};
+pub use super::fingerprint::moved;
 
 /// A plan that was judged. Approvals bind to its `plan_hash`.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,12 +39,13 @@ pub struct Judged {
     pub preview: Preview,
 }
 
-/// Where and under which rules a request is judged.
+/// Where, when and under which rules a request is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting<'a> {
     pub plan_uid: &'a str,
     pub environment: &'a ProxmoxEnvironment,
     pub policy: Option<&'a ProxmoxPolicy>,
+    pub now: Timestamp,
 }
 
 /// Why there is no judgement.
@@ -49,26 +57,22 @@ pub enum Unjudged {
     NotCanonical(#[from] NotCanonical),
 }
 
-/// A plan that can't be carried out, whoever approves it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denial {
-    /// One word for programs.
-    pub reason: &'static str,
-    /// A sentence for people, beginning with the field.
-    pub message: String,
-}
-
-/// Judges a request by what its target is right now. `met` is `None` where there is no single target or none was found.
-pub fn judge(request: &Request, met: Option<&Guest>, setting: Setting<'_>) -> Result<Judged, Unjudged> {
+/// Judges a request by the world as it is right now. Also says what would be sent, if anything.
+pub fn judge(
+    request: &Request,
+    world: &World,
+    setting: Setting<'_>,
+) -> Result<(Judged, Option<Dispatch>), Unjudged> {
     let request_hash = request.hash()?;
-    if let Some(denial) = denial(request, met) {
+    if let Some(denial) = denial(request, world) {
         return Err(Unjudged::Denied(denial));
     }
-    let Assessment { risk, reasons: risk_reasons } = assess(request);
+    let radius = radius(request, world, setting.now);
+    let Assessment { risk, reasons: risk_reasons } = assess(request, &radius);
     let policy = policy::decision(setting.policy);
     let approvals_required =
         if request.action.is_read() { 0 } else { policy::approvals_required(policy.preset, risk) };
-    let fingerprint = fingerprint(request, met, setting.environment)?;
+    let fingerprint = fingerprint(request, world, &radius, setting.environment)?;
     let plan_hash = PlanHash::of(
         "the plan",
         &json!({
@@ -81,12 +85,14 @@ pub fn judge(request: &Request, met: Option<&Guest>, setting: Setting<'_>) -> Re
         }),
     )?;
     let identity = PlanIdentity { hash: &plan_hash, uid: setting.plan_uid };
-    let call = match met {
-        Some(guest) => call_for(request, &guest.node, identity)?,
-        None => None,
-    };
-    Ok(Judged {
-        preview: preview(request, met, call),
+    let dispatch = dispatch_for(request, world, identity)?;
+    if let Some(denial) = dispatch.as_ref().and_then(|dispatch| refused(request, world, dispatch)) {
+        return Err(Unjudged::Denied(denial));
+    }
+    let privileges = privileges::compare(request, world, dispatch.as_ref())
+        .map_err(|missing| Unjudged::Denied(lacking(request, &missing)))?;
+    let judged = Judged {
+        preview: preview(request, world, dispatch.as_ref(), privileges, &radius),
         risk_reasons,
         request_hash,
         plan_hash,
@@ -94,178 +100,8 @@ pub fn judge(request: &Request, met: Option<&Guest>, setting: Setting<'_>) -> Re
         policy,
         approvals_required,
         fingerprint,
-    })
-}
-
-/// What can't be, can't be approved either.
-fn denial(request: &Request, met: Option<&Guest>) -> Option<Denial> {
-    let Target::Guest(reference) = request.target else { return None };
-    let Some(guest) = met else {
-        let message = format!(
-            "spec.target: there is no {reference} in environment {}, or its token may not see it (VM.Audit)",
-            request.environment
-        );
-        return Some(Denial { reason: "TargetNotFound", message });
     };
-    let named = request.text("snapshot")?;
-    let exists = guest.snapshots.iter().any(|snapshot| snapshot == named);
-    match (request.action.name, exists) {
-        ("create_snapshot", true) => Some(Denial {
-            reason: "SnapshotExists",
-            message: format!("spec.params.snapshot: {reference} already has a snapshot `{named}`"),
-        }),
-        ("delete_snapshot" | "rollback_snapshot", false) => Some(Denial {
-            reason: "SnapshotNotFound",
-            message: format!(
-                "spec.params.snapshot: {reference} has no snapshot `{named}`; {}",
-                listed(guest)
-            ),
-        }),
-        _ => None,
-    }
-}
-
-fn listed(guest: &Guest) -> String {
-    if guest.snapshots.is_empty() {
-        return "it has none".to_owned();
-    }
-    let shown: Vec<&str> = guest.snapshots.iter().take(10).map(String::as_str).collect();
-    format!("it has {}", shown.join(", "))
-}
-
-/// What an approval takes for granted about the target.
-fn fingerprint(
-    request: &Request,
-    met: Option<&Guest>,
-    environment: &ProxmoxEnvironment,
-) -> Result<BTreeMap<String, String>, NotCanonical> {
-    let mut facts = BTreeMap::from([("environment".to_owned(), which_proxmox(environment)?)]);
-    let Some(guest) = met else { return Ok(facts) };
-    let mut add = |name: &str, value: &str| facts.insert(name.to_owned(), value.chars().take(512).collect());
-    if request.action.fingerprint != Fingerprint::None {
-        add("guest", &guest.reference.to_string());
-        add("name", &guest.name);
-        add("node", &guest.node);
-        if let Some(uuid) = &guest.smbios_uuid {
-            add("smbiosUuid", uuid);
-        }
-    }
-    if request.action.fingerprint == Fingerprint::IdentityAndConfig {
-        add("configDigest", &guest.config_digest);
-    }
-    Ok(facts)
-}
-
-/// Which Proxmox it is and how it is reached; its site and time-outs may change under an approval.
-fn which_proxmox(environment: &ProxmoxEnvironment) -> Result<String, NotCanonical> {
-    let spec = &environment.spec;
-    let reached =
-        RequestHash::of("the environment", &(&spec.endpoints, &spec.credentials, &spec.tls, spec.tier))?;
-    Ok(format!("{}/{}", environment.metadata.uid.as_deref().unwrap_or_default(), reached.short()))
-}
-
-/// What differs between the target as it was approved and as it is, in words.
-pub fn moved(before: &Judged, now: &Judged) -> Vec<String> {
-    let absent = "absent".to_owned();
-    let keys: std::collections::BTreeSet<&String> =
-        before.fingerprint.keys().chain(now.fingerprint.keys()).collect();
-    let mut moved: Vec<String> = keys
-        .into_iter()
-        .filter_map(|key| {
-            let (was, is) = (before.fingerprint.get(key), now.fingerprint.get(key));
-            (was != is).then(|| format!("{key}: {} -> {}", was.unwrap_or(&absent), is.unwrap_or(&absent)))
-        })
-        .collect();
-    if before.policy.revision != now.policy.revision {
-        moved.push(format!("policy: {} -> {}", before.policy.revision, now.policy.revision));
-    }
-    if moved.is_empty() && before.plan_hash != now.plan_hash {
-        moved.push(format!("planHash: {} -> {}", before.plan_hash, now.plan_hash));
-    }
-    moved
-}
-
-fn preview(request: &Request, met: Option<&Guest>, call: Option<Call>) -> Preview {
-    let calls = call.into_iter().map(|call| PreviewedCall {
-        method: call.method.as_str().to_owned(),
-        path: call.path,
-        params: call
-            .params
-            .into_iter()
-            .map(|(name, value)| (name, value.chars().take(512).collect()))
-            .collect(),
-    });
-    Preview {
-        summary: summary(request, met),
-        calls: calls.collect(),
-        warnings: met.map(|guest| warnings(request, guest)).unwrap_or_default(),
-        undo: request.action.undo.to_owned(),
-    }
-}
-
-fn summary(request: &Request, met: Option<&Guest>) -> String {
-    let title = request.action.title;
-    let text = match met {
-        Some(guest) => format!(
-            "{title}: {} {} `{}` on {}, now {}",
-            guest.reference.kind.noun(),
-            guest.reference.vmid,
-            guest.name,
-            guest.node,
-            guest.status
-        ),
-        None => format!("{title}: {}", request.target),
-    };
-    text.chars().take(512).collect()
-}
-
-/// What a person should know before saying yes.
-fn warnings(request: &Request, guest: &Guest) -> Vec<String> {
-    let action = request.action.name;
-    let running = guest.status == "running";
-    let deletes = action == "delete_guest";
-    let mut warnings = Vec::new();
-    let mut warn = |holds: bool, text: String| {
-        if holds {
-            warnings.push(text);
-        }
-    };
-    warn(
-        deletes && guest.protected,
-        "it is protected: Proxmox will refuse until the protection is taken off".into(),
-    );
-    warn(
-        deletes && running && !request.flag("force"),
-        "it is running: Proxmox will refuse until it is stopped".into(),
-    );
-    warn(deletes && running && request.flag("force"), "it is running and will be stopped by force".into());
-    warn(
-        deletes && !guest.snapshots.is_empty(),
-        format!("its snapshots go with it: {}", guest.snapshots.len()),
-    );
-    warn(action == "rollback_snapshot" && running, "it is running and will be stopped by force".into());
-    warn(
-        action == "start_guest" && guest.template,
-        "it is a template: Proxmox will refuse to start it".into(),
-    );
-    warn(action == "start_guest" && running, "it is already running".into());
-    warn(
-        matches!(action, "stop_guest" | "shutdown_guest" | "reboot_guest") && !running,
-        format!("it is not running: it is {}", guest.status),
-    );
-    if let Some(lock) = &guest.lock {
-        warn(true, format!("Proxmox has it locked: {}", lock.chars().take(64).collect::<String>()));
-    }
-    warn(
-        guest.ha_managed,
-        "the HA manager looks after it: Proxmox only hands the request over, and HA acts in its own time"
-            .into(),
-    );
-    warn(
-        action == "create_snapshot" && request.text("snapshot").is_none(),
-        "its name is made from the plan, so that it can be found again".into(),
-    );
-    warnings
+    Ok((judged, dispatch))
 }
 
 #[cfg(test)]
@@ -276,25 +112,15 @@ mod tests {
     use super::*;
     use crate::{
         api::Preset,
-        core::request::{normalise, tests::spec},
+        core::{
+            observe::{Guest, Met},
+            request::{normalise, tests::spec},
+            testing::{all_rights, guest, snapshot, world_of},
+        },
     };
 
-    fn guest(reference: &str) -> Guest {
-        let Ok(Target::Guest(reference)) = reference.parse() else { panic!("{reference} is no guest") };
-        Guest {
-            reference,
-            node: "pve1".into(),
-            name: "web".into(),
-            status: "stopped".into(),
-            smbios_uuid: Some("7a4d6a52".into()),
-            config_digest: "d1".into(),
-            template: false,
-            protected: false,
-            lock: None,
-            ha_managed: false,
-            snapshots: vec!["before".into()],
-            storages: vec!["tank".into()],
-        }
+    fn setting<'a>(environment: &'a ProxmoxEnvironment, policy: Option<&'a ProxmoxPolicy>) -> Setting<'a> {
+        Setting { plan_uid: "uid", environment, policy, now: Timestamp::UNIX_EPOCH }
     }
 
     fn environment(number: u8) -> ProxmoxEnvironment {
@@ -323,7 +149,7 @@ mod tests {
         policy: Option<&ProxmoxPolicy>,
     ) -> Result<Judged, Unjudged> {
         let request = normalise("default", &spec(action, &met.reference.to_string(), params)).unwrap();
-        judge(&request, Some(met), Setting { plan_uid: "uid", environment, policy })
+        judge(&request, &world_of(met.clone()), setting(environment, policy)).map(|(judged, _)| judged)
     }
 
     fn denied(result: Result<Judged, Unjudged>) -> &'static str {
@@ -342,8 +168,9 @@ mod tests {
         assert!(judged("rollback_snapshot", name("before"), &met).is_ok());
         let request = normalise("default", &spec("start_guest", "qemu/999", json!({}))).unwrap();
         let environment = environment(1);
-        let setting = Setting { plan_uid: "uid", environment: &environment, policy: None };
-        assert_eq!(denied(judge(&request, None, setting)), "TargetNotFound");
+        let world = World { target: Met::Absent, rights: all_rights(), ..World::default() };
+        let judged = judge(&request, &world, setting(&environment, None)).map(|(judged, _)| judged);
+        assert_eq!(denied(judged), "TargetNotFound");
     }
 
     #[test]
@@ -362,6 +189,20 @@ mod tests {
             assert_ne!(before.plan_hash, now.plan_hash, "{what}");
             assert_eq!(moved(&before, &now), [what]);
         }
+    }
+
+    #[test]
+    fn a_container_is_known_by_its_first_network_card_and_a_vm_is_not() {
+        let with_cards = |reference: &str, cards: &[(&str, &str)]| {
+            let config = cards.iter().map(|(key, card)| ((*key).to_owned(), (*card).to_owned())).collect();
+            let met = Guest { config, ..guest(reference) };
+            judged("stop_guest", json!({}), &met).unwrap().fingerprint.get("macAddress").cloned()
+        };
+        let cards =
+            [("net10", "name=eth1,hwaddr=BC:24:11:00:02:10"), ("net2", "name=eth0,hwaddr=BC:24:11:00:02:00")];
+        assert_eq!(with_cards("lxc/200", &cards).as_deref(), Some("bc:24:11:00:02:00"));
+        assert_eq!(with_cards("lxc/200", &[]), None);
+        assert_eq!(with_cards("qemu/100", &[("net0", "virtio=BC:24:11:00:01:00,bridge=vmbr0")]), None);
     }
 
     #[test]
@@ -417,7 +258,7 @@ mod tests {
             let met = Guest {
                 name,
                 lock: Some(lock),
-                snapshots: (0..count).map(|n| format!("s{n}")).collect(),
+                snapshots: (0..count).map(|n| snapshot(&format!("s{n}"))).collect(),
                 ..guest("qemu/100")
             };
             let judged = judged("delete_guest", json!({}), &met).unwrap();

@@ -1,15 +1,30 @@
 //! Decides, and does nothing else: values in, values out. No I/O, no async, no clock, no randomness.
 
+mod afterwards;
+mod allowed;
 pub mod approval;
 pub mod audit;
 pub mod call;
+mod caution;
 pub mod clock;
+mod config_keys;
+mod denial;
+mod diff;
+mod fingerprint;
+pub mod ha;
 pub mod hash;
+pub mod identity;
 pub mod judge;
 pub mod lifecycle;
 pub mod observe;
 pub mod places;
 pub mod policy;
+mod preview;
+pub mod privileges;
+pub mod radius;
 pub mod request;
 pub mod risk;
 pub mod task;
+#[cfg(test)]
+pub(crate) mod testing;
+mod undo;

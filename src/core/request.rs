@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::ProxmoxActionPlanSpec,
-    catalog::{self, ACTIONS, Action, Param, ParamValue, Target},
+    catalog::{self, Action, Param, ParamValue, Target},
 };
 
 use super::hash::{NotCanonical, RequestHash};
@@ -18,7 +18,7 @@ pub struct Request {
     pub environment: String,
     pub action: &'static Action,
     pub target: Target,
-    pub params: BTreeMap<&'static str, ParamValue>,
+    pub params: BTreeMap<String, ParamValue>,
     pub dry_run: bool,
 }
 
@@ -41,7 +41,7 @@ pub fn normalise(namespace: &str, spec: &ProxmoxActionPlanSpec) -> Result<Reques
     let action = find_action(&spec.action).map_err(|violation| vec![violation])?;
     let mut violations = window_violations(spec);
     let target = read_target(action, &spec.target).map_err(|violation| violations.push(violation)).ok();
-    let params = read_params(action, target, &spec.params, &mut violations);
+    let params = read_params(action, target.as_ref(), &spec.params, &mut violations);
     match target {
         Some(target) if violations.is_empty() => Ok(Request {
             namespace: namespace.to_owned(),
@@ -61,7 +61,7 @@ fn violation(field: impl Into<String>, problem: impl Into<String>) -> Violation 
 
 fn find_action(name: &str) -> Result<&'static Action, Violation> {
     catalog::find(name).ok_or_else(|| {
-        let known = ACTIONS.iter().map(|action| action.name).collect::<Vec<_>>().join(", ");
+        let known = catalog::actions().map(|action| action.name).collect::<Vec<_>>().join(", ");
         let shown: String = name.chars().take(64).collect();
         violation("spec.action", format!("`{shown}` is not an action: known are {known}"))
     })
@@ -69,29 +69,29 @@ fn find_action(name: &str) -> Result<&'static Action, Violation> {
 
 fn read_target(action: &Action, text: &str) -> Result<Target, Violation> {
     let target: Target = text.parse().map_err(|error| violation("spec.target", format!("{error}")))?;
-    if target.form() == action.target {
+    if action.target.contains(&target.kind()) {
         return Ok(target);
     }
-    let form = action.target;
+    let patterns: Vec<&str> = action.target.iter().map(|kind| kind.pattern()).collect();
+    let example = action.target.first().map_or("", |kind| kind.example());
     let problem = format!(
-        "`{target}` is not what {} acts on: it takes {}, such as {}",
+        "`{target}` is not what {} acts on: it takes {}, such as {example}",
         action.name,
-        form.pattern(),
-        form.example()
+        patterns.join(" or ")
     );
     Err(violation("spec.target", problem))
 }
 
 fn read_params(
     action: &Action,
-    target: Option<Target>,
+    target: Option<&Target>,
     given: &BTreeMap<String, Value>,
     violations: &mut Vec<Violation>,
-) -> BTreeMap<&'static str, ParamValue> {
+) -> BTreeMap<String, ParamValue> {
     let mut params = BTreeMap::new();
     for (name, value) in given {
         let field = format!("spec.params.{}", name.chars().take(64).collect::<String>());
-        let Some(param) = action.params.iter().find(|param| param.name == name) else {
+        let Some(param) = action.param(name) else {
             violations.push(violation(field, unknown_param(action)));
             continue;
         };
@@ -101,12 +101,12 @@ fn read_params(
         }
         match param.type_.read(value) {
             Ok(value) => {
-                params.insert(param.name, value);
+                params.insert(name.clone(), value);
             }
             Err(problem) => violations.push(violation(field, problem)),
         }
     }
-    for param in action.params.iter().filter(|param| param.required && !given.contains_key(param.name)) {
+    for param in action.params().filter(|param| param.required && !given.contains_key(param.name)) {
         let problem = format!("is missing: {} needs it, {}", action.name, param.type_.allowed());
         violations.push(violation(format!("spec.params.{}", param.name), problem));
     }
@@ -114,14 +114,14 @@ fn read_params(
 }
 
 fn unknown_param(action: &Action) -> String {
-    let known = action.params.iter().map(|param| param.name).collect::<Vec<_>>();
+    let known = action.params().map(|param| param.name).collect::<Vec<_>>();
     if known.is_empty() {
         return format!("is not known: {} takes no parameters", action.name);
     }
     format!("is not known: {} takes {}", action.name, known.join(", "))
 }
 
-fn wrong_kind(action: &Action, param: &Param, target: Option<Target>) -> Option<String> {
+fn wrong_kind(action: &Action, param: &Param, target: Option<&Target>) -> Option<String> {
     match (param.only_for, target) {
         (Some(kind), Some(Target::Guest(guest))) if guest.kind != kind => {
             Some(format!("{} knows it only for a {}, and {guest} is none", action.name, kind.noun()))
@@ -205,7 +205,7 @@ pub(crate) mod tests {
         assert_eq!(
             problems("start_guest", "inventory/all", json!({})),
             [
-                "spec.target: `inventory/all` is not what start_guest acts on: it takes {qemu,lxc}/VMID, such as qemu/100"
+                "spec.target: `inventory/all` is not what start_guest acts on: it takes qemu/VMID or lxc/VMID, such as qemu/100"
             ]
         );
     }

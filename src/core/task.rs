@@ -77,8 +77,12 @@ pub enum Sent {
     Refused { status: u16, message: String },
     /// A task carries it out.
     Task(Upid),
-    /// It is done; there is no task.
+    /// It is done, or at least no task was named.
     Done,
+    /// Proxmox found nothing to do, and did nothing.
+    Nothing,
+    /// It was begun without a task and stopped with an error: what was done until then stays done.
+    HalfWay { status: u16, message: String },
     /// It may have been carried out: the answer is missing or says nothing.
     Unknown { why: String },
 }
@@ -113,6 +117,10 @@ impl TaskVerdict {
             text if text.starts_with("WARNINGS:") => Self::SucceededWithWarnings,
             _ => Self::Failed,
         }
+    }
+
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Succeeded | Self::SucceededWithWarnings)
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use crate::core::task::Sent;
@@ -37,8 +38,9 @@ impl Answer {
     /// | answer | did it run? |
     /// |---|---|
     /// | 200 with a task id | yes, as this task |
-    /// | 200 with `null` | yes, at once |
-    /// | 200 with anything else: cut off, no JSON, an object, `"OK"` (a backup that had nothing to do) | unknown |
+    /// | 200 with `null` | yes, at once, unless the task list knows better |
+    /// | 200 with `"OK"` instead of a task id | no: none of the guests of a backup is on that node |
+    /// | 200 with anything else: cut off, no JSON, an object | unknown |
     /// | 4xx | no: it was turned away before or by the method's own checks, except the cases of [`may_have_run`] |
     /// | 400 that was cut off | unknown: one of those exceptions may be in the part that is missing |
     /// | 408 | unknown: Proxmox never says so, and whoever does gave up waiting |
@@ -48,15 +50,17 @@ impl Answer {
     /// | 595 without a body | no: pveproxy could not connect to the node or daemon that should have run it |
     /// | 596, 597, 599, 502, 503, 504, redirects, all else | unknown: the handler may be running behind it |
     ///
-    /// "No" is exact for calls that start a task, which are all that the catalogue has: their methods check, fork and
-    /// answer. A synchronous method can stop half-way with a 500.
-    pub fn verdict(&self) -> Sent {
+    /// "No" is exact for calls that start a task: their methods check, fork and answer. A method without a task does its
+    /// work before it answers: a 500 of it, or one of the exceptions, may come from half-way, and whatever data it answers
+    /// with says that it is done.
+    pub fn verdict(&self, starts_task: bool) -> Sent {
         match self.status {
-            200 => self.accepted(),
+            200 => self.accepted(starts_task),
             400 if self.body.is_err() => self.unknown("was cut off before it named its reason"),
-            400..=499 if self.status != 408 => self.refused(),
-            500 if self.json().is_some() => self.refused(),
-            501 => self.refused(),
+            400..=499 if self.status != 408 => self.refused(starts_task),
+            500 if self.json().is_some() && !starts_task => self.half_way(),
+            500 if self.json().is_some() => self.refused(starts_task),
+            501 => self.refused(starts_task),
             595 if self.body.as_ref().is_ok_and(String::is_empty) => {
                 Sent::NotSent { why: bounded(&format!("Proxmox could not pass it on: {}", self.outline())) }
             }
@@ -64,25 +68,49 @@ impl Answer {
         }
     }
 
-    fn accepted(&self) -> Sent {
+    /// The same answer, with the values of these secrets taken out of what it says in words.
+    pub fn without(self, secrets: &BTreeMap<String, SecretString>) -> Self {
+        if secrets.is_empty() {
+            return self;
+        }
+        let body = self.body.map(|body| match serde_json::from_str(&body) {
+            Ok(Value::Object(mut body)) => {
+                for name in ["message", "errors"] {
+                    body.entry(name).and_modify(|words| *words = redacted(words.take(), secrets));
+                }
+                Value::Object(body).to_string()
+            }
+            _ => redact(&body, secrets),
+        });
+        Self { status: self.status, reason: redact(&self.reason, secrets), body }
+    }
+
+    fn accepted(&self, starts_task: bool) -> Sent {
         let Some(body) = self.json() else {
             return self.unknown("is not the JSON that Proxmox writes, or was cut off");
         };
         match body.get("data") {
             Some(Value::Null) if !body.contains_key("errors") => Sent::Done,
-            Some(Value::String(text)) => match text.parse() {
+            Some(Value::String(text)) if text.starts_with("UPID:") => match text.parse() {
                 Ok(upid) => Sent::Task(upid),
                 Err(error) => self.unknown(&format!("names no task: {error}")),
             },
+            Some(_) if !starts_task && !body.contains_key("errors") => Sent::Done,
+            Some(Value::String(text)) if text == "OK" => Sent::Nothing,
             _ => self.unknown("names no task"),
         }
     }
 
-    fn refused(&self) -> Sent {
+    fn refused(&self, starts_task: bool) -> Sent {
         match may_have_run(&self.everything_told()) {
+            Some(_) if !starts_task => self.half_way(),
             Some(why) => self.unknown(why),
             None => Sent::Refused { status: self.status, message: self.words().joined() },
         }
+    }
+
+    fn half_way(&self) -> Sent {
+        Sent::HalfWay { status: self.status, message: self.words().joined() }
     }
 
     /// Unlike [`Words`] not cut: what matters may stand at the end.
@@ -119,6 +147,23 @@ impl Answer {
         let message = body.get("message").and_then(Value::as_str).unwrap_or(&self.reason).trim().to_owned();
         let errors = body.get("errors").and_then(Value::as_object).map(fields).unwrap_or_default();
         Words { message, errors }
+    }
+}
+
+fn redact(text: &str, secrets: &BTreeMap<String, SecretString>) -> String {
+    let values = secrets.values().map(|secret| secret.expose_secret().trim_end_matches('\n'));
+    values
+        .filter(|value| !value.is_empty())
+        .fold(text.to_owned(), |text, value| text.replace(value, "[redacted]"))
+}
+
+fn redacted(words: Value, secrets: &BTreeMap<String, SecretString>) -> Value {
+    match words {
+        Value::String(text) => Value::String(redact(&text, secrets)),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, redacted(value, secrets))).collect()
+        }
+        other => other,
     }
 }
 
@@ -171,12 +216,16 @@ mod tests {
     const UPID: &str = "UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:101:agent@pve!plans:";
 
     fn verdict(status: u16, reason: &str, body: &str) -> Sent {
-        Answer { status, reason: reason.to_owned(), body: Ok(body.to_owned()) }.verdict()
+        Answer { status, reason: reason.to_owned(), body: Ok(body.to_owned()) }.verdict(true)
+    }
+
+    fn without_a_task(status: u16, body: &str) -> Sent {
+        Answer { status, reason: String::new(), body: Ok(body.to_owned()) }.verdict(false)
     }
 
     fn cut(status: u16) -> Sent {
         Answer { status, reason: "some reason".to_owned(), body: Err("the body was cut".to_owned()) }
-            .verdict()
+            .verdict(true)
     }
 
     fn refusal(sent: Sent) -> String {
@@ -200,7 +249,6 @@ mod tests {
             "null",
             "[]",
             r#"{}"#,
-            r#"{"data":"OK"}"#,
             r#"{"data":{"sid":"vm:410","requested-node":"pve9"}}"#,
             r#"{"data":1}"#,
             r#"{"data":"UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:101:ro"}"#,
@@ -210,6 +258,37 @@ mod tests {
             assert!(matches!(verdict(200, "OK", body), Sent::Unknown { .. }), "{body}");
         }
         assert!(matches!(cut(200), Sent::Unknown { .. }));
+    }
+
+    #[test]
+    fn an_ok_instead_of_a_task_says_that_there_was_nothing_to_do() {
+        assert_eq!(verdict(200, "OK", r#"{"data":"OK"}"#), Sent::Nothing);
+        assert!(matches!(verdict(200, "OK", r#"{"data":"ok"}"#), Sent::Unknown { .. }));
+    }
+
+    #[test]
+    fn what_a_method_without_a_task_answers_with_is_its_result() {
+        for data in ["null", r#""OK""#, r#"{"sid":"vm:410","requested-node":"pve9"}"#, "[]", "1"] {
+            assert_eq!(without_a_task(200, &format!(r#"{{"data":{data}}}"#)), Sent::Done, "{data}");
+        }
+        for body in
+            ["", "{}", r#"{"data":null,"errors":{"net0":"?"}}"#, r#"{"data":1,"errors":{"net0":"?"}}"#]
+        {
+            assert!(matches!(without_a_task(200, body), Sent::Unknown { .. }), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_method_without_a_task_may_come_from_half_way() {
+        let message = "update storage failed: can't lock file";
+        let body = serde_json::json!({ "data": null, "message": message }).to_string();
+        let half_way = Sent::HalfWay { status: 500, message: message.to_owned() };
+        assert_eq!(without_a_task(500, &body), half_way);
+        let hotplug = r#"{"data":null,"message":"x\n","errors":{"net2":"hotplug problem - no"}}"#;
+        assert!(matches!(without_a_task(400, hotplug), Sent::HalfWay { status: 400, .. }));
+        let checked = r#"{"data":null,"message":"Permission check failed\n"}"#;
+        assert!(matches!(without_a_task(403, checked), Sent::Refused { .. }));
+        assert!(matches!(without_a_task(500, "<html>"), Sent::Unknown { .. }), "nobody knows who wrote that");
     }
 
     #[test]

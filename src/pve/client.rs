@@ -1,7 +1,8 @@
 //! The way to Proxmox: one client for the endpoints of one cluster and one token.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::time::{Instant, timeout};
@@ -13,7 +14,7 @@ use super::{
     answer::bounded,
     endpoint::Endpoint,
     members::{self, Members},
-    read_error::{Asked, ReadError, understand},
+    read_error::{Asked, Envelope, ReadError, understand},
     tls::{Trust, TrustError},
     token::{ApiToken, TokenError},
     wire::{Patience, Wire},
@@ -87,6 +88,15 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, ReadError> {
+        Ok(self.get_whole(path, query).await?.data)
+    }
+
+    /// Reads `data` and what Proxmox tells beside it.
+    pub(super) async fn get_whole<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Envelope<T>, ReadError> {
         let mut failed: Option<ReadError> = None;
         for place in self.acquaintance.order() {
             match self.get_at(place, path, query).await {
@@ -111,7 +121,7 @@ impl Client {
         place: usize,
         path: &str,
         query: &[(&str, String)],
-    ) -> Result<T, ReadError> {
+    ) -> Result<Envelope<T>, ReadError> {
         self.refuse_if_they_disagree()?;
         if !self.acquaintance.knows(place) {
             self.introduce(place).await?;
@@ -124,7 +134,7 @@ impl Client {
         place: usize,
         path: &str,
         query: &[(&str, String)],
-    ) -> Result<T, ReadError> {
+    ) -> Result<Envelope<T>, ReadError> {
         let endpoint = &self.endpoints[place];
         let asked = asked(path, endpoint.as_str());
         let url = endpoint.url(path).map_err(|why| self.misread(path, why))?;
@@ -147,7 +157,12 @@ impl Client {
     ///
     /// It is handed to another endpoint only if it is certain that the one before has not passed it on, if that one has
     /// just shown that it belongs to the same cluster, and if not more than `within` has passed.
-    pub async fn send(&self, call: &Call, within: Duration) -> Sent {
+    pub async fn send(
+        &self,
+        call: &Call,
+        secrets: &BTreeMap<String, SecretString>,
+        within: Duration,
+    ) -> Sent {
         let until = Instant::now() + within;
         let mut undelivered = Vec::new();
         for (turn, place) in self.acquaintance.order().into_iter().enumerate() {
@@ -157,7 +172,7 @@ impl Client {
             }
             let endpoint = &self.endpoints[place];
             let sent = match self.ready_for_a_change(turn, place, until).await {
-                Ok(()) => self.wire.hand_over(endpoint, call).await,
+                Ok(()) => self.wire.hand_over(endpoint, call, secrets).await,
                 Err(why) => Sent::NotSent { why },
             };
             match sent {
@@ -228,7 +243,7 @@ impl Client {
             let asked = asked(members::PATH, self.endpoints[place].as_str());
             Err(ReadError::Unreachable { asked, why: format!("no answer came within {INTRODUCTION:?}") })
         })?;
-        Ok(Members::of(&rows))
+        Ok(Members::of(&rows.data))
     }
 
     fn refuse_if_they_disagree(&self) -> Result<(), ReadError> {

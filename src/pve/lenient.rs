@@ -25,6 +25,14 @@ pub(super) fn number<'de, D: Deserializer<'de>>(input: D) -> Result<i64, D::Erro
     read.ok_or_else(|| D::Error::custom("expected a whole number"))
 }
 
+/// A whole number, also as text, or none.
+pub(super) fn maybe_number<'de, D: Deserializer<'de>>(input: D) -> Result<Option<i64>, D::Error> {
+    match Option::<Value>::deserialize(input)? {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => number(value).map(Some).map_err(D::Error::custom),
+    }
+}
+
 /// A text, also one that looks like a number and was written as such: a VM may be named `100`.
 pub(super) fn text<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
     match Value::deserialize(input)? {

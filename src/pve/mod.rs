@@ -5,9 +5,8 @@
 mod acquaintance;
 mod answer;
 pub mod client;
-mod disks;
 mod endpoint;
-pub mod inventory;
+mod ha;
 mod lenient;
 mod members;
 mod pinning;
@@ -15,6 +14,7 @@ mod proxmox;
 mod read_error;
 mod running;
 pub mod sim;
+pub mod survey;
 pub mod tasks;
 #[cfg(test)]
 mod testing;

@@ -1,7 +1,7 @@
 //! The client as the engine's `Hypervisor`.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,15 +11,16 @@ use secrecy::SecretString;
 
 use crate::{
     api::{EnvironmentStatus, ProxmoxEnvironment, Tier, TlsTrust},
-    catalog::{Call, GuestRef},
+    catalog::{Call, GuestRef, Reading},
     core::{
-        observe::{Guest, InventoryRow, NodeRow},
+        ha::HaGuest,
+        observe::{NodeRow, Query, Readout, World},
         task::{Sent, TaskState, Upid},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Key},
 };
 
-use super::{ApiToken, Client, ReadError, Trust, inventory, members, running::RunningTasks, tasks, tls};
+use super::{ApiToken, Client, ReadError, Trust, ha, members, running::RunningTasks, survey, tasks, tls};
 
 /// Connects to real and simulated Proxmox clusters alike. Whoever asks for the same one the same way gets the same
 /// connection.
@@ -135,7 +136,7 @@ impl Hypervisor for Connection {
     }
 
     async fn version(&self) -> Result<String, HypervisorError> {
-        Ok(inventory::version(&self.client).await?)
+        Ok(survey::version(&self.client).await?)
     }
 
     async fn meet(&self) -> Result<(), HypervisorError> {
@@ -150,36 +151,28 @@ impl Hypervisor for Connection {
         Ok(members::nodes(&self.client).await?)
     }
 
-    async fn inventory(&self) -> Result<Vec<InventoryRow>, HypervisorError> {
-        Ok(inventory::guests(&self.client).await?)
+    async fn read(&self, reading: Reading, query: &Query, most: u32) -> Result<Readout, HypervisorError> {
+        Ok(survey::read(&self.client, reading, query, most).await?)
     }
 
-    async fn guest(&self, reference: GuestRef) -> Result<Option<Guest>, HypervisorError> {
-        let rows = inventory::guests(&self.client).await?;
-        let Some(row) = rows.into_iter().find(|row| row.reference == reference) else { return Ok(None) };
-        match inventory::guest(&self.client, &row.node, reference).await {
-            Ok(guest) => Ok(Some(guest)),
-            // The list is up to ten seconds old: it has been deleted, or has just gone to another node.
-            Err(error) if error.says_no_such_guest() => Err(HypervisorError {
-                message: format!(
-                    "{reference} is listed on node {} but is not there: is it being moved?",
-                    row.node
-                ),
-            }),
-            Err(error) => Err(error.into()),
-        }
+    async fn look(&self, query: &Query, places: &BTreeSet<String>) -> Result<World, HypervisorError> {
+        Ok(survey::look(&self.client, query, places).await?)
     }
 
     async fn node_time(&self, node: &str) -> Result<Timestamp, HypervisorError> {
         Ok(tasks::node_time(&self.client, node).await?)
     }
 
-    async fn send(&self, call: &Call, within: Duration) -> Sent {
-        self.client.send(call, within).await
+    async fn send(&self, call: &Call, secrets: &BTreeMap<String, SecretString>, within: Duration) -> Sent {
+        self.client.send(call, secrets, within).await
     }
 
     async fn task(&self, upid: &Upid, tolerance: Duration) -> Result<TaskState, HypervisorError> {
         Ok(self.running.state_of(&self.client, upid, tolerance).await?)
+    }
+
+    async fn ha_guest(&self, guest: GuestRef) -> Result<Option<HaGuest>, HypervisorError> {
+        Ok(ha::guest(&self.client, guest).await?)
     }
 
     async fn tasks_since(
@@ -197,20 +190,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::pve::testing::{Reply, Server};
-
-    #[tokio::test]
-    async fn a_guest_that_has_just_moved_to_another_node_is_not_taken_for_missing() {
-        let list =
-            r#"{"data":[{"type":"qemu","vmid":101,"node":"pve1","status":"running","name":"batch-1"}]}"#;
-        let gone = r#"{"data":null,"message":"Configuration file 'nodes/pve1/qemu-server/101.conf' does not exist\n"}"#;
-        let server = Server::plain([Reply::ok(list), Reply::json(500, "x", gone)]).await;
-        let client = Arc::new(server.client(&Trust::Anyone));
-        let connection = Connection { client, running: Arc::default() };
-        let Ok(crate::catalog::Target::Guest(guest)) = "qemu/101".parse() else { panic!() };
-        let error = connection.guest(guest).await.unwrap_err();
-        assert!(error.message.contains("is listed on node pve1"), "{error}");
-    }
 
     fn environment(change: &serde_json::Value) -> ProxmoxEnvironment {
         let mut object = json!({

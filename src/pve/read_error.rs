@@ -42,6 +42,10 @@ pub enum ReadError {
     #[error("failed to {asked}: Proxmox refused with {status}: {message}")]
     Refused { asked: Asked, status: u16, message: String },
     #[error(
+        "{guest} is listed on node {node} but is not there: is it being moved? It is looked at again soon"
+    )]
+    Moving { guest: String, node: String },
+    #[error(
         "failed to {asked}: the answer is not what Proxmox VE writes ({why}); check that the address is that of its API"
     )]
     NotUnderstood { asked: Asked, why: String },
@@ -71,7 +75,9 @@ impl ReadError {
                 Self::Unreachable { asked, why: message }
             }
             Self::BadParameters { asked, errors } => Self::Unreachable { asked, why: listed(&errors) },
-            error @ (Self::Unreachable { .. } | Self::EndpointsDisagree { .. }) => error,
+            error @ (Self::Unreachable { .. } | Self::Moving { .. } | Self::EndpointsDisagree { .. }) => {
+                error
+            }
         }
     }
 
@@ -87,20 +93,25 @@ fn listed(errors: &BTreeMap<String, String>) -> String {
     bounded(&all.join(", "))
 }
 
-#[derive(Deserialize)]
-struct Envelope<T> {
-    data: T,
+/// What an answer to a read holds.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Envelope<T> {
+    pub data: T,
+    /// What waits to be applied to the network of a node: Proxmox tells it beside the data.
+    pub changes: Option<String>,
 }
 
-/// Takes `data` out of an answer to a read.
-pub(super) fn understand<T: DeserializeOwned>(asked: Asked, answer: &Answer) -> Result<T, ReadError> {
+/// Reads an answer to a read.
+pub(super) fn understand<T: DeserializeOwned>(
+    asked: Asked,
+    answer: &Answer,
+) -> Result<Envelope<T>, ReadError> {
     let body = match (answer.status, &answer.body) {
         (200, Ok(body)) => body,
         (200, Err(why)) => return Err(ReadError::Unreachable { asked, why: bounded(why) }),
         _ => return Err(refusal(asked, answer)),
     };
-    serde_json::from_str::<Envelope<T>>(body)
-        .map(|envelope| envelope.data)
+    serde_json::from_str(body)
         .map_err(|error| ReadError::NotUnderstood { asked, why: bounded(&error.to_string()) })
 }
 

@@ -1,10 +1,11 @@
 //! One HTTP exchange with one endpoint: nothing is repeated, redirected or sent by way of anybody else.
 
-use std::{error::Error, time::Duration};
+use std::{collections::BTreeMap, error::Error, time::Duration};
 
 use hyper::ext::ReasonPhrase;
 use reqwest::{RequestBuilder, Response, StatusCode, Url, header, redirect, retry};
 use rustls::ClientConfig;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     catalog::{Call, Method},
@@ -70,19 +71,24 @@ impl Wire {
     }
 
     /// Hands a change to one endpoint, once, over a connection of its own.
-    pub(super) async fn hand_over(&self, endpoint: &Endpoint, call: &Call) -> Sent {
+    pub(super) async fn hand_over(
+        &self,
+        endpoint: &Endpoint,
+        call: &Call,
+        secrets: &BTreeMap<String, SecretString>,
+    ) -> Sent {
         let url = match endpoint.url(&call.path) {
             Ok(url) => url,
             Err(why) => return Sent::NotSent { why: why.to_owned() },
         };
         let request = match call.method {
-            Method::Post => form(self.changes.post(url), call),
-            Method::Put => form(self.changes.put(url), call),
-            // Proxmox refuses a DELETE that has a body.
+            Method::Post => form(self.changes.post(url), call, secrets),
+            Method::Put => form(self.changes.put(url), call, secrets),
+            // Proxmox refuses a DELETE that has a body. No secret goes into a query.
             Method::Delete => self.changes.delete(url).query(&call.params),
         };
         match self.exchange(request).await {
-            Ok(answer) => answer.verdict(),
+            Ok(answer) => answer.without(secrets).verdict(call.starts_task),
             Err(Lost { never_sent: true, why }) => Sent::NotSent { why },
             Err(Lost { never_sent: false, why }) => Sent::Unknown { why },
         }
@@ -126,12 +132,11 @@ fn builder(headers: header::HeaderMap, tls: ClientConfig, patience: Patience) ->
 }
 
 /// Without parameters the length is still said: proxies turn away a POST that does not.
-fn form(request: RequestBuilder, call: &Call) -> RequestBuilder {
-    if call.params.is_empty() {
-        request.header(header::CONTENT_LENGTH, 0)
-    } else {
-        request.form(&call.params)
-    }
+fn form(request: RequestBuilder, call: &Call, secrets: &BTreeMap<String, SecretString>) -> RequestBuilder {
+    let plain = call.params.iter().map(|(name, value)| (name, value.as_str()));
+    let secret = secrets.iter().map(|(name, value)| (name, value.expose_secret().trim_end_matches('\n')));
+    let fields: BTreeMap<&String, &str> = plain.chain(secret).collect();
+    if fields.is_empty() { request.header(header::CONTENT_LENGTH, 0) } else { request.form(&fields) }
 }
 
 fn reason_of(response: &Response, status: StatusCode) -> String {

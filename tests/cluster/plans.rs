@@ -32,7 +32,7 @@ async fn a_high_risk_plan_waits_and_says_why() {
     let preview = status.preview.unwrap();
     assert_eq!(preview.calls[0].path, "/nodes/pve1/qemu/101");
     assert_eq!(preview.calls[0].params["purge"], "1");
-    assert!(preview.undo.starts_with("can't be undone"));
+    assert!(preview.undo.how.starts_with("can't be undone"));
     assert!(stage.calls().is_empty());
 }
 

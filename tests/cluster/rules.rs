@@ -55,7 +55,7 @@ async fn an_approval_never_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_only_moves_forward() {
+async fn a_status_only_moves_forward_and_back_only_while_nothing_is_announced() {
     let stage = Stage::without_operator(Setting::default()).await;
     stage.apply("requester", &stage.plan("p", "start_guest", "qemu/101", &json!({}))).await;
     let hash = |digit: char| format!("sha256:{}", digit.to_string().repeat(64));
@@ -70,16 +70,26 @@ async fn a_status_only_moves_forward() {
     };
     accepted(json!({"phase": "AwaitingApproval", "planHash": hash('a')})).await;
     refused(&status_patched(&stage, "plan/p", &json!({"phase": "Pending"})).await, "never go back");
-    refused(
-        &status_patched(&stage, "plan/p", &json!({"planHash": hash('b')})).await,
-        "planHash is write-once",
-    );
-    refused(&status_patched(&stage, "plan/p", &json!({"planHash": null})).await, "planHash is write-once");
+    accepted(json!({"planHash": hash('b')})).await;
+    refused(&status_patched(&stage, "plan/p", &json!({"planHash": null})).await, "planHash only changes");
     refused(&status_patched(&stage, "plan/p", &json!({"phase": "Dispatching"})).await, "without an intent");
     refused(&status_patched(&stage, "plan/p", &json!({"phase": "Lost"})).await, "Unsupported value");
     accepted(json!({"phase": "Approved"})).await;
-    refused(&status_patched(&stage, "plan/p", &json!({"phase": "AwaitingApproval"})).await, "never go back");
+    refused(&status_patched(&stage, "plan/p", &json!({"phase": "Pending"})).await, "never go back");
+    accepted(json!({"phase": "AwaitingApproval", "planHash": hash('c')})).await;
+    accepted(json!({"phase": "Approved"})).await;
+    let announced = json!({"intent": intent, "attempts": 1});
+    refused(&status_patched(&stage, "plan/p", &announced).await, "nothing waits any more");
+    let judged_anew = json!({"phase": "Dispatching", "intent": intent, "attempts": 1, "planHash": hash('b')});
+    refused(&status_patched(&stage, "plan/p", &judged_anew).await, "planHash only changes");
     accepted(json!({"phase": "Dispatching", "intent": intent, "attempts": 1})).await;
+    refused(
+        &status_patched(&stage, "plan/p", &json!({"planHash": hash('b')})).await,
+        "planHash only changes",
+    );
+    let taken_back =
+        json!({"phase": "AwaitingApproval", "planHash": hash('b'), "intent": null, "attempts": 0});
+    refused(&status_patched(&stage, "plan/p", &taken_back).await, "only the outcome can follow");
     refused(&status_patched(&stage, "plan/p", &json!({"attempts": 0})).await, "only count up");
     refused(&status_patched(&stage, "plan/p", &json!({"attempts": 3})).await, "only count up");
     refused(

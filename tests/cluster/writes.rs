@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::support::{
     cluster::Write,
-    stage::{Stage, until},
+    stage::{Setting, Stage, until},
+    worlds,
 };
 
 const OPERATOR: &str = "system:serviceaccount:proxmox-agent:proxmox-agent";
@@ -44,10 +45,20 @@ async fn an_approved_plan_costs_at_most_five_writes_its_approval_included() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn however_long_ha_takes_watching_it_costs_one_write_and_its_finalizer() {
+    let world = Some(worlds::under_ha("vm:101", "{config: {state: stopped}}", 8));
+    let stage = Stage::with(Setting { world, ..Setting::default() }).await;
+    stage.request(&stage.plan("start", "start_guest", "qemu/101", &json!({})), Phase::Succeeded).await;
+    let writes = writes(&stage);
+    assert!((1..=4 + 1 + 2).contains(&writes.len()), "{writes:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_waits_costs_nothing_whatever_happens_around_it() {
     let mut stage = Stage::new().await;
     stage.request(&stage.plan("wait", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval).await;
     let about_it = |stage: &Stage| writes(stage).iter().filter(|write| write.name == "wait").count();
+    until("its one write is in the audit log", || about_it(&stage) > 0).await;
     assert_eq!(about_it(&stage), 1);
     // Other plans come and go, its environment changes, the operator begins again.
     for (name, guest) in [("one", "lxc/201"), ("two", "lxc/200")] {

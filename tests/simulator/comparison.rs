@@ -32,6 +32,18 @@ pub(crate) fn compare(ours: &Recorded, theirs: &Recorded, of_task: bool) -> Vec<
     found.0
 }
 
+/// What tells the status and the JSON types of our answer from those of the recorded one.
+pub(crate) fn compare_types(ours: &Recorded, theirs: &Recorded) -> Vec<String> {
+    let mut found = Found(vec![]);
+    found.tell("status", &ours.status, &theirs.status);
+    found.tell("with JSON", &ours.body.is_some(), &theirs.body.is_some());
+    if let (Some(ours), Some(theirs)) = (&ours.body, &theirs.body) {
+        found.tell("errors", &keys(&ours["errors"]), &keys(&theirs["errors"]));
+        found.shapes(&shape(&ours["data"]), &shape(&theirs["data"]));
+    }
+    found.0
+}
+
 struct Found(Vec<String>);
 
 impl Found {

@@ -1,6 +1,6 @@
 //! Recordings of a genuine Proxmox VE, and what is known about replaying them.
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proxmox_agent::pve::sim::World;
 use serde::Deserialize;
@@ -59,18 +59,16 @@ pub(crate) struct Difference {
     pub(crate) exchanges: BTreeMap<String, BTreeMap<u32, String>>,
 }
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recordings")
+/// A file of `tests/data`.
+pub(crate) fn read(file: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file)).unwrap()
 }
 
-fn read(file: &str) -> String {
-    std::fs::read_to_string(folder().join(file)).unwrap()
-}
-
-fn yaml<T: DeserializeOwned>(file: &str) -> T {
+pub(crate) fn yaml<T: DeserializeOwned>(file: &str) -> T {
     serde_saphyr::from_str(&read(file)).unwrap()
 }
 
+/// A recording is named by its folder and the beginning of its file's name.
 pub(crate) fn exchanges(recording: &str) -> Vec<Exchange> {
     read(&format!("{recording}.jsonl")).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -79,10 +77,12 @@ pub(crate) fn world(recording: &str) -> World {
     World::from_yaml(&read(&format!("{recording}.world.yaml"))).unwrap()
 }
 
-pub(crate) fn outside(recording: &str) -> BTreeMap<u32, Outside> {
-    yaml::<BTreeMap<String, BTreeMap<u32, Outside>>>("outside.yaml").remove(recording).unwrap_or_default()
+/// What is done from outside while a recording of the folder is replayed.
+pub(crate) fn outside(folder: &str, recording: &str) -> BTreeMap<u32, Outside> {
+    let mut all = yaml::<BTreeMap<String, BTreeMap<u32, Outside>>>(&format!("{folder}/outside.yaml"));
+    all.remove(recording).unwrap_or_default()
 }
 
 pub(crate) fn differences() -> Vec<Difference> {
-    yaml("differences.yaml")
+    yaml("recordings/differences.yaml")
 }

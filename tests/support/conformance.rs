@@ -49,7 +49,9 @@ macro_rules! conformance {
     ($home:expr) => {
         $crate::conformance!($home;
             a_status_write_with_a_stale_version_is_refused, an_equal_status_is_no_write, a_spec_never_changes,
-            an_end_is_final, phases_never_go_back, upid_and_plan_hash_are_written_once, a_status_is_never_removed,
+            an_end_is_final, phases_never_go_back, upid_and_request_hash_are_written_once,
+            an_approved_plan_may_wait_again_for_another_judgement, a_judgement_changes_only_while_nothing_is_announced,
+            approvals_do_not_follow_to_another_judgement, a_status_is_never_removed,
             a_status_over_its_bound_is_refused, a_recreated_object_is_another_one,
             an_approval_deleted_a_moment_ago_is_not_read, plans_in_flight_are_found_by_their_environment, approvals_are_found_by_their_plan,
             a_held_plan_outlives_its_deletion, a_plan_that_is_not_held_goes_at_once,

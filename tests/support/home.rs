@@ -1,19 +1,24 @@
-//! A directory with an environment, and the engine over it within this process.
+//! The engine on a directory, within the process of the test.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures::{FutureExt, future::BoxFuture};
+use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
-    api::{PlanStatus, ProxmoxActionPlan, ProxmoxEnvironment, SecretKeyRef},
+    api::{EnvironmentStatus, PlanStatus, ProxmoxActionPlan, ProxmoxEnvironment, SecretKeyRef},
     audit::AuditFile,
     controllers,
     ports::{Clock, Key, Ports, SecretError, Secrets, Store},
     pve::{
         Proxmox,
-        sim::{Simulator, World},
+        sim::{Options, Simulator, World},
     },
     store::directory::{DirectoryOptions, DirectoryStore},
-    system::SystemClock,
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -32,9 +37,27 @@ pub(crate) fn shared_secret(more: &str) -> World {
     World::from_yaml(&format!("{}\n{more}\n", SAMPLE.replace(tokens, &known))).unwrap()
 }
 
-pub(crate) struct Home {
-    folder: tempfile::TempDir,
-    pub(crate) ports: Ports<DirectoryStore, Proxmox>,
+/// The clock of the machine, put forward.
+#[derive(Debug, Default)]
+pub(crate) struct Skewed(Mutex<SignedDuration>);
+
+impl Skewed {
+    /// From now on it is so much later than it is.
+    pub(crate) fn set(&self, ahead: SignedDuration) {
+        *self.0.lock().unwrap() = ahead;
+    }
+}
+
+impl Clock for Skewed {
+    fn now(&self) -> Timestamp {
+        Timestamp::now() + *self.0.lock().unwrap()
+    }
+    fn nonce(&self) -> String {
+        uuid::Uuid::new_v4().to_string()
+    }
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        tokio::time::sleep(duration).boxed()
+    }
 }
 
 /// A token that can be changed while the engine runs.
@@ -51,14 +74,22 @@ impl Secrets for TokenFile {
     }
 }
 
+/// A directory of plans with an environment `home`, and a clock that can be put forward.
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+    pub(crate) ports: Ports<DirectoryStore, Proxmox>,
+    pub(crate) clock: Arc<Skewed>,
+}
+
 impl Home {
     /// An environment `home` with these endpoints and whatever else is in its spec.
     pub(crate) fn with(endpoints: &[String], secret: &str, more: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("dir")).unwrap();
-        fs::write(folder.path().join("token"), format!("{TOKEN}={secret}")).unwrap();
-        let ports = ports(&folder);
-        let home = Self { folder, ports };
+        let clock = Arc::default();
+        let ports = ports(&folder, &clock);
+        let home = Self { folder, ports, clock };
+        home.set_token(secret);
         home.environment("home", endpoints, more);
         home
     }
@@ -67,57 +98,91 @@ impl Home {
         Self::with(&[sim.url().to_owned()], &sim.tokens()[TOKEN], more)
     }
 
+    /// With a simulated Proxmox of its own, which it does not wait for long.
+    pub(crate) async fn beside(world: World) -> (Self, Simulator) {
+        let sim = Simulator::start(Options { world, ..Options::default() }).await.unwrap();
+        let home = Self::before(&sim, &impatiently(&sim));
+        (home, sim)
+    }
+
     /// The same directory, looked at by a process that knows nothing yet.
     pub(crate) fn restarted(self) -> Self {
-        let Self { folder, ports: old } = self;
+        let Self { folder, ports: old, clock } = self;
         drop(old);
-        let ports = ports(&folder);
-        Self { folder, ports }
+        let ports = ports(&folder, &clock);
+        Self { folder, ports, clock }
     }
 
     pub(crate) fn environment(&self, name: &str, endpoints: &[String], more: &Value) {
-        let mut spec = json!({
+        let spec = json!({
             "endpoints": endpoints, "credentials": {"secretRef": {"name": "x"}},
             "tls": {"insecureSkipVerify": true}, "tier": "lab", "requestTimeoutSeconds": 5,
         });
-        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.write("ProxmoxEnvironment", name, &spec);
+        self.write("ProxmoxEnvironment", name, &extended(spec, more));
     }
 
     pub(crate) fn set_token(&self, secret: &str) {
         fs::write(self.folder.path().join("token"), format!("{TOKEN}={secret}")).unwrap();
     }
 
-    fn write(&self, kind: &str, name: &str, spec: &Value) {
+    pub(crate) fn file(&self, kind: &str, name: &str) -> PathBuf {
+        self.folder.path().join(format!("dir/{kind}-{name}.yaml"))
+    }
+
+    pub(crate) fn write(&self, kind: &str, name: &str, spec: &Value) {
         let object = json!({
             "apiVersion": "proxmox-agent.io/v1alpha1", "kind": kind,
             "metadata": {"name": name, "namespace": "default"}, "spec": spec,
         });
-        fs::write(self.folder.path().join(format!("dir/{kind}-{name}.yaml")), object.to_string()).unwrap();
+        fs::write(self.file(kind, name), object.to_string()).unwrap();
     }
 
-    /// A plan for `environment`.
-    pub(crate) fn plan_in(&self, environment: &str, name: &str, action: &str, target: &str) {
+    /// A plan for `home`, if nothing else is in `more`.
+    pub(crate) fn plan(&self, name: &str, action: &str, target: &str, more: &Value) {
+        let spec = json!({"environment": "home", "action": action, "target": target, "requestedBy": "alice"});
+        self.write("ProxmoxActionPlan", name, &extended(spec, more));
+    }
+
+    /// Approves a plan as it is judged now.
+    pub(crate) async fn approve(&self, plan: &str, name: &str) {
+        let key = Key::new("default", plan);
+        let found: ProxmoxActionPlan = self.ports.store.get(&key).await.unwrap().unwrap();
+        let status = found.status.unwrap_or_default();
         let spec = json!({
-            "environment": environment, "action": action, "target": target, "requestedBy": "alice",
+            "planRef": {"name": plan, "uid": found.metadata.uid}, "planHash": status.plan_hash, "risk": status.risk,
+            "decision": "Approve", "approved_by": "bob", "environment": "home", "expiresAt": "2999-01-01T00:00:00Z",
         });
-        self.write("ProxmoxActionPlan", name, &spec);
+        self.write("ProxmoxActionApproval", name, &spec);
     }
 
-    pub(crate) fn plan(&self, name: &str, action: &str, target: &str) {
-        self.plan_in("home", name, action, target);
+    /// The ports with another store.
+    pub(crate) fn ports_with<S: Store>(&self, store: S) -> Ports<S, Proxmox> {
+        let Ports { hypervisors, secrets, audit, clock, .. } = self.ports.clone();
+        Ports { store, hypervisors, secrets, audit, clock }
     }
 
-    /// One pass over everything.
-    pub(crate) async fn settle(&self) {
+    /// One pass over everything that the directory holds by now.
+    pub(crate) async fn settle(&self) -> Vec<(String, PlanStatus)> {
+        self.settle_with(self.ports.clone()).await
+    }
+
+    pub(crate) async fn settle_with<S: Store>(&self, ports: Ports<S, Proxmox>) -> Vec<(String, PlanStatus)> {
         self.ports.store.taken_in().await.unwrap();
-        controllers::settle(self.ports.clone()).await;
+        controllers::settle(ports)
+            .await
+            .into_iter()
+            .map(|plan| (plan.metadata.name.unwrap(), plan.status.unwrap_or_default()))
+            .collect()
     }
 
     /// The engine.
     pub(crate) fn run(&self) -> Running {
+        Self::run_with(self.ports.clone())
+    }
+
+    pub(crate) fn run_with<S: Store>(ports: Ports<S, Proxmox>) -> Running {
         let never = std::future::pending().boxed().shared();
-        Running { engine: tokio::spawn(controllers::run(self.ports.clone(), never)) }
+        Running { engine: tokio::spawn(controllers::run(ports, never)) }
     }
 
     pub(crate) async fn status(&self, plan: &str) -> PlanStatus {
@@ -133,7 +198,7 @@ impl Home {
         ready.map(|ready| (ready.reason.clone(), ready.message.clone())).unwrap_or_default()
     }
 
-    pub(crate) async fn environment_status(&self, name: &str) -> proxmox_agent::api::EnvironmentStatus {
+    pub(crate) async fn environment_status(&self, name: &str) -> EnvironmentStatus {
         let key = Key::new("default", name);
         let found = self.ports.store.get::<ProxmoxEnvironment>(&key).await.unwrap();
         found.and_then(|environment| environment.status).unwrap_or_default()
@@ -145,13 +210,28 @@ impl Home {
         self.status(plan).await
     }
 
+    /// The audit log's events, in order.
+    pub(crate) fn audited(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect()
+    }
+
     pub(crate) fn events(&self) -> String {
         fs::read_to_string(self.folder.path().join("state/events.jsonl")).unwrap_or_default()
     }
 }
 
-fn ports(folder: &tempfile::TempDir) -> Ports<DirectoryStore, Proxmox> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+/// What is in the spec of an environment that trusts this Proxmox alone, and does not wait for it long.
+pub(crate) fn impatiently(sim: &Simulator) -> Value {
+    json!({"tls": {"fingerprint": sim.fingerprint()}, "requestTimeoutSeconds": 1})
+}
+
+fn extended(mut spec: Value, more: &Value) -> Value {
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec
+}
+
+fn ports(folder: &tempfile::TempDir, clock: &Arc<Skewed>) -> Ports<DirectoryStore, Proxmox> {
     let options = DirectoryOptions {
         dir: folder.path().join("dir"),
         state: folder.path().join("state"),
@@ -162,7 +242,7 @@ fn ports(folder: &tempfile::TempDir) -> Ports<DirectoryStore, Proxmox> {
         hypervisors: Proxmox::default(),
         secrets: Arc::new(TokenFile(folder.path().join("token"))),
         audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
-        clock,
+        clock: clock.clone(),
     }
 }
 

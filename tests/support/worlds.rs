@@ -25,3 +25,12 @@ pub(crate) fn without_privilege(privilege: &str) -> World {
     assert!(SAMPLE.contains(&line));
     World::from_yaml(&SAMPLE.replace(&line, "")).unwrap()
 }
+
+/// The HA manager looks after this guest, such as `vm:101`. It takes so long to start or stop one.
+pub(crate) fn under_ha(sid: &str, resource: &str, seconds: u32) -> World {
+    let tasks = ["qmstart", "vzstart", "qmshutdown", "vzshutdown", "qmigrate"]
+        .map(|task| format!("{task}: {seconds}"));
+    let may_migrate = SAMPLE.replace("    - VM.PowerMgmt\n", "    - VM.Migrate\n    - VM.PowerMgmt\n");
+    let more = format!("taskSeconds: {{{}}}\nha: {{\"{sid}\": {resource}}}", tasks.join(", "));
+    World::from_yaml(&format!("{may_migrate}\n{more}\n")).unwrap()
+}

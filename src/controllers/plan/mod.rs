@@ -1,34 +1,37 @@
 //! Carries a plan through its life: asks `core::lifecycle::step` what to do next, does it, and tells it what came of it.
 
+mod in_flight;
 mod place;
 mod report;
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use secrecy::SecretString;
 
 use crate::{
-    api::{Phase, ProxmoxActionPlan},
-    catalog::{InventoryScope, Target},
+    api::{ProxmoxActionPlan, SecretKeyRef},
+    catalog::{Call, Operation, Reading, SecretValue},
     core::{
         approval::{Tally, tally},
-        call::{PlanIdentity, call_for},
-        judge::{Judged, Setting, Unjudged, judge, moved},
-        lifecycle::{self, Effect, Event, IntentDraft, Order, Rivals, State, step},
-        observe::{Guest, summarise},
+        call::Dispatch,
+        identity::of_another_kind,
+        judge::{Judged, Setting, TARGET_NOT_FOUND, Unjudged, judge},
+        lifecycle::{self, Effect, Event, IntentDraft, Order, State, step},
+        observe::{Found, Query, Readout, rows_wanted},
+        places::{Occupied, occupied},
+        privileges,
         request::{Request, normalise},
         task::Sent,
     },
-    ports::{Hypervisor, HypervisorError, Hypervisors, Key, Ports, Store},
+    ports::{Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
 };
-
-use place::occupied_by;
 
 use super::{
     Error, Together, bench,
     crowd::Admitted,
-    scene::{ENVIRONMENT_NOT_FOUND, Scene, blocked, resolve},
+    scene::{Scene, blocked, resolve},
 };
 
 /// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
@@ -45,6 +48,10 @@ struct Look<'a, S, H: Hypervisors> {
     plan: ProxmoxActionPlan,
     state: State,
     scene: Option<Scene<H::Connection>>,
+    /// What would be sent, as it was judged last in this look.
+    dispatch: Option<Dispatch>,
+    /// What that would be at work on.
+    occupied: Occupied,
     wake_at: Option<Timestamp>,
     together: &'a Together,
     /// While it asks its Proxmox.
@@ -68,6 +75,8 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
         plan,
         state,
         scene: None,
+        dispatch: None,
+        occupied: Occupied::default(),
         wake_at: None,
         together,
         admitted: None,
@@ -102,7 +111,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     async fn perform(&mut self, effect: Effect) -> Result<Option<Event>, Error> {
         match effect {
             Effect::Judge => self.judge().await.map(Some),
-            Effect::ReadInventory => self.read_inventory().await.map(Some),
+            Effect::Read => self.read().await.map(Some),
             Effect::GatherApprovals => self.gather_approvals().await.map(Some),
             Effect::Recheck => self.recheck().await.map(Some),
             Effect::Audit(event, message) => self.audit(event, message).await.map(|()| None),
@@ -113,6 +122,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             }
             Effect::Send { until } => self.send(until).await.map(Some),
             Effect::LookAtTask => self.look_at_task().await.map(Some),
+            Effect::LookAtHa => self.look_at_ha().await.map(Some),
             Effect::SearchTasks => self.search_tasks().await.map(Some),
             Effect::Hold => {
                 self.hold().await;
@@ -148,18 +158,6 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             .ok_or_else(|| Error::NotReady("the environment was not resolved".to_owned()))
     }
 
-    /// The scene of a plan that is in flight already. If its environment is gone and so will be the plan, nobody is left
-    /// who could say how it ended.
-    async fn scene_in_flight(&mut self) -> Result<Result<&Scene<H::Connection>, Event>, Error> {
-        let is_deleted = self.plan.metadata.deletion_timestamp.is_some();
-        Ok(self.scene().await?.map_err(|event| match event {
-            Event::Blocked(blocked) if is_deleted && blocked.reason == ENVIRONMENT_NOT_FOUND => {
-                Event::Abandoned(blocked)
-            }
-            event => event,
-        }))
-    }
-
     /// Proxmox could not be asked: says so, and asks again.
     fn unavailable(&mut self, error: HypervisorError) -> Event {
         self.try_again_soon();
@@ -178,35 +176,38 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Err(violations) => return Ok(Event::Invalid(violations)),
         };
         let judged = match self.judge_request(&request).await? {
-            Ok((judged, _)) => Event::Judged(judged),
+            Ok(judged) => Event::Judged(judged),
             Err(event) => event,
         };
         Ok(judged)
     }
 
-    /// Judges against the target as it is right now. Also says how it was met.
-    async fn judge_request(
-        &mut self,
-        request: &Request,
-    ) -> Result<Result<(Judged, Option<Guest>), Event>, Error> {
+    /// Judges against the world as it is right now, and keeps what would be sent and what that would be at work on.
+    async fn judge_request(&mut self, request: &Request) -> Result<Result<Judged, Event>, Error> {
         let plan_uid = self.plan.uid().unwrap_or_default();
         let scene = match self.scene().await? {
             Ok(scene) => scene,
             Err(event) => return Ok(Err(event)),
         };
-        let met = match request.target {
-            Target::Inventory(_) => Ok(None),
-            Target::Guest(guest) => scene.hypervisor.guest(guest).await,
-        };
-        let met = match met {
-            Ok(met) => met,
+        let looked = scene.hypervisor.look(&Query::of(request), &privileges::paths(request)).await;
+        let world = match looked {
+            Ok(world) => world,
             Err(error) => return Ok(Err(self.unavailable(error))),
         };
         let Some(scene) = &self.scene else { return Ok(Err(Event::Woken)) };
-        let setting =
-            Setting { plan_uid: &plan_uid, environment: &scene.environment, policy: scene.policy.as_ref() };
-        match judge(request, met.as_ref(), setting) {
-            Ok(judged) => Ok(Ok((judged, met))),
+        let setting = Setting {
+            plan_uid: &plan_uid,
+            environment: &scene.environment,
+            policy: scene.policy.as_ref(),
+            now: self.ports.clock.now(),
+        };
+        match judge(request, &world, setting) {
+            Ok((judged, dispatch)) => {
+                self.occupied =
+                    dispatch.as_ref().map(|call| occupied(request, call, &world)).unwrap_or_default();
+                self.dispatch = dispatch;
+                Ok(Ok(judged))
+            }
             Err(Unjudged::Denied(denial)) => Ok(Err(Event::Denied(denial))),
             Err(Unjudged::NotCanonical(error)) => Err(error.into()),
         }
@@ -217,16 +218,15 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             .map_err(|_| Error::NotReady("a request that was valid no longer is".to_owned()))
     }
 
-    async fn read_inventory(&mut self) -> Result<Event, Error> {
-        let Target::Inventory(scope) = self.request()?.target else {
-            return Ok(Event::Read(summarise(InventoryScope::All, vec![])));
-        };
+    async fn read(&mut self) -> Result<Event, Error> {
+        let request = self.request()?;
+        let Operation::Read(reading) = request.action.operation else { return Ok(Event::Woken) };
         let scene = match self.scene().await? {
             Ok(scene) => scene,
             Err(event) => return Ok(event),
         };
-        Ok(match scene.hypervisor.inventory().await {
-            Ok(rows) => Event::Read(summarise(scope, rows)),
+        Ok(match scene.hypervisor.read(reading, &Query::of(&request), rows_wanted(&request)).await {
+            Ok(readout) => Event::Read(readout.result()),
             Err(error) => self.unavailable(error),
         })
     }
@@ -242,21 +242,19 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     async fn recheck(&mut self) -> Result<Event, Error> {
-        let Some(before) = self.state.judged().cloned() else { return Ok(Event::Woken) };
         let request = self.request()?;
-        let (now, met) = match self.judge_request(&request).await? {
+        let judged = match self.judge_request(&request).await? {
             Ok(judged) => judged,
-            Err(event) => return Ok(event),
+            Err(event) => return Ok(self.who_has_its_number(&request, event).await),
         };
-        let (Some(met), Target::Guest(guest)) = (met, request.target) else { return Ok(Event::Woken) };
-        let moved = moved(&before, &now);
-        let occupied = occupied_by(&now, &met);
-        if moved.is_empty()
-            && let Err(busy) = self.take_a_place(occupied.clone()).await?
+        let Some(Dispatch { node, task_id, task_types, .. }) = self.dispatch.clone() else {
+            return Ok(Event::Woken);
+        };
+        if self.goes_on_at_once(&judged)
+            && let Err(busy) = self.take_a_place().await?
         {
             return Ok(busy);
         }
-        let node = met.node;
         let nonce = self.ports.clock.nonce();
         let Some(Scene { hypervisor, .. }) = &self.scene else { return Ok(Event::Woken) };
         let sender = hypervisor.token_id();
@@ -267,14 +265,32 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let draft = IntentDraft {
             nonce,
             node,
-            storages: occupied.storages.into_iter().take(MOST_STORAGES).collect(),
-            task_id: guest.vmid.to_string(),
-            task_types: request.action.task_types(guest.kind).iter().map(ToString::to_string).collect(),
+            storages: self.occupied.storages.iter().take(MOST_STORAGES).cloned().collect(),
+            task_id,
+            task_types,
             sender,
             node_time,
             settle: self.request_timeout() + SETTLE_MARGIN,
         };
-        Ok(Event::Rechecked { moved, draft })
+        Ok(Event::Rechecked { judged, draft })
+    }
+
+    /// A guest that is gone may have left its number to one of another kind.
+    async fn who_has_its_number(&mut self, request: &Request, event: Event) -> Event {
+        let (Event::Denied(denial), Some(gone), Some(scene)) = (&event, request.target.guest(), &self.scene)
+        else {
+            return event;
+        };
+        if denial.reason != TARGET_NOT_FOUND {
+            return event;
+        }
+        match scene.hypervisor.read(Reading::Inventory, &Query::inventory(), u32::MAX).await {
+            Ok(Readout { found: Found::Inventory(_, all), .. }) => {
+                of_another_kind(gone, &all).map_or(event, Event::Denied)
+            }
+            Ok(_) => event,
+            Err(error) => self.unavailable(error),
+        }
     }
 
     fn request_timeout(&self) -> SignedDuration {
@@ -284,74 +300,30 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     // ---- act
 
-    /// Builds the call that was previewed and hands it over, once, and only while its announcement is fresh.
+    /// Hands over the call that was rechecked in this very look, once, and only while its announcement is fresh.
     async fn send(&mut self, until: Timestamp) -> Result<Event, Error> {
-        let request = self.request()?;
-        let plan_uid = self.plan.uid().unwrap_or_default();
-        let (Some(intent), Some(judged)) = (self.state.intent(), self.state.judged()) else {
-            return Err(Error::NotReady("there is no intent on record".to_owned()));
+        let (Some(scene), Some(Dispatch { call, .. })) = (&self.scene, &self.dispatch) else {
+            return Err(Error::NotReady("nothing was rechecked in this look".to_owned()));
         };
-        let identity = PlanIdentity { hash: &judged.plan_hash, uid: &plan_uid };
-        let call = call_for(&request, &intent.node, identity)?
-            .ok_or_else(|| Error::NotReady(format!("{} sends nothing", request.action.name)))?;
-        let Some(scene) = &self.scene else {
-            return Err(Error::NotReady("the environment was not resolved".to_owned()));
+        let secrets = match self.secrets_of(call).await {
+            Ok(secrets) => secrets,
+            Err(error) => return Ok(Event::Sent(Sent::NotSent { why: error.to_string() })),
         };
         let left = until.duration_since(self.ports.clock.now());
         if !left.is_positive() {
             let why = format!("it was announced, but could not leave before {until}");
             return Ok(Event::Sent(Sent::NotSent { why }));
         }
-        Ok(Event::Sent(scene.hypervisor.send(&call, left.unsigned_abs()).await))
+        Ok(Event::Sent(scene.hypervisor.send(call, &secrets, left.unsigned_abs()).await))
     }
 
-    async fn look_at_task(&mut self) -> Result<Event, Error> {
-        let Some(upid) = self.state.upid().cloned() else { return Ok(Event::Woken) };
-        let tolerance = self.tolerance();
-        let looked = match self.scene_in_flight().await? {
-            Ok(scene) => scene.hypervisor.task(&upid, tolerance).await,
-            Err(event) => return Ok(event),
-        };
-        Ok(match looked {
-            Ok(task) => Event::Task(task),
-            Err(error) => self.unavailable(error),
-        })
-    }
-
-    /// How old news of the task may be: those who look at tasks of one node at about the same time share what they see.
-    fn tolerance(&self) -> Duration {
-        let sent_at = self.state.intent().map(|intent| intent.at.0);
-        let age = sent_at.map(|at| self.ports.clock.now().duration_since(at)).unwrap_or_default();
-        (lifecycle::pause_between_looks(age) / 2).unsigned_abs()
-    }
-
-    async fn search_tasks(&mut self) -> Result<Event, Error> {
-        let Some(intent) = self.state.intent().cloned() else { return Ok(Event::Woken) };
-        let since = intent.node_time.0.saturating_add(-SETTLE_MARGIN).unwrap_or(Timestamp::MIN);
-        let looked = match self.scene_in_flight().await? {
-            Ok(scene) => scene.hypervisor.tasks_since(&intent.node, &intent.task_id, since).await,
-            Err(event) => return Ok(event),
-        };
-        Ok(match looked {
-            Ok(found) => Event::TasksFound { found, rivals: self.rivals().await? },
-            Err(error) => self.unavailable(error),
-        })
-    }
-
-    /// What the other plans for the same target have done or may have done.
-    async fn rivals(&self) -> Result<Rivals, Error> {
-        let plans = self.ports.store.plans_for(&self.key.namespace, &self.plan.spec.target).await?;
-        let mut rivals = Rivals::default();
-        for plan in plans.into_iter().filter(|plan| plan.uid() != self.plan.uid()) {
-            let status = plan.status.unwrap_or_default();
-            match (status.upid.and_then(|upid| upid.parse().ok()), status.intent) {
-                (Some(upid), _) => rivals.tasks.push(upid),
-                (None, Some(intent)) if matches!(status.phase, Phase::Dispatching | Phase::Indeterminate) => {
-                    rivals.unanswered.push(intent);
-                }
-                _ => {}
-            }
+    /// The values that the call only says the whereabouts of.
+    async fn secrets_of(&self, call: &Call) -> Result<BTreeMap<String, SecretString>, SecretError> {
+        let mut values = BTreeMap::new();
+        for (name, SecretValue { name: secret, key }) in &call.secrets {
+            let reference = SecretKeyRef { name: secret.clone(), key: key.clone() };
+            values.insert(name.clone(), self.ports.secrets.read(&self.key.namespace, &reference).await?);
         }
-        Ok(rivals)
+        Ok(values)
     }
 }

@@ -9,35 +9,30 @@ use crate::{
     },
     core::{
         judge::Judged,
-        lifecycle::Event,
-        observe::Guest,
-        places::{Occupied, occupied},
+        lifecycle::{Event, goes_on_at_once},
     },
     ports::{Hypervisors, Key, Store},
 };
 
 use super::Look;
 
-/// What the call that was judged will be at work on.
-pub(super) fn occupied_by(judged: &Judged, met: &Guest) -> Occupied {
-    match judged.preview.calls.first() {
-        Some(call) => occupied(&call.path, &call.params, Some(met)),
-        None => Occupied::default(),
-    }
-}
-
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     pub(super) fn environment(&self) -> Key {
         Key::new(&self.key.namespace, &self.plan.spec.environment)
     }
 
-    /// `Err` says what it has to wait for.
-    pub(super) async fn take_a_place(&mut self, occupied: Occupied) -> Result<Result<(), Event>, Error> {
+    /// Whether it needs a place now. One that moved and has to be approved anew does not wait for a place first.
+    pub(super) fn goes_on_at_once(&self, now: &Judged) -> bool {
+        self.state.judged().is_some_and(|before| goes_on_at_once(before, now))
+    }
+
+    /// For what was judged last in this look. `Err` says what it has to wait for.
+    pub(super) async fn take_a_place(&mut self) -> Result<Result<(), Event>, Error> {
         let budgets = match &self.scene {
             Some(scene) => scene.environment.spec.budgets,
             None => return Err(Error::NotReady("the environment was not resolved".to_owned())),
         };
-        let claim = claim(&self.plan, occupied);
+        let claim = claim(&self.plan, self.occupied.clone());
         let taken = self.together.places.take(&self.ports.store, &self.environment(), claim, budgets).await?;
         self.is_in_line = taken.is_err();
         Ok(taken.map_err(|busy| {

@@ -6,6 +6,7 @@ use crate::{
     core::{
         approval::Tally,
         audit::AuditEvent,
+        ha::HaGuest,
         judge::{Denial, Judged},
         places::{NODE_BUSY, STORAGE_BUSY},
         request::Violation,
@@ -33,15 +34,17 @@ pub enum Event {
     Read(ReadResult),
     /// All its approvals, read live.
     Approvals(Tally),
-    /// Judged again, right before dispatch. `moved` says what differs from what was approved.
+    /// Judged again, right before dispatch.
     Rechecked {
-        moved: Vec<String>,
+        judged: Judged,
         draft: IntentDraft,
     },
     /// The call was sent once.
     Sent(Sent),
     /// Its task was looked at.
     Task(TaskState),
+    /// Its guest was looked at, which the HA manager works on. `None`: it is not listed any more.
+    HaSeen(Option<HaGuest>),
     /// Tasks of its target that began around the time of its intent, and what other plans make of them.
     TasksFound {
         found: Vec<Upid>,
@@ -78,7 +81,7 @@ pub enum Effect {
     /// Judge the request against live state. Answered by `Invalid`, `Blocked`, `Denied` or `Judged`.
     Judge,
     /// Answered by `Read` or `Blocked`.
-    ReadInventory,
+    Read,
     /// Answered by `Approvals`.
     GatherApprovals,
     /// Judge again and draft an intent. Answered by `Rechecked`, `Denied` or `Blocked`.
@@ -94,6 +97,8 @@ pub enum Effect {
     },
     /// Answered by `Task`, `Blocked` or `Abandoned`.
     LookAtTask,
+    /// Answered by `HaSeen`, `Blocked` or `Abandoned`.
+    LookAtHa,
     /// Answered by `TasksFound`, `Blocked` or `Abandoned`.
     SearchTasks,
     /// Keep the plan readable, even if it is deleted.

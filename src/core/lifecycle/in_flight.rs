@@ -7,6 +7,7 @@ use crate::{
     api::{Intent, TaskReport},
     core::{
         audit::AuditEvent,
+        ha::is_of_ha,
         judge::Judged,
         task::{Sent, TaskState, TaskVerdict, Upid},
     },
@@ -15,11 +16,12 @@ use crate::{
 use super::{
     ending::{end, finish, tell},
     event::{Effect, Rivals},
-    state::{Ended, Outcome, Sending, State},
+    handed_over::handed_over,
+    state::{Ended, Order, Outcome, Sending, State},
 };
 
 /// A task that runs longer than this holds its plan, so that its end finds a place to be written to.
-const HOLD_AFTER: SignedDuration = SignedDuration::from_secs(5);
+pub(super) const HOLD_AFTER: SignedDuration = SignedDuration::from_secs(5);
 /// How much the clocks of a node may differ between two looks at it.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(2);
 
@@ -43,9 +45,21 @@ pub(super) fn answered(sending: Sending, sent: Sent) -> (State, Vec<Effect>) {
 fn answer(sending: Sending, sent: Sent) -> (State, Vec<Effect>) {
     match sent {
         Sent::Task(upid) => running(sending, upid, "Running", "Proxmox has accepted it"),
-        Sent::Done => {
-            let message = "done; there was no task to follow";
-            end(State::Dispatching(sending), Outcome::Succeeded, "Done", message)
+        Sent::Done if sending.intent.task_types.is_empty() => {
+            end(State::Dispatching(sending), Outcome::Succeeded, "Done", "done; there was no task to follow")
+        }
+        Sent::Done => look_for_its_task(sending),
+        Sent::Nothing => {
+            let text = "Proxmox answered OK and named no task: it found nothing to do there, so nothing was done. Look \
+                        on which node the target is now, then make a new plan";
+            end(State::Dispatching(sending), Outcome::Failed, "NothingDone", text)
+        }
+        Sent::HalfWay { status, message } => {
+            let text = format!(
+                "Proxmox began and stopped with an error ({status}): {message}. Part of it may be done: look at the \
+                 target itself, then make a new plan for what is still to be done"
+            );
+            end(State::Dispatching(sending), Outcome::Failed, "FailedInProxmox", text)
         }
         Sent::Refused { status, message } => {
             let text = format!("Proxmox refused ({status}): {message}");
@@ -68,6 +82,15 @@ fn answer(sending: Sending, sent: Sent) -> (State, Vec<Effect>) {
     }
 }
 
+/// Some methods start a task and name none, or wait for it a while and name it only if it takes longer.
+fn look_for_its_task(sending: Sending) -> (State, Vec<Effect>) {
+    let text =
+        "Proxmox answered that it is done and named no task; the task list will tell whether one works on it";
+    let effects =
+        vec![Effect::Audit(AuditEvent::Sent, text.to_owned()), Effect::WriteStatus, Effect::SearchTasks];
+    (State::Dispatching(Sending { answered_done: true, blocked: None, ..sending }), effects)
+}
+
 fn running(sending: Sending, upid: Upid, reason: &str, message: &str) -> (State, Vec<Effect>) {
     let text = format!("{message}: {upid}");
     let effects = vec![
@@ -76,14 +99,15 @@ fn running(sending: Sending, upid: Upid, reason: &str, message: &str) -> (State,
         tell(false, reason, &text),
         Effect::LookAtTask,
     ];
-    (State::Running(Sending { blocked: None, ..sending }, upid), effects)
+    (State::Running(Sending { answered_done: false, blocked: None, ..sending }, upid), effects)
 }
 
 /// A call was announced and its answer is not known: only the task list can tell, and only once a late call would have
 /// arrived too.
 pub(super) fn adjudicate(sending: Sending, now: Timestamp) -> (State, Vec<Effect>) {
     let settles_at = sending.intent.settles_at.0;
-    let next = if now < settles_at { Effect::WakeAt(settles_at) } else { Effect::SearchTasks };
+    let settled = sending.answered_done || now >= settles_at;
+    let next = if settled { Effect::SearchTasks } else { Effect::WakeAt(settles_at) };
     (State::Dispatching(sending), vec![next])
 }
 
@@ -98,12 +122,18 @@ pub(super) fn adopt(sending: Sending, found: &[Upid], rivals: &Rivals) -> (State
             let upid = (*upid).clone();
             return running(sending, upid, "Adopted", "its task was found in the task list");
         }
+        [] if sending.answered_done => {
+            let message = "done: Proxmox said so at once, and its task list shows no task for it";
+            return end(State::Dispatching(sending), Outcome::Succeeded, "Done", message);
+        }
         [] => ("NoTaskFound", none_found(&sending.intent)),
         [upid] => ("TaskContested", format!("{upid} could be it, or that of another plan without an answer")),
         several => ("SeveralTasksFound", format!("several tasks could be it: {}", listed(several))),
     };
+    let answer =
+        if sending.answered_done { "it was answered without its task" } else { "its answer never came" };
     let message = format!(
-        "the call was announced and its answer never came; {what_is_known}. Look at the target itself, then make a new \
+        "the call was announced and {answer}; {what_is_known}. Look at the target itself, then make a new \
          plan for what is still to be done"
     );
     end(State::Dispatching(sending), Outcome::Indeterminate, reason, message)
@@ -136,6 +166,7 @@ fn could_be_ours(upid: &Upid, intent: &Intent) -> bool {
 }
 
 pub(super) fn followed(
+    order: &Order,
     sending: Sending,
     upid: Upid,
     task: TaskState,
@@ -154,7 +185,7 @@ pub(super) fn followed(
             effects.push(Effect::WakeAt(next_look(age, now)));
             (State::Running(Sending { blocked: None, ..sending }, upid), effects)
         }
-        TaskState::Stopped { exit_status } => stopped(sending, upid, &exit_status, now),
+        TaskState::Stopped { exit_status } => stopped(order, sending, upid, &exit_status, now),
         TaskState::Vanished => {
             let message = format!(
                 "Proxmox no longer knows its task {upid}: how it ended can't be read. Look at the target itself, then \
@@ -165,7 +196,7 @@ pub(super) fn followed(
     }
 }
 
-fn next_look(age: SignedDuration, now: Timestamp) -> Timestamp {
+pub(super) fn next_look(age: SignedDuration, now: Timestamp) -> Timestamp {
     now.saturating_add(pause_between_looks(age)).unwrap_or(Timestamp::MAX)
 }
 
@@ -174,15 +205,20 @@ pub fn pause_between_looks(age: SignedDuration) -> SignedDuration {
     (age / 4).clamp(SignedDuration::from_millis(200), SignedDuration::from_secs(10))
 }
 
-fn stopped(sending: Sending, upid: Upid, exit_status: &str, now: Timestamp) -> (State, Vec<Effect>) {
-    let handed_over = upid.task_type.starts_with("ha");
+fn stopped(
+    order: &Order,
+    sending: Sending,
+    upid: Upid,
+    exit_status: &str,
+    now: Timestamp,
+) -> (State, Vec<Effect>) {
+    let task = TaskReport { exit_status: exit_status.chars().take(4096).collect(), ended_at: Time(now) };
+    let verdict = TaskVerdict::of(exit_status);
+    if verdict.is_success() && is_handed_over(order, &upid) {
+        return handed_over(sending, upid, task);
+    }
     let shown: String = exit_status.chars().take(1000).collect();
-    let (outcome, reason, message) = match TaskVerdict::of(exit_status) {
-        TaskVerdict::Succeeded if handed_over => (
-            Outcome::Succeeded,
-            "HandedToHa",
-            "the HA manager has taken the request and carries it out in its own time".to_owned(),
-        ),
+    let (outcome, reason, message) = match verdict {
         TaskVerdict::Succeeded => (Outcome::Succeeded, "TaskOk", "done".to_owned()),
         TaskVerdict::SucceededWithWarnings => {
             (Outcome::Succeeded, "TaskWarnings", format!("done, with warnings in the task log ({shown})"))
@@ -196,7 +232,10 @@ fn stopped(sending: Sending, upid: Upid, exit_status: &str, now: Timestamp) -> (
             format!("its task was killed ({shown}): how far it came is not known. Look at the target itself"),
         ),
     };
-    let task = TaskReport { exit_status: exit_status.chars().take(4096).collect(), ended_at: Time(now) };
     let ended = State::Running(sending, upid).end(outcome, reason, message);
     finish(Ended { task: Some(task), ..ended })
+}
+
+fn is_handed_over(order: &Order, upid: &Upid) -> bool {
+    order.ha_goal.is_some() && is_of_ha(&upid.task_type)
 }

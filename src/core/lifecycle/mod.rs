@@ -1,22 +1,33 @@
 //! The life of a plan: `step(state, event) -> (state, effects)`.
 //!
 //! `event` names what can happen and what can be asked for, `state` what a plan can be, `step` is the one transition
-//! function, `report` writes a state down as the status that people and programs read, and reads it back.
+//! function (`recheck` is its part right before dispatch, `in_flight` and `handed_over` what follows it), `report` writes a state down as the status that people and programs read, and reads it back.
 
 mod ending;
 mod event;
+mod handed_over;
 mod in_flight;
+mod recheck;
 mod report;
 mod state;
 mod step;
 
 pub use event::{Blocked, Effect, Event, IntentDraft, Rivals, Telling};
 pub use in_flight::pause_between_looks;
-pub use report::{Corrupt, judged, read, report};
-pub use state::{Ended, Order, Outcome, Sending, State};
+pub use recheck::goes_on_at_once;
+pub use report::{Corrupt, is_under_way, judged, read, report};
+pub use state::{Ended, Order, Outcome, Sending, Setback, State};
 pub use step::step;
 
 #[cfg(test)]
+mod handed_over_tests;
+#[cfg(test)]
+mod in_flight_tests;
+#[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod moving_target_tests;
+#[cfg(test)]
+mod recheck_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::{
-    tests::{UPID, draft, granted, judged, noon, order, tally, upid},
+    tests::{UPID, draft, granted, judged, judged_as_another_guest, judged_on, noon, order, tally, upid},
     *,
 };
 use crate::{
@@ -12,11 +12,21 @@ use crate::{
     core::{
         approval::{Proof, Tally},
         audit::AuditEvent,
-        judge::Denial,
+        ha::{HaGoal, HaGuest},
+        judge::{Denial, Judged},
         request::Violation,
         task::{Sent, TaskState},
     },
 };
+
+/// Mostly the same one.
+fn any_judgement() -> impl Strategy<Value = Judged> {
+    prop_oneof![
+        6 => (0u32..2).prop_map(judged),
+        2 => (prop_oneof![Just("pve1"), Just("pve2")], 0u32..3).prop_map(|(node, required)| judged_on(node, required)),
+        1 => Just(judged_as_another_guest()),
+    ]
+}
 
 fn any_event() -> impl Strategy<Value = Event> {
     let upids = prop::collection::vec(
@@ -28,20 +38,20 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Invalid(vec![Violation { field: "spec.action".into(), problem: "is unknown".into() }])),
         1 => Just(Event::Blocked(Blocked { reason: "EnvironmentNotFound".into(), message: "none".into() })),
         1 => Just(Event::Denied(Denial { reason: "TargetNotFound", message: "none".into() })),
-        4 => (0u32..3).prop_map(|required| Event::Judged(judged(required))),
+        4 => any_judgement().prop_map(Event::Judged),
         1 => Just(Event::Read(ReadResult::default())),
         8 => (0usize..3, prop::bool::weighted(0.1)).prop_map(|(count, denied)| {
             Event::Approvals(Tally { denied_by: denied.then(|| granted(1).remove(0)), ..tally(count) })
         }),
-        6 => prop::bool::weighted(0.1).prop_map(|moved| Event::Rechecked {
-            moved: if moved { vec!["node".into()] } else { vec![] },
-            draft: draft(),
-        }),
+        6 => any_judgement().prop_map(|judged| Event::Rechecked { judged, draft: draft() }),
         4 => prop_oneof![
             Just(Sent::NotSent { why: "refused".into() }),
             Just(Sent::Refused { status: 500, message: "no".into() }),
             Just(Sent::Task(upid())),
+            Just(Sent::Task(UPID.replace("qmstart", "hastart").parse().unwrap())),
             Just(Sent::Done),
+            Just(Sent::Nothing),
+            Just(Sent::HalfWay { status: 500, message: "no".into() }),
             Just(Sent::Unknown { why: "reset".into() }),
         ].prop_map(Event::Sent),
         4 => prop_oneof![
@@ -49,6 +59,14 @@ fn any_event() -> impl Strategy<Value = Event> {
             Just(TaskState::Vanished),
             "OK|WARNINGS: 1|unexpected status|error".prop_map(|exit_status| TaskState::Stopped { exit_status }),
         ].prop_map(Event::Task),
+        2 => prop::option::of((prop::bool::ANY, prop::option::of("started|error|ignored"))).prop_map(|guest| {
+            Event::HaSeen(guest.map(|(runs, state)| HaGuest {
+                node: "pve1".into(),
+                status: if runs { "running" } else { "stopped" }.into(),
+                state,
+                told: "as it is".into(),
+            }))
+        }),
         2 => upids.prop_map(|found| Event::TasksFound { found, rivals: Rivals::default() }),
         1 => Just(Event::Deleted),
         1 => Just(Event::Abandoned(Blocked { reason: "EnvironmentNotFound".into(), message: "none".into() })),
@@ -71,10 +89,13 @@ fn any_happening() -> impl Strategy<Value = Happening> {
 }
 
 fn any_order() -> impl Strategy<Value = Order> {
-    (any::<bool>(), any::<bool>(), prop::option::of(-5i64..50), prop::option::of(0i64..100)).prop_map(
-        |(dry_run, reads, from, to)| {
+    let flags = (prop::bool::weighted(0.2), prop::bool::weighted(0.2), any::<bool>());
+    (flags, prop::option::of(-5i64..50), prop::option::of(0i64..100)).prop_map(
+        |((dry_run, reads, ha), from, to)| {
             let at = |seconds| noon() + SignedDuration::from_secs(seconds);
-            Order { dry_run, reads, not_before: from.map(at), not_after: to.map(at) }
+            let action = if ha { "start_guest" } else { "delete_guest" };
+            let ha_goal = HaGoal::of(&ProxmoxActionPlanSpec { action: action.into(), ..Default::default() });
+            Order { dry_run, reads, not_before: from.map(at), not_after: to.map(at), ha_goal }
         },
     )
 }
@@ -83,11 +104,12 @@ fn is_question(effect: &Effect) -> bool {
     matches!(
         effect,
         Effect::Judge
-            | Effect::ReadInventory
+            | Effect::Read
             | Effect::GatherApprovals
             | Effect::Recheck
             | Effect::Send { .. }
             | Effect::LookAtTask
+            | Effect::LookAtHa
             | Effect::SearchTasks
     )
 }
@@ -126,10 +148,23 @@ impl World {
                     assert_eq!(on_record.phase, Phase::Dispatching, "sent without an intent on record");
                     let approvals = on_record.approvals.as_ref().unwrap();
                     self.approved_when_sent &= approvals.granted.len() >= approvals.required as usize;
+                    let hash = on_record.plan_hash.clone().unwrap();
+                    self.approved_when_sent &= approvals.granted.iter().all(|granted| granted.uid == hash);
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Approvals as they come in are for the judgement that stands then: their uid says which.
+    fn dated(&self, event: Event) -> Event {
+        let (Event::Approvals(mut tally), Some(judged)) = (event.clone(), self.state.judged()) else {
+            return event;
+        };
+        for granted in &mut tally.granted {
+            granted.uid = judged.plan_hash.to_string();
+        }
+        Event::Approvals(tally)
     }
 
     /// What the API server would do: apply the kind's own rules to the change.
@@ -157,6 +192,7 @@ proptest! {
                 Happening::Event(event) => (event, usize::MAX),
                 Happening::EventThenCrash(event, after) => (event, after),
             };
+            let event = world.dated(event);
             let (state, effects) = step(&order, world.state.clone(), event, now);
             world.state = state;
             world.carry_out(&effects, survives, now);

@@ -11,13 +11,16 @@ use crate::{
 
 use super::{
     event::Blocked,
-    state::{Ended, Outcome, Sending, State},
+    state::{Ended, Outcome, Sending, Setback, State},
 };
 
-/// The ordinary words of the states that can also be blocked.
+/// The ordinary words of the states that can also have another.
+const AWAITING_APPROVAL: &str = "AwaitingApproval";
 const NOT_BEFORE: &str = "NotBefore";
 const DISPATCHING: &str = "Dispatching";
+const ANSWERED_DONE: &str = "AnsweredDone";
 const RUNNING: &str = "Running";
+const HA_WORKING: &str = "HaWorking";
 
 /// A status that no state can have. Nothing is done to such a plan.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -59,7 +62,7 @@ pub fn report(
         attempts: state.intent().map_or(0, |intent| intent.attempt),
         intent: state.intent().cloned(),
         upid: state.upid().map(ToString::to_string),
-        task: ended.and_then(|ended| ended.task.clone()),
+        task: state.task().cloned(),
         result: ended.and_then(|ended| ended.result.clone()),
         conditions: before.map(|status| status.conditions.clone()).unwrap_or_default(),
     };
@@ -89,21 +92,31 @@ fn words(state: &State) -> (String, String) {
     }
     match state {
         State::Pending { .. } => plain("", String::new()),
-        State::AwaitingApproval { judged, granted } => {
+        State::AwaitingApproval { setback: Some(Setback { reason, message }), .. } => {
+            plain(reason, message.clone())
+        }
+        State::AwaitingApproval { judged, granted, setback: None } => {
             let missing = (judged.approvals_required as usize).saturating_sub(granted.len());
             let what = if missing == 1 { "1 more approval" } else { "more approvals" };
             plain(
-                "AwaitingApproval",
+                AWAITING_APPROVAL,
                 format!("risk {}: waits for {what}. {}", judged.risk, judged.preview.summary),
             )
         }
-        State::Approved { .. } | State::Confirmed { .. } => {
-            plain(NOT_BEFORE, "nothing is missing: waits for notBefore".to_owned())
-        }
+        State::Approved { .. } => plain(NOT_BEFORE, "nothing is missing: waits for notBefore".to_owned()),
+        State::Confirmed { .. } => plain(NOT_BEFORE, "nothing is missing: is about to be sent".to_owned()),
+        State::Dispatching(sending) if sending.answered_done => plain(
+            ANSWERED_DONE,
+            "Proxmox answered that it is done; looks whether a task works on it".to_owned(),
+        ),
         State::Dispatching(sending) => {
             plain(DISPATCHING, format!("the call was announced as attempt {}", sending.intent.attempt))
         }
         State::Running(_, upid) => plain(RUNNING, format!("Proxmox works on it: {upid}")),
+        State::HaWorking(..) => plain(
+            HA_WORKING,
+            "the HA manager has taken the request and carries it out in its own time".to_owned(),
+        ),
         State::Ended(ended) => (ended.reason.clone(), ended.message.clone()),
     }
 }
@@ -136,13 +149,21 @@ pub fn read(status: Option<&PlanStatus>) -> Result<State, Corrupt> {
     let sending = |ordinary: &str| {
         let intent = status.intent.clone().ok_or(need("intent"))?;
         let judged = judged.clone().ok_or(need("a judgement"))?;
-        Ok(Sending { judged, granted: granted(), intent, blocked: blocked(ordinary) })
+        let answered_done = status.reason == ANSWERED_DONE;
+        let blocked = blocked(ordinary).filter(|_| !answered_done);
+        Ok(Sending { judged, granted: granted(), intent, answered_done, blocked })
     };
     let upid = || status.upid.as_ref().and_then(|upid| upid.parse().ok());
     Ok(match status.phase {
         Phase::Pending => State::Pending { blocked: blocked("") },
         Phase::AwaitingApproval => {
-            State::AwaitingApproval { judged: judged.ok_or(need("a judgement"))?, granted: granted() }
+            let setback = (status.reason != AWAITING_APPROVAL)
+                .then(|| Setback { reason: status.reason.clone(), message: status.message.clone() });
+            State::AwaitingApproval {
+                judged: judged.ok_or(need("a judgement"))?,
+                granted: granted(),
+                setback,
+            }
         }
         Phase::Approved => State::Approved {
             judged: judged.ok_or(need("a judgement"))?,
@@ -150,7 +171,13 @@ pub fn read(status: Option<&PlanStatus>) -> Result<State, Corrupt> {
             blocked: blocked(NOT_BEFORE),
         },
         Phase::Dispatching => State::Dispatching(sending(DISPATCHING)?),
-        Phase::Running => State::Running(sending(RUNNING)?, upid().ok_or(need("a upid"))?),
+        Phase::Running => {
+            let upid = upid().ok_or(need("a upid"))?;
+            match status.task.clone() {
+                None => State::Running(sending(RUNNING)?, upid),
+                Some(task) => State::HaWorking(sending(HA_WORKING)?, upid, task),
+            }
+        }
         Phase::Succeeded => ended(status, Outcome::Succeeded),
         Phase::Failed => ended(status, Outcome::Failed),
         Phase::Denied => ended(status, Outcome::Denied),
@@ -158,6 +185,11 @@ pub fn read(status: Option<&PlanStatus>) -> Result<State, Corrupt> {
         Phase::Cancelled => ended(status, Outcome::Cancelled),
         Phase::Indeterminate => ended(status, Outcome::Indeterminate),
     })
+}
+
+/// In flight, with nothing in the way: looking again takes it further.
+pub fn is_under_way(status: &PlanStatus) -> bool {
+    status.phase.is_in_flight() && [DISPATCHING, RUNNING, HA_WORKING].contains(&status.reason.as_str())
 }
 
 fn ended(status: &PlanStatus, outcome: Outcome) -> State {

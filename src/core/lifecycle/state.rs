@@ -3,7 +3,7 @@ use jiff::Timestamp;
 use crate::{
     api::{GrantedApproval, Intent, Phase, ProxmoxActionPlanSpec, ReadResult, TaskReport},
     catalog,
-    core::{judge::Judged, task::Upid},
+    core::{ha::HaGoal, judge::Judged, task::Upid},
 };
 
 use super::event::{Blocked, IntentDraft};
@@ -15,6 +15,8 @@ pub struct Order {
     pub reads: bool,
     pub not_before: Option<Timestamp>,
     pub not_after: Option<Timestamp>,
+    /// What the HA manager is asked for, should the guest be in its care.
+    pub ha_goal: Option<HaGoal>,
 }
 
 impl Order {
@@ -24,6 +26,7 @@ impl Order {
             reads: catalog::find(&spec.action).is_some_and(catalog::Action::is_read),
             not_before: spec.not_before.as_ref().map(|time| time.0),
             not_after: spec.not_after.as_ref().map(|time| time.0),
+            ha_goal: HaGoal::of(spec),
         }
     }
 
@@ -52,6 +55,8 @@ pub enum State {
     AwaitingApproval {
         judged: Judged,
         granted: Vec<GrantedApproval>,
+        /// What took it back, if it was already approved once.
+        setback: Option<Setback>,
     },
     /// Nothing is missing but the right moment, or something that it needs again.
     Approved {
@@ -59,7 +64,7 @@ pub enum State {
         granted: Vec<GrantedApproval>,
         blocked: Option<Blocked>,
     },
-    /// Approved, and the target was found unchanged a moment ago. Never on record: it has to be dispatched at once.
+    /// Approved, and judged by the target as it was a moment ago: it has to be dispatched at once. On record it is Approved.
     Confirmed {
         judged: Judged,
         granted: Vec<GrantedApproval>,
@@ -69,7 +74,16 @@ pub enum State {
     Dispatching(Sending),
     /// Proxmox works on it.
     Running(Sending, Upid),
+    /// The task has handed the request to the HA manager, which works on it now.
+    HaWorking(Sending, Upid, TaskReport),
     Ended(Box<Ended>),
+}
+
+/// Why a plan that was approved waits for approvals again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setback {
+    pub reason: String,
+    pub message: String,
 }
 
 /// A plan that was dispatched.
@@ -78,6 +92,8 @@ pub struct Sending {
     pub judged: Judged,
     pub granted: Vec<GrantedApproval>,
     pub intent: Intent,
+    /// Proxmox has answered that it is done without naming a task; whether there is one is still to be looked up.
+    pub answered_done: bool,
     /// What keeps its outcome from being read.
     pub blocked: Option<Blocked>,
 }
@@ -127,7 +143,7 @@ impl State {
             Self::AwaitingApproval { .. } => Phase::AwaitingApproval,
             Self::Approved { .. } | Self::Confirmed { .. } => Phase::Approved,
             Self::Dispatching(_) => Phase::Dispatching,
-            Self::Running(..) => Phase::Running,
+            Self::Running(..) | Self::HaWorking(..) => Phase::Running,
             Self::Ended(ended) => ended.outcome.phase(),
         }
     }
@@ -138,7 +154,9 @@ impl State {
             Self::AwaitingApproval { judged, .. }
             | Self::Approved { judged, .. }
             | Self::Confirmed { judged, .. } => Some(judged),
-            Self::Dispatching(sending) | Self::Running(sending, _) => Some(&sending.judged),
+            Self::Dispatching(sending) | Self::Running(sending, _) | Self::HaWorking(sending, ..) => {
+                Some(&sending.judged)
+            }
             Self::Ended(ended) => ended.judged.as_ref(),
         }
     }
@@ -149,14 +167,18 @@ impl State {
             Self::AwaitingApproval { granted, .. }
             | Self::Approved { granted, .. }
             | Self::Confirmed { granted, .. } => granted,
-            Self::Dispatching(sending) | Self::Running(sending, _) => &sending.granted,
+            Self::Dispatching(sending) | Self::Running(sending, _) | Self::HaWorking(sending, ..) => {
+                &sending.granted
+            }
             Self::Ended(ended) => &ended.granted,
         }
     }
 
     pub fn intent(&self) -> Option<&Intent> {
         match self {
-            Self::Dispatching(sending) | Self::Running(sending, _) => Some(&sending.intent),
+            Self::Dispatching(sending) | Self::Running(sending, _) | Self::HaWorking(sending, ..) => {
+                Some(&sending.intent)
+            }
             Self::Ended(ended) => ended.intent.as_ref(),
             _ => None,
         }
@@ -164,8 +186,17 @@ impl State {
 
     pub fn upid(&self) -> Option<&Upid> {
         match self {
-            Self::Running(_, upid) => Some(upid),
+            Self::Running(_, upid) | Self::HaWorking(_, upid, _) => Some(upid),
             Self::Ended(ended) => ended.upid.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// How its task has ended.
+    pub(super) fn task(&self) -> Option<&TaskReport> {
+        match self {
+            Self::HaWorking(.., task) => Some(task),
+            Self::Ended(ended) => ended.task.as_ref(),
             _ => None,
         }
     }
@@ -174,16 +205,21 @@ impl State {
     pub(super) fn blocked(&self) -> Option<&Blocked> {
         match self {
             Self::Pending { blocked } | Self::Approved { blocked, .. } => blocked.as_ref(),
-            Self::Dispatching(sending) | Self::Running(sending, _) => sending.blocked.as_ref(),
+            Self::Dispatching(sending) | Self::Running(sending, _) | Self::HaWorking(sending, ..) => {
+                sending.blocked.as_ref()
+            }
             Self::AwaitingApproval { .. } | Self::Confirmed { .. } | Self::Ended(_) => None,
         }
     }
 
-    /// Notes what stands in the way, where a state can.
+    /// Notes what stands in the way, where a state can. What was answered must not be forgotten over it.
     pub(super) fn set_blocked(&mut self, why: Blocked) {
         match self {
             Self::Pending { blocked } | Self::Approved { blocked, .. } => *blocked = Some(why),
-            Self::Dispatching(sending) | Self::Running(sending, _) => sending.blocked = Some(why),
+            Self::Dispatching(sending) if sending.answered_done => {}
+            Self::Dispatching(sending) | Self::Running(sending, _) | Self::HaWorking(sending, ..) => {
+                sending.blocked = Some(why);
+            }
             Self::AwaitingApproval { .. } | Self::Confirmed { .. } | Self::Ended(_) => {}
         }
     }
@@ -203,7 +239,7 @@ impl State {
             granted: self.granted().to_vec(),
             intent: self.intent().cloned(),
             upid: self.upid().cloned(),
-            task: None,
+            task: self.task().cloned(),
             result: None,
         }
     }

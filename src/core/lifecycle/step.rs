@@ -8,8 +8,10 @@ use crate::{
 use super::{
     ending::{end, finish, tell},
     event::{Blocked, Effect, Event, IntentDraft},
+    handed_over::seen,
     in_flight::{adjudicate, adopt, announcement, answered, followed},
-    state::{Ended, Order, Outcome, Sending, State},
+    recheck::rechecked,
+    state::{Ended, Order, Outcome, Sending, Setback, State},
 };
 
 /// A call that has not left by then is not sent: its approvals and its place in the task list would be out of date.
@@ -43,14 +45,22 @@ pub fn step(order: &Order, state: State, event: Event, now: Timestamp) -> (State
             state @ (State::AwaitingApproval { .. } | State::Approved { .. } | State::Confirmed { .. }),
             Event::Approvals(tally),
         ) => weigh(order, state, tally, now),
-        (State::Approved { judged, granted, .. }, Event::Rechecked { moved, draft }) if order.sends() => {
-            rechecked(judged, granted, &moved, draft)
+        (State::Approved { judged, granted, .. }, Event::Rechecked { judged: now_judged, draft })
+            if order.sends() =>
+        {
+            rechecked(order, (judged, granted), now_judged, draft, now)
         }
 
         (State::Dispatching(sending), Event::Sent(sent)) => answered(sending, sent),
         (State::Dispatching(sending), Event::TasksFound { found, rivals }) => adopt(sending, &found, &rivals),
-        (State::Running(sending, upid), Event::Task(task)) => followed(sending, upid, task, now),
-        (state @ (State::Dispatching(_) | State::Running(..)), Event::Abandoned(blocked)) => {
+        (State::Running(sending, upid), Event::Task(task)) => followed(order, sending, upid, task, now),
+        (State::HaWorking(sending, upid, task), Event::HaSeen(guest)) => {
+            seen(order, (sending, upid, task), guest.as_ref(), now)
+        }
+        (
+            state @ (State::Dispatching(_) | State::Running(..) | State::HaWorking(..)),
+            Event::Abandoned(blocked),
+        ) => {
             let message = format!("the plan was deleted and its outcome can't be read: {}", blocked.message);
             end(state, Outcome::Indeterminate, "Abandoned", message)
         }
@@ -70,6 +80,7 @@ fn woken(order: &Order, state: State, now: Timestamp) -> (State, Vec<Effect>) {
         State::Confirmed { .. } => (state, vec![]),
         State::Dispatching(sending) => adjudicate(sending, now),
         State::Running(..) => (state, vec![Effect::LookAtTask]),
+        State::HaWorking(..) => (state, vec![Effect::LookAtHa]),
         State::Ended(_) => (state, vec![Effect::Release]),
     }
 }
@@ -108,21 +119,21 @@ fn judged_first(order: &Order, judged: Judged) -> (State, Vec<Effect>) {
     if required == 0 {
         return (approved(judged, vec![]), vec![planned, Effect::GatherApprovals]);
     }
-    let waiting = format!("risk {}: waits for {}. {summary}", judged.risk, approvals(required));
+    let waiting = format!("risk {}: waits for {}. {summary}", judged.risk, approvals(required as usize));
     let effects = vec![
         planned,
         Effect::WriteStatus,
         tell(false, "AwaitingApproval", &waiting),
         Effect::GatherApprovals,
     ];
-    (State::AwaitingApproval { judged, granted: vec![] }, effects)
+    (State::AwaitingApproval { judged, granted: vec![], setback: None }, effects)
 }
 
-fn approved(judged: Judged, granted: Vec<GrantedApproval>) -> State {
+pub(super) fn approved(judged: Judged, granted: Vec<GrantedApproval>) -> State {
     State::Approved { judged, granted, blocked: None }
 }
 
-fn approvals(count: u32) -> String {
+pub(super) fn approvals(count: usize) -> String {
     if count == 1 { "1 approval".to_owned() } else { format!("{count} approvals") }
 }
 
@@ -136,19 +147,43 @@ fn weigh(order: &Order, state: State, tally: Tally, now: Timestamp) -> (State, V
     if tally.is_enough(judged.approvals_required) {
         return enough(order, state, judged, tally, now);
     }
-    let waiting = State::AwaitingApproval { judged, granted: tally.granted };
+    let alarm = next_alarm(order.not_after, tally.stands_until).map(Effect::WakeAt);
     match state {
-        State::Approved { .. } => {
-            let message = "an approval that it rested on was revoked or has ended: make a new plan";
-            end(state, Outcome::Cancelled, "ApprovalGone", message)
-        }
+        State::Approved { .. } => approval_gone(judged, tally.granted, alarm),
         // Gone in the very last moment: whatever is on record, the next look sees it as it is.
-        State::Confirmed { .. } => (waiting, vec![Effect::WakeAt(now)]),
-        _ => {
-            let alarm = next_alarm(order.not_after, tally.stands_until).map(Effect::WakeAt);
-            (waiting, std::iter::once(Effect::WriteStatus).chain(alarm).collect())
+        State::Confirmed { .. } => (awaiting(judged, tally.granted, None), vec![Effect::WakeAt(now)]),
+        State::AwaitingApproval { setback, .. } => {
+            let effects = std::iter::once(Effect::WriteStatus).chain(alarm).collect();
+            (awaiting(judged, tally.granted, setback), effects)
         }
+        state => (state, vec![]),
     }
+}
+
+fn awaiting(judged: Judged, granted: Vec<GrantedApproval>, setback: Option<Setback>) -> State {
+    State::AwaitingApproval { judged, granted, setback }
+}
+
+/// What it rested on is not there any more: it waits again, for the same judgement.
+fn approval_gone(
+    judged: Judged,
+    granted: Vec<GrantedApproval>,
+    alarm: Option<Effect>,
+) -> (State, Vec<Effect>) {
+    let missing = (judged.approvals_required as usize).saturating_sub(granted.len());
+    let message = format!(
+        "an approval that it rested on was revoked or has ended: it waits for {} again. {}",
+        approvals(missing),
+        judged.preview.summary
+    );
+    let mut effects = vec![
+        Effect::Audit(AuditEvent::ApprovalGone, message.clone()),
+        Effect::WriteStatus,
+        tell(true, "ApprovalGone", &message),
+    ];
+    effects.extend(alarm);
+    let setback = Setback { reason: "ApprovalGone".to_owned(), message };
+    (awaiting(judged, granted, Some(setback)), effects)
 }
 
 fn enough(order: &Order, state: State, judged: Judged, tally: Tally, now: Timestamp) -> (State, Vec<Effect>) {
@@ -165,28 +200,12 @@ fn enough(order: &Order, state: State, judged: Judged, tally: Tally, now: Timest
         let alarm = next_alarm(order.not_before, tally.stands_until);
         return (state, std::iter::once(Effect::WriteStatus).chain(alarm.map(Effect::WakeAt)).collect());
     }
-    let next = if order.reads { Effect::ReadInventory } else { Effect::Recheck };
+    let next = if order.reads { Effect::Read } else { Effect::Recheck };
     (state, vec![next])
 }
 
-fn next_alarm(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+pub(super) fn next_alarm(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     a.into_iter().chain(b).min()
-}
-
-fn rechecked(
-    judged: Judged,
-    granted: Vec<GrantedApproval>,
-    moved: &[String],
-    draft: IntentDraft,
-) -> (State, Vec<Effect>) {
-    if moved.is_empty() {
-        return (State::Confirmed { judged, granted, draft }, vec![Effect::GatherApprovals]);
-    }
-    let message = format!(
-        "the target is no longer what was judged ({}): make a new plan for what is there now",
-        moved.join("; ")
-    );
-    end(approved(judged, granted), Outcome::Cancelled, "TargetMoved", message)
 }
 
 fn too_late(state: State) -> (State, Vec<Effect>) {
@@ -208,5 +227,14 @@ fn dispatch(
         Effect::WriteStatus,
         Effect::Send { until: until.map_or(at_once, |until| until.min(at_once)) },
     ];
-    (State::Dispatching(Sending { judged, granted, intent: draft.begin(1, now), blocked: None }), effects)
+    (
+        State::Dispatching(Sending {
+            judged,
+            granted,
+            intent: draft.begin(1, now),
+            answered_done: false,
+            blocked: None,
+        }),
+        effects,
+    )
 }

@@ -35,6 +35,22 @@ pub(crate) fn judged(approvals_required: u32) -> Judged {
     }
 }
 
+/// The same plan, judged when its target lay on another node.
+pub(super) fn judged_on(node: &str, approvals_required: u32) -> Judged {
+    let mut judged = judged(approvals_required);
+    judged.plan_hash = Hash::of("a test", &(node, approvals_required)).unwrap();
+    judged.fingerprint.insert("node".into(), node.into());
+    judged
+}
+
+/// The same number, but another guest has it.
+pub(super) fn judged_as_another_guest() -> Judged {
+    let mut judged = judged_on("pve1", 1);
+    judged.plan_hash = Hash::of("a test", &"another guest").unwrap();
+    judged.fingerprint.insert("smbiosUuid".into(), "another".into());
+    judged
+}
+
 pub(super) fn granted(count: usize) -> Vec<GrantedApproval> {
     (0..count)
         .map(|n| GrantedApproval {
@@ -62,12 +78,32 @@ pub(super) fn draft() -> IntentDraft {
     }
 }
 
-fn sends(effects: &[Effect]) -> bool {
+pub(super) fn sends(effects: &[Effect]) -> bool {
     effects.iter().any(|effect| matches!(effect, Effect::Send { .. }))
 }
 
 pub(super) fn order() -> Order {
-    Order { dry_run: false, reads: false, not_before: None, not_after: None }
+    Order { dry_run: false, reads: false, not_before: None, not_after: None, ha_goal: None }
+}
+
+pub(super) fn waiting() -> State {
+    State::AwaitingApproval { judged: judged(1), granted: vec![], setback: None }
+}
+
+pub(super) fn approved(judged: Judged) -> State {
+    State::Approved { judged, granted: granted(1), blocked: None }
+}
+
+/// Phase, reason and message.
+pub(super) fn told(state: &State) -> (Phase, String, String) {
+    let status = report(state, None, Some(1), Proof::ApiServer, noon());
+    (status.phase, status.reason, status.message)
+}
+
+/// Outcome, reason and message.
+pub(super) fn ended(state: State) -> (Outcome, String, String) {
+    let State::Ended(ended) = state else { panic!("it goes on: {state:?}") };
+    (ended.outcome, ended.reason, ended.message)
 }
 
 pub(super) fn upid() -> Upid {
@@ -75,7 +111,7 @@ pub(super) fn upid() -> Upid {
 }
 
 /// The path of a plan that needs one approval, up to the call.
-fn sent(order: &Order) -> (State, Vec<Effect>) {
+pub(super) fn sent(order: &Order) -> (State, Vec<Effect>) {
     weighed_last(order, tally(1))
 }
 
@@ -86,7 +122,7 @@ fn weighed_last(order: &Order, last: Tally) -> (State, Vec<Effect>) {
     for event in [
         Event::Judged(judged(1)),
         Event::Approvals(tally(1)),
-        Event::Rechecked { moved: vec![], draft: draft() },
+        Event::Rechecked { judged: judged(1), draft: draft() },
         Event::Approvals(last),
     ] {
         (state, effects) = step(order, state, event, noon());
@@ -144,7 +180,7 @@ fn what_stands_in_the_way_is_in_the_status_and_told_once() {
 fn a_deleted_plan_is_not_sent_and_one_that_was_sent_is_followed() {
     for state in [
         State::Pending { blocked: None },
-        State::AwaitingApproval { judged: judged(1), granted: vec![] },
+        waiting(),
         State::Approved { judged: judged(1), granted: granted(1), blocked: None },
     ] {
         assert_eq!(step(&order(), state, Event::Deleted, noon()).0.phase(), Phase::Cancelled);
@@ -192,28 +228,8 @@ fn one_task_for_two_plans_without_an_answer_is_nobodys() {
 }
 
 #[test]
-fn a_target_that_has_moved_ends_the_plan_and_says_what_moved() {
-    let approved = State::Approved { judged: judged(1), granted: granted(1), blocked: None };
-    let event = Event::Rechecked { moved: vec!["node: pve1 -> pve2".into()], draft: draft() };
-    let (State::Ended(ended), _) = step(&order(), approved, event, noon()) else { panic!("it goes on") };
-    assert_eq!((ended.outcome, ended.reason.as_str()), (Outcome::Cancelled, "TargetMoved"));
-    assert!(ended.message.contains("node: pve1 -> pve2"));
-}
-
-#[test]
-fn a_plan_that_is_approved_too_early_waits_and_dies_with_its_approval() {
-    let order = Order { not_before: Some(noon() + SignedDuration::from_hours(1)), ..order() };
-    let waiting = State::AwaitingApproval { judged: judged(1), granted: vec![] };
-    let (state, effects) = step(&order, waiting, Event::Approvals(tally(1)), noon());
-    assert_eq!(state.phase(), Phase::Approved);
-    assert_eq!(effects, [Effect::WriteStatus, Effect::WakeAt(noon() + SignedDuration::from_hours(1))]);
-    let (state, _) = step(&order, state, Event::Approvals(tally(0)), noon());
-    assert_eq!(state.phase(), Phase::Cancelled);
-}
-
-#[test]
 fn one_no_outweighs_any_number_of_yes() {
-    let waiting = State::AwaitingApproval { judged: judged(1), granted: vec![] };
+    let waiting = waiting();
     let denied = Tally { denied_by: granted(1).pop(), ..tally(5) };
     let (state, _) = step(&order(), waiting, Event::Approvals(denied), noon());
     assert_eq!(state.phase(), Phase::Denied);
@@ -224,7 +240,7 @@ fn a_plan_past_its_time_expires_in_every_phase_before_dispatch() {
     let order = Order { not_after: Some(noon()), ..order() };
     for state in [
         State::Pending { blocked: None },
-        State::AwaitingApproval { judged: judged(1), granted: vec![] },
+        waiting(),
         State::Approved { judged: judged(1), granted: granted(1), blocked: None },
     ] {
         assert_eq!(step(&order, state, Event::Woken, noon()).0.phase(), Phase::Expired);
@@ -320,7 +336,7 @@ fn an_action_that_only_reads_sends_nothing() {
     let order = Order { reads: true, ..order() };
     let (state, _) = step(&order, State::Pending { blocked: None }, Event::Judged(judged(0)), noon());
     let (state, effects) = step(&order, state, Event::Approvals(tally(0)), noon());
-    assert_eq!(effects, [Effect::ReadInventory]);
+    assert_eq!(effects, [Effect::Read]);
     let (state, effects) = step(&order, state, Event::Read(ReadResult::default()), noon());
     assert_eq!(state.phase(), Phase::Succeeded);
     assert!(!sends(&effects));

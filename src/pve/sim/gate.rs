@@ -1,7 +1,7 @@
 //! The way of a request: recognised, routed, permitted, understood, and only then acted upon.
 //!
 //! The order is Proxmox's own, and clients can tell: 401 before 501 before 403 before 400 before 500.
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use ::http::Method;
@@ -13,7 +13,7 @@ use super::contract::{Given, Matched, Operation, Parameters, Permission, verify}
 use super::engine::{Call, State};
 use super::faults::seconds_of;
 use super::http::{
-    Answer, BodyError, Refusal, Reply, Request, Response, decode_percent, read_parameters, render,
+    Answer, Attribute, BodyError, Refusal, Reply, Request, Response, decode_percent, read_parameters, render,
 };
 use super::routes;
 use super::simulation::Simulation;
@@ -26,6 +26,8 @@ pub(super) struct Asked {
     pub(super) segments: Vec<String>,
     pub(super) format: Option<String>,
     pub(super) parameters: Result<Parameters, BodyError>,
+    /// The node on whose own port it arrived.
+    node: Option<String>,
     headers: ::http::HeaderMap,
 }
 
@@ -39,7 +41,7 @@ pub(super) struct Answered {
 
 impl Asked {
     /// `Err` answers what is not a request to the API at all.
-    pub(super) fn read(request: Request) -> Result<Self, Response> {
+    pub(super) fn read(request: Request, node: Option<String>) -> Result<Self, Response> {
         if ![Method::GET, Method::POST, Method::PUT, Method::DELETE].contains(&request.method) {
             return Err(Response::bare(501, &format!("method '{}' not available", request.method)));
         }
@@ -53,6 +55,7 @@ impl Asked {
             format: segments.next(),
             segments: segments.collect(),
             parameters,
+            node,
             method: request.method,
             headers: request.headers,
         })
@@ -90,20 +93,23 @@ impl Simulation {
             tokio::time::sleep(pause).await;
         }
         let status = render(&answer.as_ref().map(|_| Value::Null).map_err(Clone::clone), None, false).status;
-        let (answer, total, upid) = match answer {
+        let (answer, attribute, upid) = match answer {
             Ok(reply) => self.fulfil(reply).await,
             Err(refusal) => (Err(refusal), None, None),
         };
-        Answered { response: render(&answer, total, extjs), status, upid }
+        Answered { response: render(&answer, attribute, extjs), status, upid }
     }
 
-    async fn fulfil(&self, reply: Reply) -> (Result<Value, Refusal>, Option<usize>, Option<String>) {
+    async fn fulfil(&self, reply: Reply) -> (Result<Value, Refusal>, Option<Attribute>, Option<String>) {
         match reply {
             Reply::Data(data) => {
                 let upid = data.as_str().filter(|text| text.starts_with("UPID:")).map(str::to_owned);
                 (Ok(data), None, upid)
             }
-            Reply::Rows { rows, total } => (Ok(Value::Array(rows)), Some(total), None),
+            Reply::Rows { rows, total } => (Ok(Value::Array(rows)), Some(("total", total.into())), None),
+            Reply::Changed { rows, changes } => {
+                (Ok(Value::Array(rows)), Some(("changes", changes.into())), None)
+            }
             Reply::Task(upid) => (Ok(upid.clone().into()), None, Some(upid)),
             Reply::TaskUnlessDone { upid, within } => {
                 let done = self.wait_for_task(&upid, within).await;
@@ -113,7 +119,7 @@ impl Simulation {
     }
 
     async fn judge(self: &Arc<Self>, asked: &Asked) -> Answer {
-        let contract = Arc::clone(&self.contract);
+        let contract = self.state().contract;
         let segments = asked.borrowed_segments();
         let matched = contract.find(asked.method.as_str(), &segments);
         let caller = self.recognise(asked, matched.as_ref())?;
@@ -125,7 +131,7 @@ impl Simulation {
         let Some(matched) = matched else {
             return Err(not_implemented(asked));
         };
-        let parameters = self.with_path(given, &matched);
+        let parameters = self.with_path(given, asked, &matched);
         self.permit(matched.operation, &caller, &parameters)?;
         if matched.operation.runs_on_node {
             self.reach_node(parameters.demanded("node"))?;
@@ -134,7 +140,7 @@ impl Simulation {
         let Some(handler) = self.routes.find(matched.operation) else {
             return Err(not_implemented(asked));
         };
-        self.act(handler, matched.operation, &caller, &parameters).await
+        self.act(asked, handler, matched.operation, &caller, &parameters).await
     }
 
     fn recognise(&self, asked: &Asked, matched: Option<&Matched<'_>>) -> Result<Caller, Refusal> {
@@ -151,10 +157,10 @@ impl Simulation {
     }
 
     /// The path's names are parameters like all others; `localhost` is whichever node answers.
-    fn with_path(&self, mut given: Parameters, matched: &Matched<'_>) -> Parameters {
+    fn with_path(&self, mut given: Parameters, asked: &Asked, matched: &Matched<'_>) -> Parameters {
         for (name, value) in &matched.bound {
             let local = name == "node" && value == "localhost";
-            let value = if local { self.state().local_node().to_owned() } else { value.clone() };
+            let value = if local { self.state_at(asked).local_node().to_owned() } else { value.clone() };
             given.set(name, Given::Text(value));
         }
         given
@@ -185,9 +191,17 @@ impl Simulation {
         }
     }
 
+    /// The state as the node sees it at which the request arrived.
+    fn state_at(&self, asked: &Asked) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.asked_node.clone_from(&asked.node);
+        state
+    }
+
     /// Runs the handler; where a worker holds the guest's lock, for as long as Proxmox would wait for it.
     async fn act(
         &self,
+        asked: &Asked,
         handler: routes::Handler,
         operation: &Operation,
         caller: &Caller,
@@ -196,7 +210,7 @@ impl Simulation {
         let patience = Instant::now() + seconds_of(self.state().world.lock_seconds);
         loop {
             let (answer, free_at) = {
-                let mut state = self.state();
+                let mut state = self.state_at(asked);
                 let answer = handler(&mut Call { state: &mut state, caller, parameters, operation });
                 let free_at = busy_until(&state, &answer);
                 (answer, free_at)

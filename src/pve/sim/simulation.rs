@@ -1,29 +1,30 @@
 //! The running simulation: one state, one ledger, and what happens to requests on their way.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ::http::StatusCode;
 use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::sleep_until;
 
-use super::contract::{Contract, Parameters};
+use super::contract::Parameters;
 use super::control;
 use super::engine::State;
 use super::faults::{Disturbance, Executed};
 use super::gate::{Answered, Asked};
-use super::http::{Lost, Request, Response, Service};
+use super::http::{Cutter, Lost, Request, Response, Service};
 use super::ledger::{Delivery, Ledger, LedgerEntry, Outcome};
 use super::routes::Routes;
-use super::world::{Power, World};
-
-type Cutter = Box<dyn Fn() + Send + Sync>;
+use super::world::World;
 
 pub(super) struct Simulation {
-    pub(super) contract: Arc<Contract>,
     pub(super) routes: Routes,
     state: Mutex<State>,
     ledger: Mutex<Ledger>,
     reads: Mutex<BTreeMap<String, u64>>,
     cut_connections: OnceLock<Cutter>,
+    /// Told after everything that may have changed the state.
+    changes: watch::Sender<()>,
 }
 
 impl std::fmt::Debug for Simulation {
@@ -33,15 +34,14 @@ impl std::fmt::Debug for Simulation {
 }
 
 impl Simulation {
-    pub(super) fn new(world: World, contract: Contract, ledger: Ledger) -> Self {
-        let contract = Arc::new(contract);
+    pub(super) fn new(world: World, ledger: Ledger) -> Self {
         Self {
             routes: Routes::all(),
-            state: Mutex::new(State::new(world, Arc::clone(&contract))),
+            state: Mutex::new(State::new(world)),
             ledger: Mutex::new(ledger),
             reads: Mutex::default(),
             cut_connections: OnceLock::new(),
-            contract,
+            changes: watch::Sender::new(()),
         }
     }
 
@@ -69,26 +69,48 @@ impl Simulation {
     /// Every node goes down and comes up again: tasks are gone, guests run only if they start by themselves.
     pub(super) fn restart(&self) {
         let mut state = self.state();
-        state.crash_tasks();
-        let now = state.clock.seconds();
-        for guest in state.world.guests.values_mut().filter(|guest| guest.is_running()) {
-            guest.set_power(Power::Stopped, now);
-            guest.apply_pending();
-            if guest.flag("onboot") {
-                guest.set_power(Power::Running, now);
-            }
-        }
+        state.crash_tasks(|_| true);
+        let online: BTreeSet<String> = online_nodes(&state).cloned().collect();
+        state.stop_guests(|_| true);
+        state.start_guests_at_boot(|node| online.contains(node));
         drop(state);
         if let Some(cut) = self.cut_connections.get() {
             cut();
         }
     }
 
-    async fn handle(self: Arc<Self>, request: Request) -> Result<Response, Lost> {
+    /// Waits until a node is up, or until it isn't.
+    pub(super) async fn wait_for_node(&self, name: &str, up: bool) {
+        let mut changes = self.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            let (is_up, next) = {
+                let state = self.state();
+                (online_nodes(&state).any(|node| node == name), state.next_event_of_any_kind())
+            };
+            if is_up == up {
+                return;
+            }
+            let changed = changes.changed();
+            match next {
+                Some(next) => tokio::select! {
+                    _ = changed => {}
+                    () = sleep_until(next) => {}
+                },
+                None => {
+                    // The sender lives as long as the simulation, which this borrows.
+                    let _ = changed.await;
+                }
+            }
+        }
+    }
+
+    async fn handle(self: Arc<Self>, request: Request, node: Option<String>) -> Result<Response, Lost> {
         if let Some(response) = control::answer(&self, &request) {
+            self.changes.send_replace(());
             return Ok(response);
         }
-        let asked = match Asked::read(request) {
+        let asked = match Asked::read(request, node) {
             Ok(asked) => asked,
             Err(response) => return Ok(response),
         };
@@ -101,6 +123,7 @@ impl Simulation {
             return outcome;
         }
         let answered = self.answer(&asked).await;
+        self.changes.send_replace(());
         self.complete(entry, |entry| {
             entry.status = Some(answered.status);
             entry.upid.clone_from(&answered.upid);
@@ -187,13 +210,21 @@ fn substitute(status: u16, reason: &str) -> Response {
     )
 }
 
-/// A handler goes on when its client has gone away, as the real one does.
-#[derive(Debug)]
-pub(super) struct Front(pub(super) Arc<Simulation>);
+fn online_nodes(state: &State) -> impl Iterator<Item = &String> {
+    state.world.nodes.iter().filter(|(_, node)| node.online).map(|(name, _)| name)
+}
+
+/// Where requests arrive: at one node's own port, or at that of the whole cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Front {
+    pub(super) simulation: Arc<Simulation>,
+    pub(super) node: Option<String>,
+}
 
 impl Service for Front {
+    /// A handler goes on when its client has gone away, as the real one does.
     async fn serve(&self, request: Request) -> Result<Response, Lost> {
-        let handling = tokio::spawn(Arc::clone(&self.0).handle(request));
+        let handling = tokio::spawn(Arc::clone(&self.simulation).handle(request, self.node.clone()));
         handling.await.unwrap_or(Err(Lost))
     }
 }

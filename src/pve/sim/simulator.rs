@@ -1,20 +1,18 @@
 //! Starting and stopping a simulated Proxmox.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
-use super::contract::Contract;
+use super::endpoints::Endpoints;
 use super::faults::{Fault, Faults};
 use super::http::{Certificate, Listener, TlsError};
 use super::ledger::{Ledger, LedgerEntry};
 use super::simulation::{Front, Simulation};
 use super::world::{World, WorldError};
-
-/// The version of Proxmox VE whose API is imitated.
-pub const IMITATED_VERSION: &str = "9.2";
 
 /// How to start a simulation.
 #[derive(Debug)]
@@ -87,9 +85,6 @@ pub enum SimError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The built-in table of operations is broken, which a test rules out.
-    #[error("failed to read the built-in table of API operations: {0}; report this as a bug")]
-    Contract(#[from] serde_json::Error),
     /// Standard output is closed.
     #[error("failed to print where the simulation listens: {0}; keep its standard output open")]
     Announce(#[source] std::io::Error),
@@ -103,6 +98,8 @@ pub enum SimError {
 pub struct Simulator {
     simulation: Arc<Simulation>,
     listener: Listener,
+    endpoints: Endpoints,
+    scheme: &'static str,
     url: String,
     certificate: Certificate,
     ca_file: PathBuf,
@@ -119,20 +116,31 @@ impl Simulator {
             let path = options.ledger.clone().unwrap_or_default();
             SimError::OpenLedger { path, source }
         })?;
-        let certificate = Certificate::generate(&options.listen.ip().to_string())?;
-        let simulation = Arc::new(Simulation::new(options.world, Contract::load()?, ledger));
+        let certificate = Certificate::generate(&hosts(&options))?;
+        let simulation = Arc::new(Simulation::new(options.world, ledger));
         let acceptor = (!options.plain_http).then(|| certificate.acceptor.clone());
-        let listener = Listener::start(options.listen, acceptor, Arc::new(Front(Arc::clone(&simulation))))
-            .await
-            .map_err(|source| SimError::Listen { address: options.listen, source })?;
-        simulation.on_restart(Box::new(listener.cutter()));
+        let refused = |(address, source)| SimError::Listen { address, source };
+        // The port that was asked for comes first: one of the nodes might happen to get it.
+        let socket =
+            TcpListener::bind(options.listen).await.map_err(|error| refused((options.listen, error)))?;
+        let endpoints = Endpoints::start(&simulation, options.listen, acceptor.as_ref()).map_err(refused)?;
+        let front = Front { simulation: Arc::clone(&simulation), node: None };
+        let listener = Listener::start(socket, acceptor, Arc::new(front))
+            .map_err(|error| refused((options.listen, error)))?;
+        let (cut_main, cut_nodes) = (listener.cutter(), endpoints.cutter());
+        simulation.on_restart(Box::new(move || {
+            cut_main();
+            cut_nodes();
+        }));
         let scheme = if options.plain_http { "http" } else { "https" };
         let ca_file = write_ca(&certificate.ca_pem)?;
         Ok(Self {
             url: format!("{scheme}://{}", listener.address()),
             tokens: tokens(&simulation),
+            scheme,
             simulation,
             listener,
+            endpoints,
             certificate,
             ca_file,
         })
@@ -141,6 +149,13 @@ impl Simulator {
     /// Where it listens, such as `https://127.0.0.1:40123`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where every node answers itself, by its name. A node that is switched off refuses connections there.
+    pub fn node_urls(&self) -> BTreeMap<String, String> {
+        let url =
+            |(node, address): (&String, &SocketAddr)| (node.clone(), format!("{}://{address}", self.scheme));
+        self.endpoints.addresses.iter().map(url).collect()
     }
 
     /// The SHA-256 of the certificate that is served, such as `AA:BB:…`.
@@ -187,7 +202,8 @@ impl Simulator {
     pub fn banner(&self) -> Value {
         json!({
             "url": self.url,
-            "imitates": format!("Proxmox VE {IMITATED_VERSION}"),
+            "nodes": self.node_urls(),
+            "imitates": format!("Proxmox VE {}", self.simulation.state().world.release()),
             "fingerprint": self.certificate.fingerprint,
             "caFile": self.ca_file,
             "tokens": self.tokens,
@@ -196,11 +212,19 @@ impl Simulator {
 
     /// Ends every connection and frees the port.
     pub async fn stop(self) {
+        self.endpoints.stop().await;
         self.listener.stop().await;
         if let Err(error) = std::fs::remove_file(&self.ca_file) {
             tracing::debug!(%error, path = %self.ca_file.display(), "the temporary CA file is already gone");
         }
     }
+}
+
+/// The names under which clients reach the simulation.
+fn hosts(options: &Options) -> BTreeSet<String> {
+    let nodes = options.world.nodes.values().filter_map(|node| node.listen);
+    let addresses = nodes.chain([options.listen]).map(|address| address.ip().to_string());
+    addresses.chain(["localhost", "127.0.0.1", "::1"].map(str::to_owned)).collect()
 }
 
 fn write_ca(pem: &str) -> Result<PathBuf, SimError> {

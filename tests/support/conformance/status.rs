@@ -1,7 +1,7 @@
 //! Who may write a status, and what.
 
 use proxmox_agent::{
-    api::{Phase, PlanStatus, ProxmoxActionPlan},
+    api::{ApprovalProgress, GrantedApproval, Phase, PlanStatus, ProxmoxActionPlan},
     ports::{Store, StoreError},
 };
 
@@ -47,20 +47,82 @@ pub async fn phases_never_go_back<H: Home>(home: &H) {
     refused_because(store.replace_status(&in_phase(&approved, Phase::Dispatching)).await, "intent");
     let sent = store.replace_status(&dispatching(&approved)).await.unwrap();
     refused_because(store.replace_status(&in_phase(&sent, Phase::Approved)).await, "only the outcome");
+    refused_because(
+        store.replace_status(&in_phase(&sent, Phase::AwaitingApproval)).await,
+        "only the outcome",
+    );
     refused_because(store.replace_status(&in_phase(&sent, Phase::Cancelled)).await, "only the outcome");
     store.replace_status(&in_phase(&sent, Phase::Indeterminate)).await.unwrap();
 }
 
-pub async fn upid_and_plan_hash_are_written_once<H: Home>(home: &H) {
+fn judged_as(plan: &ProxmoxActionPlan, phase: Phase, plan_hash: Option<&str>) -> ProxmoxActionPlan {
+    let mut judged = in_phase(plan, phase);
+    judged.status.as_mut().unwrap().plan_hash = plan_hash.map(str::to_owned);
+    judged
+}
+
+pub async fn an_approved_plan_may_wait_again_for_another_judgement<H: Home>(home: &H) {
+    let mut plan = a_plan(home, "p").await;
+    for (phase, hash) in [
+        (Phase::AwaitingApproval, HASH),
+        (Phase::Approved, HASH),
+        (Phase::AwaitingApproval, OTHER_HASH),
+        (Phase::Approved, OTHER_HASH),
+        (Phase::AwaitingApproval, OTHER_HASH),
+        (Phase::Approved, HASH),
+    ] {
+        plan = home.store().replace_status(&judged_as(&plan, phase, Some(hash))).await.unwrap();
+    }
+}
+
+pub async fn a_judgement_changes_only_while_nothing_is_announced<H: Home>(home: &H) {
+    let (store, plan) = (home.store(), a_plan(home, "p").await);
+    let waiting = judged_as(&plan, Phase::AwaitingApproval, Some(HASH));
+    let waiting = store.replace_status(&waiting).await.unwrap();
+    for phase in [Phase::Cancelled, Phase::Denied, Phase::Expired] {
+        let ended = judged_as(&waiting, phase, Some(OTHER_HASH));
+        refused_because(store.replace_status(&ended).await, "planHash only changes while a plan waits");
+    }
+    let unjudged = judged_as(&waiting, Phase::AwaitingApproval, None);
+    refused_because(store.replace_status(&unjudged).await, "planHash only changes");
+    let sent = judged_as(&dispatching(&waiting), Phase::Dispatching, Some(OTHER_HASH));
+    refused_because(store.replace_status(&sent).await, "planHash only changes");
+    let mut announced = dispatching(&waiting);
+    announced.status.as_mut().unwrap().phase = Phase::Approved;
+    refused_because(store.replace_status(&announced).await, "nothing waits any more");
+    let announced = judged_as(&announced, Phase::AwaitingApproval, Some(OTHER_HASH));
+    refused_because(store.replace_status(&announced).await, "nothing waits any more");
+}
+
+pub async fn approvals_do_not_follow_to_another_judgement<H: Home>(home: &H) {
+    let (store, plan) = (home.store(), a_plan(home, "p").await);
+    let mut approved = judged_as(&plan, Phase::Approved, Some(HASH));
+    let granted = GrantedApproval { name: "a".into(), uid: "u".into(), approved_by: "bob".into() };
+    let progress = ApprovalProgress { required: 1, granted: vec![granted], ..ApprovalProgress::default() };
+    approved.status.as_mut().unwrap().approvals = Some(progress);
+    let approved = store.replace_status(&approved).await.unwrap();
+    for phase in [Phase::Approved, Phase::AwaitingApproval] {
+        let taken_along = judged_as(&approved, phase, Some(OTHER_HASH));
+        refused_because(store.replace_status(&taken_along).await, "approvals of another planHash");
+    }
+    let mut emptied = judged_as(&approved, Phase::AwaitingApproval, Some(OTHER_HASH));
+    emptied.status.as_mut().unwrap().approvals = Some(ApprovalProgress { required: 1, ..Default::default() });
+    store.replace_status(&emptied).await.unwrap();
+}
+
+pub async fn upid_and_request_hash_are_written_once<H: Home>(home: &H) {
     let (store, plan) = (home.store(), a_plan(home, "p").await);
     let mut sent = dispatching(&plan);
     let status = sent.status.as_mut().unwrap();
+    status.request_hash = Some(HASH.to_owned());
     (status.plan_hash, status.upid) = (Some(HASH.to_owned()), Some("UPID:one".to_owned()));
     let sent = store.replace_status(&sent).await.unwrap();
     type Change = fn(&mut PlanStatus);
-    let changes: [(&str, Change); 5] = [
-        ("planHash is write-once", |status| status.plan_hash = Some(OTHER_HASH.to_owned())),
-        ("planHash is write-once", |status| status.plan_hash = None),
+    let changes: [(&str, Change); 7] = [
+        ("planHash only changes", |status| status.plan_hash = Some(OTHER_HASH.to_owned())),
+        ("planHash only changes", |status| status.plan_hash = None),
+        ("requestHash is write-once", |status| status.request_hash = Some(OTHER_HASH.to_owned())),
+        ("requestHash is write-once", |status| status.request_hash = None),
         ("upid is write-once", |status| status.upid = Some("UPID:two".to_owned())),
         ("upid is write-once", |status| status.upid = None),
         ("attempts only count up", |status| status.attempts = 0),

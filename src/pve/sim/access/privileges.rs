@@ -1,57 +1,8 @@
-//! The privileges of the imitated version and the roles that come with it.
+//! The roles that come with Proxmox VE.
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::pve::sim::contract::Release;
 use crate::pve::sim::world::Role;
-
-pub(in crate::pve::sim) const PRIVILEGES: [&str; 47] = [
-    "Datastore.Allocate",
-    "Datastore.AllocateSpace",
-    "Datastore.AllocateTemplate",
-    "Datastore.Audit",
-    "Group.Allocate",
-    "Mapping.Audit",
-    "Mapping.Modify",
-    "Mapping.Use",
-    "Permissions.Modify",
-    "Pool.Allocate",
-    "Pool.Audit",
-    "Realm.Allocate",
-    "Realm.AllocateUser",
-    "SDN.Allocate",
-    "SDN.Audit",
-    "SDN.Use",
-    "Sys.AccessNetwork",
-    "Sys.Audit",
-    "Sys.Console",
-    "Sys.Incoming",
-    "Sys.Modify",
-    "Sys.PowerMgmt",
-    "Sys.Syslog",
-    "User.Modify",
-    "VM.Allocate",
-    "VM.Audit",
-    "VM.Backup",
-    "VM.Clone",
-    "VM.Config.CDROM",
-    "VM.Config.CPU",
-    "VM.Config.Cloudinit",
-    "VM.Config.Disk",
-    "VM.Config.HWType",
-    "VM.Config.Memory",
-    "VM.Config.Network",
-    "VM.Config.Options",
-    "VM.Console",
-    "VM.GuestAgent.Audit",
-    "VM.GuestAgent.FileRead",
-    "VM.GuestAgent.FileSystemMgmt",
-    "VM.GuestAgent.FileWrite",
-    "VM.GuestAgent.Unrestricted",
-    "VM.Migrate",
-    "VM.PowerMgmt",
-    "VM.Replicate",
-    "VM.Snapshot",
-    "VM.Snapshot.Rollback",
-];
 
 /// What only the administrator's role holds.
 const ROOT_PRIVILEGES: [&str; 7] = [
@@ -95,10 +46,6 @@ pub(in crate::pve::sim) const BUILT_IN_ROLES: [&str; 18] = [
     "PVEVMUser",
 ];
 
-pub(in crate::pve::sim) fn is_privilege(name: &str) -> bool {
-    PRIVILEGES.contains(&name)
-}
-
 pub(in crate::pve::sim) fn is_built_in_role(name: &str) -> bool {
     BUILT_IN_ROLES.contains(&name)
 }
@@ -107,15 +54,12 @@ pub(in crate::pve::sim) fn is_built_in_role(name: &str) -> bool {
 pub(in crate::pve::sim) fn privileges_of_role(
     name: &str,
     custom: &BTreeMap<String, Role>,
+    release: Release,
 ) -> BTreeSet<String> {
     if let Some(role) = custom.get(name) {
         return role.clone();
     }
-    PRIVILEGES
-        .iter()
-        .filter(|privilege| built_in_role_has(name, privilege))
-        .map(|&name| name.to_owned())
-        .collect()
+    release.privileges().filter(|privilege| built_in_role_has(name, privilege)).map(str::to_owned).collect()
 }
 
 fn built_in_role_has(role: &str, privilege: &str) -> bool {
@@ -150,19 +94,26 @@ mod tests {
 
     #[test]
     fn a_user_of_guests_switches_them_and_does_not_configure_them() {
-        let role = privileges_of_role("PVEVMUser", &BTreeMap::new());
+        let role = privileges_of_role("PVEVMUser", &BTreeMap::new(), Release::V9_2);
         assert!(role.contains("VM.PowerMgmt"));
         assert!(!role.contains("VM.Config.Memory"));
     }
 
     #[test]
     fn an_auditor_only_looks() {
-        let role = privileges_of_role("PVEAuditor", &BTreeMap::new());
+        let role = privileges_of_role("PVEAuditor", &BTreeMap::new(), Release::V9_2);
         assert!(role.iter().all(|privilege| privilege.ends_with(".Audit")));
     }
 
     #[test]
     fn a_role_that_nobody_defined_grants_nothing() {
-        assert!(privileges_of_role("Ghost", &BTreeMap::new()).is_empty());
+        assert!(privileges_of_role("Ghost", &BTreeMap::new(), Release::V9_2).is_empty());
+    }
+
+    #[test]
+    fn administrators_of_guests_reach_the_agent_by_the_privileges_of_their_release() {
+        let admin = |release| privileges_of_role("PVEVMAdmin", &BTreeMap::new(), release);
+        assert!(admin(Release::V8_4).contains("VM.Monitor"));
+        assert!(admin(Release::V9_2).contains("VM.GuestAgent.Unrestricted"));
     }
 }

@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::login::Caller;
-use super::privileges::{PRIVILEGES, privileges_of_role};
+use super::privileges::privileges_of_role;
 use crate::pve::sim::world::World;
 
 /// Looks up what one caller may do in one world.
@@ -28,6 +28,9 @@ impl<'a> Rights<'a> {
 
     /// The privileges on a path, each with whether it also holds below that path.
     pub(in crate::pve::sim) fn on(self, path: &str) -> BTreeMap<String, bool> {
+        if !is_path(path) && !self.caller.is_root() {
+            return BTreeMap::new();
+        }
         match &self.caller.token {
             None => self.of_user(&self.caller.user, path),
             Some(token) if !token.separated => self.of_user(&self.caller.user, path),
@@ -42,7 +45,7 @@ impl<'a> Rights<'a> {
 
     fn of_user(self, user: &str, path: &str) -> BTreeMap<String, bool> {
         if user == "root@pam" {
-            return PRIVILEGES.iter().map(|&privilege| (privilege.to_owned(), true)).collect();
+            return self.world.release().privileges().map(|privilege| (privilege.to_owned(), true)).collect();
         }
         let none = BTreeSet::new();
         let groups = self.world.users.get(user).map_or(&none, |found| &found.groups);
@@ -91,7 +94,7 @@ impl<'a> Rights<'a> {
         }
         let mut held = BTreeMap::new();
         for (role, propagates) in roles {
-            for privilege in privileges_of_role(&role, &self.world.roles) {
+            for privilege in privileges_of_role(&role, &self.world.roles, self.world.release()) {
                 let entry = held.entry(privilege).or_insert(propagates);
                 *entry = *entry || propagates;
             }
@@ -108,6 +111,11 @@ impl<'a> Rights<'a> {
         };
         self.world.pools.iter().find(|(_, pool)| holds(pool)).map(|(name, _)| name.as_str())
     }
+}
+
+/// Nobody but root@pam itself has a right on a path with other characters; its tokens have none either.
+pub(super) fn is_path(path: &str) -> bool {
+    path.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '/'))
 }
 
 /// `/vms/100` is reached by way of `/` and `/vms`.
@@ -160,6 +168,13 @@ acl:
     #[test]
     fn a_token_that_is_not_separated_has_all_its_user_has() {
         assert!(holds(&caller("alice@pve", Some("ci"), false), "/vms/100", "VM.PowerMgmt"));
+    }
+
+    #[test]
+    fn only_root_itself_has_rights_on_what_is_no_path() {
+        assert!(holds(&caller("root@pam", None, false), "/pool/bad name", "Pool.Allocate"));
+        assert!(holds(&caller("root@pam", Some("full"), false), "/pool/good-name", "Pool.Allocate"));
+        assert!(!holds(&caller("root@pam", Some("full"), false), "/pool/bad name", "Pool.Allocate"));
     }
 
     #[test]

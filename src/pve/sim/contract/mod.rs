@@ -1,14 +1,10 @@
-//! The contract of the imitated API: operations, their permissions, and the judging of parameters.
+//! The contract of the imitated release as a server keeps it: parameters as they arrive, refusals in Proxmox's words.
 mod formats;
 mod parameters;
-mod patterns;
-mod permission;
-mod property_string;
-mod schema;
-mod verify;
+mod words;
 
-pub(super) use parameters::{Given, Parameters};
-pub(super) use permission::{Check, Permission};
-pub(super) use property_string::PropertyString;
-pub(super) use schema::{Contract, Matched, Operation};
-pub(super) use verify::{config_value, verify};
+pub(super) use crate::catalog::contract::{
+    Check, Contract, Given, Matched, Operation, Permission, PropertyString, Release,
+};
+pub(super) use parameters::Parameters;
+pub(super) use words::{config_value, verify};

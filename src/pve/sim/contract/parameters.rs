@@ -3,13 +3,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Proxmox sees every scalar as text; only lists and objects keep their shape.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::pve::sim) enum Given {
-    Text(String),
-    List(Vec<String>),
-    Object,
-}
+use crate::catalog::contract::{Given, split_list};
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::pve::sim) struct Parameters {
@@ -50,6 +44,10 @@ impl Parameters {
             other => Given::Text(scalar(other).unwrap_or_default()),
         };
         self.given.insert(name.to_owned(), given);
+    }
+
+    pub(super) fn all(&self) -> &BTreeMap<String, Given> {
+        &self.given
     }
 
     pub(in crate::pve::sim) fn get(&self, name: &str) -> Option<&Given> {
@@ -103,10 +101,6 @@ impl Parameters {
             Given::List(_) | Given::Object => None,
         })
     }
-}
-
-pub(in crate::pve::sim) fn split_list(text: &str) -> impl Iterator<Item = &str> {
-    text.split([',', ';', ' ', '\t', '\n', '\0']).filter(|item| !item.is_empty())
 }
 
 fn scalar(value: &Value) -> Option<String> {

@@ -2,7 +2,7 @@
 use serde_json::Value;
 
 use crate::pve::sim::contract::PropertyString;
-use crate::pve::sim::world::Config;
+use crate::pve::sim::world::{Config, Guest};
 
 const DRIVE_STEMS: [&str; 8] = ["ide", "sata", "scsi", "virtio", "efidisk", "tpmstate", "rootfs", "mp"];
 
@@ -31,6 +31,23 @@ pub(in crate::pve::sim) fn drives(config: &Config) -> impl Iterator<Item = (&str
 
 pub(in crate::pve::sim) fn is_cdrom(drive: &PropertyString) -> bool {
     drive.get("media") == Some("cdrom") || drive.bare == "none" || drive.bare == "cdrom"
+}
+
+/// A drive of settings for the guest's first boot, made by Proxmox itself.
+pub(in crate::pve::sim) fn is_cloud_init(drive: &PropertyString) -> bool {
+    drive.bare.trim_end_matches(".qcow2").trim_end_matches(".raw").ends_with("-cloudinit")
+}
+
+/// A detached disk stays in the configuration under the first free number, which is the answer. One that a drive or a
+/// snapshot still names is not listed.
+pub(in crate::pve::sim) fn keep_unused(guest: &mut Guest, volid: &str) -> Option<String> {
+    let configs = guest.snapshots.values().map(|snapshot| &snapshot.config).chain([&guest.config]);
+    if configs.flat_map(referenced_volumes).any(|(_, named)| named == volid) {
+        return None;
+    }
+    let key = (0..256).map(|number| format!("unused{number}")).find(|key| !guest.config.contains_key(key))?;
+    guest.config.insert(key.clone(), volid.into());
+    Some(key)
 }
 
 /// Every volume that a configuration names, whether in use or detached.

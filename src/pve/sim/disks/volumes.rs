@@ -1,15 +1,13 @@
-//! Volumes: naming, making, finding and removing them.
+//! Volumes: finding, judging and removing them.
 use serde_json::Value;
 
 use super::size::parse_size;
 use crate::pve::sim::contract::PropertyString;
 use crate::pve::sim::engine::State;
-use crate::pve::sim::world::{Guest, Storage, Volume};
+use crate::pve::sim::world::{Config, GuestType, Storage, Volume};
 
 /// Storages that keep volumes as files in folders.
 const FILE_TYPES: [&str; 5] = ["btrfs", "cephfs", "cifs", "dir", "nfs"];
-const SNAPSHOT_TYPES: [&str; 4] = ["btrfs", "lvmthin", "rbd", "zfspool"];
-const CLOUD_INIT_SIZE: u64 = 4 << 20;
 
 impl Storage {
     pub(in crate::pve::sim) fn kind(&self) -> &str {
@@ -24,8 +22,17 @@ impl Storage {
         self.config.get(key).is_some_and(|value| value == 1 || value == "1" || value == true)
     }
 
-    fn keeps_files(&self) -> bool {
+    pub(super) fn keeps_files(&self) -> bool {
         FILE_TYPES.contains(&self.kind())
+    }
+
+    /// Storages of blocks give whole extents.
+    pub(super) fn rounded(&self, bytes: u64) -> u64 {
+        match self.kind() {
+            "lvm" | "lvmthin" => bytes.next_multiple_of(4 << 20),
+            "zfspool" => bytes.next_multiple_of(1 << 20),
+            _ => bytes,
+        }
     }
 
     pub(in crate::pve::sim) fn is_shared(&self) -> bool {
@@ -40,6 +47,20 @@ pub(in crate::pve::sim) fn content_types(storage: &Storage) -> Vec<&str> {
 
 pub(in crate::pve::sim) fn is_on_node(storage: &Storage, node: &str) -> bool {
     storage.text("nodes").is_none_or(|nodes| nodes.split(',').any(|allowed| allowed == node))
+}
+
+/// Whether another node could use all of a configuration's disks where they lie.
+pub(in crate::pve::sim) fn reaches(state: &State, config: &Config, home: &str, node: &str) -> bool {
+    let mut storages = super::referenced_volumes(config).into_iter().filter_map(|(_, volid)| {
+        let (name, _) = volid.split_once(':')?;
+        state.world.storages.get(name)
+    });
+
+    storages.all(|storage| {
+        !storage.flag("disable")
+            && is_on_node(storage, node)
+            && (storage.is_shared() || storage.text("nodes").is_some() || node == home)
+    })
 }
 
 /// Finds a storage that may be used on a node. `Err` says why it can't be.
@@ -110,97 +131,12 @@ pub(in crate::pve::sim) fn path_of(state: &State, volid: &str) -> String {
     storage.map_or_else(String::new, |storage| volume_path(storage, volid))
 }
 
-/// The first number that is free among a guest's volumes on a storage.
-pub(in crate::pve::sim) fn new_name(
-    storage_name: &str,
-    storage: &Storage,
-    vmid: u32,
-    stem: &str,
-    format: &str,
-) -> String {
-    let numbered = |number: u32| {
-        let file = format!("{stem}-{vmid}-disk-{number}");
-        if storage.keeps_files() {
-            format!("{storage_name}:{vmid}/{file}.{format}")
-        } else {
-            format!("{storage_name}:{file}")
-        }
-    };
-    let taken = |number: &u32| {
-        let wanted = numbered(*number);
-        let without_extension = wanted.rsplit_once('.').map_or(wanted.as_str(), |(name, _)| name);
-        storage.volumes.iter().any(|volume| {
-            let name = volume.volid.rsplit_once('.').map_or(volume.volid.as_str(), |(name, _)| name);
-            name == without_extension || volume.volid == wanted
-        })
-    };
-    numbered((0..).find(|number| !taken(number)).unwrap_or_default())
-}
-
-/// A volume that was made, as its guest's configuration and the task's log speak of it.
-#[derive(Debug)]
-pub(in crate::pve::sim) struct Allocation {
-    pub(in crate::pve::sim) volid: String,
-    pub(in crate::pve::sim) bytes: u64,
-    pub(in crate::pve::sim) log: String,
-}
-
-pub(in crate::pve::sim) fn allocate(
-    state: &mut State,
-    node: &str,
-    storage_name: &str,
-    vmid: u32,
-    bytes: u64,
-    format: Option<&str>,
-    content: &str,
-) -> Result<Allocation, String> {
-    let ctime = state.clock.seconds();
-    let storage = available(state, node, storage_name)?;
-    let format = if storage.keeps_files() { format.unwrap_or("raw") } else { "raw" }.to_owned();
-    let volid = if content == "cloudinit" {
-        let name = format!("vm-{vmid}-cloudinit");
-        if storage.keeps_files() {
-            format!("{storage_name}:{vmid}/{name}.qcow2")
-        } else {
-            format!("{storage_name}:{name}")
-        }
-    } else {
-        new_name(storage_name, storage, vmid, "vm", &format)
-    };
-    let bytes = if content == "cloudinit" { CLOUD_INIT_SIZE } else { bytes };
-    let home = (!storage.is_shared()).then(|| node.to_owned());
-    let log = formatting(storage, &volid, &format, bytes);
-    let volume = Volume {
-        volid: volid.clone(),
-        content: if content == "cloudinit" { "images" } else { content }.to_owned(),
-        format: format.clone(),
-        size: bytes,
-        node: home,
-        used: Some(if format == "qcow2" { 331_776 } else { 4096 }),
-        ctime,
-        vmid: Some(vmid),
-        parent: None,
-        notes: None,
-        protected: false,
-    };
-    if let Some(storage) = state.world.storages.get_mut(storage_name) {
-        storage.volumes.push(volume);
+/// What storages call the disks of such a guest.
+pub(in crate::pve::sim) fn content_of(kind: GuestType) -> &'static str {
+    match kind {
+        GuestType::Qemu => "images",
+        GuestType::Lxc => "rootdir",
     }
-    Ok(Allocation { volid, bytes, log })
-}
-
-fn formatting(storage: &Storage, volid: &str, format: &str, bytes: u64) -> String {
-    if !storage.keeps_files() {
-        let name = volid.split_once(':').map_or(volid, |(_, name)| name);
-        return format!("  Logical volume \"{name}\" created.");
-    }
-    let path = volume_path(storage, volid);
-    if format == "qcow2" {
-        return format!(
-            "Formatting '{path}', fmt=qcow2 cluster_size=65536 extended_l2=off preallocation=metadata compression_type=zlib size={bytes} lazy_refcounts=off refcount_bits=16"
-        );
-    }
-    format!("Formatting '{path}', fmt={format} size={bytes} preallocation=off")
 }
 
 pub(in crate::pve::sim) fn free(state: &mut State, node: &str, volid: &str) {
@@ -223,13 +159,18 @@ pub(in crate::pve::sim) fn free_all_of(state: &mut State, node: &str, vmid: u32)
     }
 }
 
-/// A guest can be snapshotted if each of its disks can.
-pub(in crate::pve::sim) fn supports_snapshots(state: &State, guest: &Guest) -> bool {
-    super::drives(&guest.config).filter(|(_, drive)| !super::is_cdrom(drive)).all(|(_, drive)| {
-        let storage = drive.bare.split_once(':').and_then(|(name, _)| state.world.storages.get(name));
-        let by_storage = storage.is_some_and(|storage| SNAPSHOT_TYPES.contains(&storage.kind()));
-        by_storage || drive.bare.ends_with(".qcow2")
-    })
+/// Makes a volume as large as the drive says that it is.
+pub(in crate::pve::sim) fn set_size(state: &mut State, node: &str, drive: &PropertyString) {
+    let Some(bytes) = drive.get("size").and_then(parse_size) else {
+        return;
+    };
+    let volumes = state.world.storages.values_mut().flat_map(|storage| &mut storage.volumes);
+    let is_meant = |volume: &&mut Volume| {
+        volume.volid == drive.bare && volume.node.as_deref().is_none_or(|home| home == node)
+    };
+    for volume in volumes.filter(is_meant) {
+        volume.size = bytes;
+    }
 }
 
 /// The size of a drive: as its configuration says, else as the volume has it.

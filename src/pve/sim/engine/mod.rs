@@ -1,6 +1,9 @@
 //! What moves the world: time, tasks, and the state that requests act on.
 mod call;
 mod clock;
+mod happening;
+mod node;
+mod sdn;
 mod state;
 mod task;
 mod tasks;
@@ -8,6 +11,7 @@ mod upid;
 
 pub(super) use call::Call;
 pub(super) use clock::Clock;
+pub(super) use happening::Happening;
 pub(super) use state::State;
 pub(super) use task::{NewTask, Run, Task};
 pub(super) use upid::Upid;

@@ -1,21 +1,26 @@
 //! Everything that requests read and change.
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use super::{Clock, Task};
+use super::{Clock, Happening, Task};
 use crate::pve::sim::access::Tickets;
 use crate::pve::sim::contract::Contract;
 use crate::pve::sim::faults::Faults;
 use crate::pve::sim::http::{Refusal, refuse};
-use crate::pve::sim::world::{Guest, GuestType, Power, World};
+use crate::pve::sim::world::{Guest, GuestType, Power, Volume, World};
 
 #[derive(Debug)]
 pub(in crate::pve::sim) struct State {
     pub(in crate::pve::sim) world: World,
+    /// What lies on storages whose definition is gone.
+    pub(in crate::pve::sim) undefined: BTreeMap<String, Vec<Volume>>,
     pub(in crate::pve::sim) tasks: Vec<Task>,
     pub(in crate::pve::sim) tickets: Tickets,
     pub(in crate::pve::sim) faults: Faults,
     pub(in crate::pve::sim) clock: Clock,
-    pub(in crate::pve::sim) contract: Arc<Contract>,
+    pub(in crate::pve::sim) happenings: Vec<Happening>,
+    /// The node on whose own port the present request arrived.
+    pub(in crate::pve::sim) asked_node: Option<String>,
+    pub(in crate::pve::sim) contract: &'static Contract,
     pub(super) last_pid: u32,
 }
 
@@ -23,31 +28,54 @@ pub(in crate::pve::sim) struct State {
 const FIRST_PID: u32 = 0x1000;
 
 impl State {
-    pub(in crate::pve::sim) fn new(mut world: World, contract: Arc<Contract>) -> Self {
+    pub(in crate::pve::sim) fn new(mut world: World) -> Self {
+        let contract = Contract::of(world.release());
         let clock = Clock::start();
+        world.complete(clock.seconds());
         for token in world.users.values_mut().flat_map(|user| user.tokens.values_mut()) {
             token.secret.get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
         }
         for guest in world.guests.values_mut().filter(|guest| guest.status != Power::Stopped) {
             guest.started = clock.seconds() - guest.uptime;
         }
+        for node in world.nodes.values_mut() {
+            if node.network.is_empty() {
+                node.network = node.usual_network();
+            }
+        }
+        let applied = world.applied_sdn.take().unwrap_or_else(|| world.defined_sdn());
         let faults = Faults::new(std::mem::take(&mut world.faults));
         let described = std::mem::take(&mut world.tasks);
         let tickets = Tickets::default();
-        let mut state =
-            Self { world, tasks: Vec::new(), tickets, faults, clock, contract, last_pid: FIRST_PID };
+        let undefined = BTreeMap::new();
+        let mut state = Self {
+            world,
+            undefined,
+            tasks: Vec::new(),
+            tickets,
+            faults,
+            clock,
+            contract,
+            happenings: Vec::new(),
+            asked_node: None,
+            last_pid: FIRST_PID,
+        };
         state.adopt(&described);
+        state.apply_sdn(applied);
         state
     }
 
     pub(in crate::pve::sim) fn replace_world(&mut self, world: World) {
         let last_pid = self.last_pid;
-        *self = Self::new(world, Arc::clone(&self.contract));
+        *self = Self::new(world);
         self.last_pid += last_pid;
     }
 
-    /// The node that answers: the first one that is up.
+    /// The node that answers: the one that was asked, or else the first one that is up.
     pub(in crate::pve::sim) fn local_node(&self) -> &str {
+        if let Some(asked) = &self.asked_node {
+            return asked;
+        }
         let mut online = self.world.nodes.iter().filter(|(_, node)| node.online);
         online.next().map_or("localhost", |(name, _)| name.as_str())
     }
@@ -86,6 +114,9 @@ impl State {
 
     /// Guests in a running HA state are started and stopped by the HA manager alone.
     pub(in crate::pve::sim) fn is_ha_managed(&self, kind: GuestType, vmid: u32) -> bool {
+        if self.world.cluster.ha_disarmed.as_deref() == Some("ignore") {
+            return false;
+        }
         let resource = self.world.ha.get(&format!("{}:{vmid}", kind.ha_prefix()));
         resource.is_some_and(|resource| resource.config.get("state").is_none_or(|state| state != "ignored"))
     }

@@ -90,16 +90,24 @@ impl State {
     /// Lets everything happen whose time has come, in the order of time.
     pub(in crate::pve::sim) fn settle(&mut self) {
         let now = Instant::now();
-        while let Some((position, begins)) = self.next_event(now) {
-            if begins {
-                self.begin(position);
-            } else {
-                self.finish(position);
+        loop {
+            let happening = self.next_happening().filter(|at| *at <= now);
+            match (self.next_event(now), happening) {
+                (Some((at, position, begins)), other) if other.is_none_or(|other| at <= other) => {
+                    if begins {
+                        self.begin(position);
+                    } else {
+                        self.finish(position);
+                    }
+                }
+                (_, Some(_)) => self.happen(),
+                _ => break,
             }
         }
     }
 
-    fn next_event(&self, now: Instant) -> Option<(usize, bool)> {
+    /// When a task begins or ends next, which, and whether it begins.
+    fn next_event(&self, now: Instant) -> Option<(Instant, usize, bool)> {
         let running = || self.tasks.iter().enumerate().filter(|(_, task)| task.is_running());
         let beginnings = running()
             .filter(|(_, task)| task.begin.is_some())
@@ -108,7 +116,7 @@ impl State {
             .filter(|(_, task)| task.begin.is_none())
             .map(|(position, task)| (task.ends, position, false));
         let due = beginnings.chain(endings).filter(|(at, _, _)| *at <= now);
-        due.min_by_key(|(at, position, _)| (*at, *position)).map(|(_, position, begins)| (position, begins))
+        due.min_by_key(|(at, position, _)| (*at, *position))
     }
 
     fn begin(&mut self, position: usize) {
@@ -168,10 +176,10 @@ impl State {
         }
     }
 
-    /// The node went down: its tasks are simply gone, and what they had begun stays as it is.
-    pub(in crate::pve::sim) fn crash_tasks(&mut self) {
+    /// Their node went down: the tasks are simply gone, and what they had begun stays as it is.
+    pub(in crate::pve::sim) fn crash_tasks(&mut self, which: impl Fn(&Task) -> bool) {
         let now = self.clock.seconds();
-        for task in self.tasks.iter_mut().filter(|task| task.is_running()) {
+        for task in self.tasks.iter_mut().filter(|task| task.is_running()).filter(|task| which(task)) {
             task.work = None;
             task.begin = None;
             task.undo = None;
@@ -234,14 +242,11 @@ fn lock_timeout(vmid: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::pve::sim::contract::Contract;
     use crate::pve::sim::world::{GuestType, World};
 
     fn state() -> State {
-        State::new(World::sample(), Arc::new(Contract::load().unwrap()))
+        State::new(World::sample())
     }
 
     fn task(kind: &'static str) -> NewTask {
@@ -304,7 +309,7 @@ mod tests {
         assert_eq!(mark(&state), None);
         assert_eq!(exit(&mut state, 0).as_deref(), Some("received interrupt"));
         state.fork(marking("qmsnapshot"));
-        state.crash_tasks();
+        state.crash_tasks(|_| true);
         assert_eq!(mark(&state), Some("snapshot"));
         assert_eq!(exit(&mut state, 1).as_deref(), Some("unexpected status"));
     }
@@ -315,7 +320,7 @@ mod tests {
 nodes: {pve1: {}}
 tasks: [{node: pve1, type: qmclone, id: '100', user: root@pam, startedSecondsAgo: 5, remainingSeconds: 30}]";
         let world = World::from_yaml(yaml).unwrap();
-        let mut state = State::new(world, Arc::new(Contract::load().unwrap()));
+        let mut state = State::new(world);
         assert_eq!(exit(&mut state, 0), None);
         assert_eq!(state.clock.seconds() - state.tasks[0].upid.starttime, 5);
         tokio::time::advance(Duration::from_secs(30)).await;

@@ -27,12 +27,17 @@ pub(in crate::pve::sim) trait Service: Send + Sync + 'static {
     fn serve(&self, request: Request) -> impl Future<Output = Result<Response, Lost>> + Send;
 }
 
-/// What the connections are told: to go on, to end because of a restart, or to end for good.
+/// What the connections are told: to go on, to end because of a restart, to answer what they were asked and end, or to
+/// end for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Signal {
     Epoch(u64),
+    Leave,
     Stop,
 }
+
+/// Cuts every connection, as a restarted daemon does.
+pub(in crate::pve::sim) type Cutter = Box<dyn Fn() + Send + Sync>;
 
 #[derive(Debug)]
 pub(in crate::pve::sim) struct Listener {
@@ -42,12 +47,11 @@ pub(in crate::pve::sim) struct Listener {
 }
 
 impl Listener {
-    pub(in crate::pve::sim) async fn start<S: Service>(
-        listen: SocketAddr,
+    pub(in crate::pve::sim) fn start<S: Service>(
+        socket: TcpListener,
         tls: Option<TlsAcceptor>,
         service: Arc<S>,
     ) -> std::io::Result<Self> {
-        let socket = TcpListener::bind(listen).await?;
         let address = socket.local_addr()?;
         let (signal, told) = watch::channel(Signal::Epoch(0));
         let accepting = tokio::spawn(accept(socket, tls, service, told));
@@ -58,21 +62,29 @@ impl Listener {
         self.address
     }
 
-    /// Cuts every connection, as a restarted daemon does.
-    pub(in crate::pve::sim) fn cutter(&self) -> impl Fn() + Send + Sync + use<> {
+    pub(in crate::pve::sim) fn cutter(&self) -> Cutter {
         let signal = Arc::clone(&self.signal);
-        move || {
+        Box::new(move || {
             signal.send_modify(|signal| {
                 if let Signal::Epoch(epoch) = signal {
                     *signal = Signal::Epoch(*epoch + 1);
                 }
             });
-        }
+        })
+    }
+
+    /// Frees the port, as a daemon that shuts down: what has been asked for is still answered.
+    pub(in crate::pve::sim) async fn leave(self) {
+        self.end(Signal::Leave).await;
     }
 
     pub(in crate::pve::sim) async fn stop(self) {
-        self.signal.send_replace(Signal::Stop);
-        // A panic in the accept loop has already been reported by the runtime; stopping is what was asked for.
+        self.end(Signal::Stop).await;
+    }
+
+    async fn end(self, signal: Signal) {
+        self.signal.send_replace(signal);
+        // A panic in the accept loop has already been reported by the runtime; ending it is what was asked for.
         let _ = self.accepting.await;
     }
 }
@@ -87,7 +99,7 @@ async fn accept<S: Service>(
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
-            _ = told.wait_for(|signal| *signal == Signal::Stop) => break,
+            () = is_told(&mut told, is_last) => break,
         };
         while connections.try_join_next().is_some() {}
         match accepted {
@@ -99,7 +111,23 @@ async fn accept<S: Service>(
             }
         }
     }
-    connections.shutdown().await;
+    drop(socket);
+    if *told.borrow() == Signal::Leave {
+        connections.detach_all();
+    } else {
+        connections.shutdown().await;
+    }
+}
+
+/// Waits for a signal; a listener that is gone has nothing more to say.
+async fn is_told(told: &mut watch::Receiver<Signal>, wanted: impl Fn(Signal) -> bool) {
+    if told.wait_for(|signal| wanted(*signal)).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn is_last(signal: Signal) -> bool {
+    matches!(signal, Signal::Leave | Signal::Stop)
 }
 
 async fn connection<S: Service>(
@@ -109,22 +137,27 @@ async fn connection<S: Service>(
     mut told: watch::Receiver<Signal>,
 ) {
     let epoch = *told.borrow_and_update();
+    let leaving = told.clone();
     let served = async {
         match tls {
-            None => serve(stream, service).await,
+            None => serve(stream, service, leaving).await,
             Some(acceptor) => match acceptor.accept(stream).await {
-                Ok(stream) => serve(stream, service).await,
+                Ok(stream) => serve(stream, service, leaving).await,
                 Err(error) => tracing::debug!(%error, "a client gave up during the TLS handshake"),
             },
         }
     };
     tokio::select! {
         () = served => {}
-        _ = told.wait_for(|signal| *signal != epoch) => {}
+        () = is_told(&mut told, |signal| signal != epoch && signal != Signal::Leave) => {}
     }
 }
 
-async fn serve<S: Service, I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: I, service: Arc<S>) {
+async fn serve<S: Service, I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: I,
+    service: Arc<S>,
+    mut told: watch::Receiver<Signal>,
+) {
     let handler = service_fn(move |request: hyper::Request<Incoming>| {
         let service = Arc::clone(&service);
         async move {
@@ -134,9 +167,16 @@ async fn serve<S: Service, I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(s
             service.serve(request).await.map(on_the_wire)
         }
     });
-    let served =
-        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), handler).await;
-    if let Err(error) = served {
+    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), handler);
+    tokio::pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = is_told(&mut told, |signal| signal == Signal::Leave) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the simulated Proxmox ended early");
     }
 }

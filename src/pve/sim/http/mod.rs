@@ -5,8 +5,8 @@ mod reply;
 mod tls;
 
 pub(super) use body::{BodyError, decode_percent, read_parameters};
-pub(super) use listener::{Listener, Lost, Service};
-pub(super) use reply::{Answer, Refusal, Reply, refuse, render};
+pub(super) use listener::{Cutter, Listener, Lost, Service};
+pub(super) use reply::{Answer, Attribute, Refusal, Reply, refuse, render};
 pub(super) use tls::{Certificate, TlsError};
 
 /// A request whose body has been read to its end.

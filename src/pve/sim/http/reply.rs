@@ -15,6 +15,11 @@ pub(in crate::pve::sim) enum Reply {
         rows: Vec<Value>,
         total: usize,
     },
+    /// A list of what will be, with what tells it from what is.
+    Changed {
+        rows: Vec<Value>,
+        changes: String,
+    },
     /// A worker was forked; the answer is its id.
     Task(String),
     /// The answer is null if the worker ends within the time, and its id otherwise.
@@ -70,6 +75,10 @@ impl Refusal {
         Self::Forbidden(Some(format!("{path}, {privilege}")))
     }
 
+    pub(in crate::pve::sim) fn message(&self) -> String {
+        self.status_and_message().1.trim_end_matches('\n').to_owned()
+    }
+
     fn status_and_message(&self) -> (u16, String) {
         match self {
             Self::Unauthenticated(reason) => (401, (*reason).to_owned()),
@@ -87,17 +96,20 @@ impl Refusal {
     }
 }
 
+/// What an answer says beside its data.
+pub(in crate::pve::sim) type Attribute = (&'static str, Value);
+
 /// Renders an answer for `/api2/json` or `/api2/extjs`; the latter reports every outcome with status 200.
 pub(in crate::pve::sim) fn render(
     answer: &Result<Value, Refusal>,
-    total: Option<usize>,
+    attribute: Option<Attribute>,
     extjs: bool,
 ) -> Response {
     match answer {
         Ok(data) => {
             let mut body = json!({ "data": data });
-            if let Some(total) = total {
-                body["total"] = total.into();
+            if let Some((name, value)) = attribute {
+                body[name] = value;
             }
             if extjs {
                 body["success"] = 1.into();

@@ -1,4 +1,5 @@
 //! A certificate for the simulation: an authority and a leaf, fresh on every start.
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -33,7 +34,7 @@ impl std::fmt::Debug for Certificate {
 
 impl Certificate {
     /// Clients pin the leaf's fingerprint or trust the authority; both have to work.
-    pub(in crate::pve::sim) fn generate(host: &str) -> Result<Self, TlsError> {
+    pub(in crate::pve::sim) fn generate(hosts: &BTreeSet<String>) -> Result<Self, TlsError> {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::default();
         ca.distinguished_name.push(DnType::CommonName, "Simulated Proxmox CA");
@@ -43,11 +44,7 @@ impl Certificate {
         let issuer = Issuer::new(ca, ca_key);
 
         let leaf_key = KeyPair::generate()?;
-        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-        if !names.iter().any(|name| name == host) {
-            names.push(host.to_owned());
-        }
-        let mut leaf = CertificateParams::new(names)?;
+        let mut leaf = CertificateParams::new(hosts.iter().cloned().collect::<Vec<_>>())?;
         leaf.distinguished_name.push(DnType::CommonName, "simulated-proxmox");
         let leaf = leaf.signed_by(&leaf_key, &issuer)?;
 
@@ -73,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_thirty_two_pairs_in_capitals() {
-        let certificate = Certificate::generate("127.0.0.1").unwrap();
+        let certificate = Certificate::generate(&BTreeSet::from(["127.0.0.1".to_owned()])).unwrap();
         assert_eq!(certificate.fingerprint.len(), 32 * 3 - 1);
         assert_eq!(certificate.fingerprint, certificate.fingerprint.to_uppercase());
         assert!(certificate.ca_pem.starts_with("-----BEGIN CERTIFICATE-----"));

@@ -1,11 +1,10 @@
 //! Cloning guests, fully or linked to a template.
 use super::Route;
-use super::config::random_mac;
 use crate::pve::sim::contract::PropertyString;
-use crate::pve::sim::disks;
-use crate::pve::sim::engine::{Call, Run, State};
+use crate::pve::sim::disks::{self, Feature};
+use crate::pve::sim::engine::{Call, Run};
 use crate::pve::sim::http::{Answer, Refusal, refuse};
-use crate::pve::sim::world::{Config, Guest, GuestType, Volume};
+use crate::pve::sim::world::{Config, Guest, GuestType, Storage};
 
 pub(super) const ROUTES: &[Route] =
     &[("POST", "/nodes/{node}/qemu/{vmid}/clone", clone), ("POST", "/nodes/{node}/lxc/{vmid}/clone", clone)];
@@ -26,21 +25,19 @@ struct Order {
 fn clone(call: &mut Call<'_>) -> Answer {
     let kind = call.guest_type();
     let target: u32 = call.parameters.number("newid").unwrap_or_default();
+    demand_storage(call)?;
+    call.state.demand_quorum()?;
     let guest = source_guest(call)?;
-    if let Some(taken) = call.state.world.guests.get(&target) {
-        return refuse(match kind {
-            GuestType::Qemu => format!("unable to create VM {target}: config file already exists"),
-            GuestType::Lxc => {
-                format!("{} {target} already exists on node '{}'", taken.kind.short(), taken.node)
-            }
-        });
-    }
     call.demand_free_guest()?;
     guest.demand_unlocked().map_err(Refusal::Failed)?;
+    if kind == GuestType::Lxc {
+        demand_free_id(call, target)?;
+    }
     let full = call.parameters.text("full").map_or(!guest.is_template(), |full| full == "1");
-    demand_clonable(call, guest, full)?;
-    let config = clone_config(call, guest, target)?;
-    call.state.demand_quorum()?;
+    let source = source_config(call, guest, full)?;
+    demand_clonable(call, guest, source, full)?;
+    demand_reachable_disks(call, source)?;
+    demand_free_id(call, target)?;
     let target_node = call.parameters.text("target").unwrap_or(call.node()).to_owned();
     let order = Order {
         source_node: call.node().to_owned(),
@@ -50,15 +47,43 @@ fn clone(call: &mut Call<'_>) -> Answer {
         full,
         storage: call.parameters.text("storage").map(str::to_owned),
         format: call.parameters.text("format").map(str::to_owned),
-        config,
+        config: clone_config(call, source, target),
     };
     reserve(call, &target_node, target);
     let task = if kind == GuestType::Qemu { "qmclone" } else { "vzclone" };
-    let undo_node = target_node.clone();
     let new = call.guest_task(task, move |run| {
-        copy(run, order).inspect_err(|_| super::create::abandon(run.state, &target_node, target))
+        let mut made = Vec::new();
+        copy(run, order, &mut made).map_err(|problem| {
+            for volid in made {
+                disks::free(run.state, &target_node, &volid);
+            }
+            super::create::abandon(run.state, target);
+            format!("clone failed: {problem}")
+        })
     });
-    call.fork(new.undone_by(move |state| super::create::abandon(state, &undo_node, target)))
+    call.fork(new.undone_by(move |state| super::create::abandon(state, target)))
+}
+
+/// A storage for the disks has to be usable on both nodes, and shared if there are two.
+fn demand_storage(call: &Call<'_>) -> Result<(), Refusal> {
+    let target = call.parameters.text("target").filter(|target| *target != call.node());
+    if let Some(target) = target.filter(|target| !call.state.world.nodes.contains_key(*target)) {
+        return refuse(format!("no such cluster node '{target}'"));
+    }
+    let Some(name) = call.parameters.text("storage") else {
+        return Ok(());
+    };
+    let storage = disks::available(call.state, call.node(), name).map_err(Refusal::Failed)?;
+    if call.guest_type() == GuestType::Qemu && !disks::content_types(storage).contains(&"images") {
+        return Err(Refusal::parameter("storage", format!("storage '{name}' does not support vm images")));
+    }
+    if let Some(target) = target {
+        disks::available(call.state, target, name).map_err(Refusal::Failed)?;
+        if !storage.is_shared() {
+            return refuse(format!("can't clone to non-shared storage '{name}'"));
+        }
+    }
+    Ok(())
 }
 
 fn source_guest<'a>(call: &'a Call<'_>) -> Result<&'a Guest, Refusal> {
@@ -71,89 +96,103 @@ fn source_guest<'a>(call: &'a Call<'_>) -> Result<&'a Guest, Refusal> {
     })
 }
 
-fn demand_clonable(call: &Call<'_>, guest: &Guest, full: bool) -> Result<(), Refusal> {
-    let name = call.parameters.text("snapname");
-    if let Some(name) = name.filter(|name| !guest.snapshots.contains_key(*name)) {
-        return refuse(format!("snapshot '{name}' does not exist"));
-    }
-    if !full && !guest.is_template() && name.is_none() {
-        let drive = disks::boot_disk(&guest.config).unwrap_or_else(|| "scsi0".to_owned());
-        return refuse(format!("Linked clone feature is not supported for drive '{drive}'"));
-    }
-    if let Some(storage) = call.parameters.text("storage") {
-        if !full {
-            return Err(Refusal::parameter("storage", "option not available for linked clones"));
-        }
-        call.demand(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
-        disks::available(call.state, call.node(), storage).map_err(Refusal::Failed)?;
-    }
-    demand_reachable_disks(call, guest)
-}
-
-/// Another node can only take over what lies on shared storage.
-fn demand_reachable_disks(call: &Call<'_>, guest: &Guest) -> Result<(), Refusal> {
-    let Some(target) = call.parameters.text("target").filter(|target| *target != call.node()) else {
+fn demand_free_id(call: &Call<'_>, target: u32) -> Result<(), Refusal> {
+    let Some(taken) = call.state.world.guests.get(&target) else {
         return Ok(());
     };
-    if !call.state.world.nodes.contains_key(target) {
-        return refuse(format!("no such cluster node '{target}'"));
-    }
-    let local = disks::referenced_volumes(&guest.config).into_iter().any(|(_, volid)| {
-        let storage = volid.split_once(':').and_then(|(name, _)| call.state.world.storages.get(name));
-        !storage.is_some_and(crate::pve::sim::world::Storage::is_shared)
-    });
-    if local {
-        return refuse(format!(
-            "can't clone {} to node '{target}' (VM uses local storage)",
-            guest.kind.short()
-        ));
-    }
-    Ok(())
+    refuse(match call.guest_type() {
+        GuestType::Qemu => format!("unable to create VM {target}: config file already exists"),
+        GuestType::Lxc => {
+            format!("{} {target} already exists on node '{}'", taken.kind.short(), taken.node)
+        }
+    })
 }
 
-fn clone_config(call: &Call<'_>, guest: &Guest, target: u32) -> Result<Config, Refusal> {
-    let mut config = match call.parameters.text("snapname").and_then(|name| guest.snapshots.get(name)) {
-        Some(snapshot) => snapshot.config.clone(),
-        None => guest.config.clone(),
+/// The configuration that is cloned: the present one, or that of a snapshot.
+fn source_config<'a>(call: &Call<'_>, guest: &'a Guest, full: bool) -> Result<&'a Config, Refusal> {
+    let source = match call.parameters.text("snapname") {
+        None => &guest.config,
+        Some(name) => {
+            let found = guest.snapshots.get(name);
+            &found.ok_or_else(|| Refusal::Failed(format!("snapshot '{name}' does not exist")))?.config
+        }
     };
-    let name = guest.name(call.vmid());
+    for option in ["storage", "format"] {
+        if !full && call.parameters.has(option) {
+            return refuse(format!("parameter '{option}' not allowed for linked clones"));
+        }
+    }
+    Ok(source)
+}
+
+fn demand_clonable(call: &Call<'_>, guest: &Guest, source: &Config, full: bool) -> Result<(), Refusal> {
+    let of_snapshot = call.parameters.has("snapname");
+    if full && guest.kind == GuestType::Lxc && guest.is_running() && !of_snapshot {
+        return refuse("Full clone of a running container is only possible from a snapshot");
+    }
+    let feature = if full { Feature::Copy } else { Feature::Clone };
+    let Some((key, volid)) = disks::drive_without(call.state, source, feature, of_snapshot) else {
+        return Ok(());
+    };
+    let mode = if full { "Full" } else { "Linked" };
+    let snapshot = if of_snapshot { "a snapshot of " } else { "" };
+    refuse(match guest.kind {
+        GuestType::Qemu => format!("{mode} clone feature is not supported for {snapshot}'{volid}' ({key})"),
+        GuestType::Lxc => format!("{mode} clone feature for '{volid}' is not available"),
+    })
+}
+
+/// The caller has to be allowed to fill the storages, and another node can only take over what lies on shared ones.
+fn demand_reachable_disks(call: &Call<'_>, source: &Config) -> Result<(), Refusal> {
+    let wanted = call.parameters.text("storage");
+    let mut all_shared = true;
+    for (_, drive) in disks::drives(source) {
+        let Some((own, _)) = drive.bare.split_once(':') else {
+            continue;
+        };
+        let moves = !disks::is_cdrom(&drive) || disks::is_cloud_init(&drive);
+        let storage = wanted.filter(|_| moves).unwrap_or(own);
+        if moves {
+            call.demand(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
+        }
+        all_shared &= call.state.world.storages.get(storage).is_some_and(Storage::is_shared);
+    }
+    let target = call.parameters.text("target").filter(|target| *target != call.node());
+    match target.filter(|_| !all_shared) {
+        None => Ok(()),
+        Some(target) => {
+            let short = call.guest_type().short();
+            refuse(format!("can't clone {short} to node '{target}' ({short} uses local storage)"))
+        }
+    }
+}
+
+fn clone_config(call: &Call<'_>, source: &Config, target: u32) -> Config {
+    let mut config = source.clone();
     config.retain(|key, _| {
-        !matches!(key.as_str(), "lock" | "template" | "protection" | "parent") && !disks::is_unused_key(key)
+        !matches!(key.as_str(), "lock" | "template" | "parent" | "vmstate") && !disks::is_unused_key(key)
     });
     if let Some(description) = call.parameters.text("description") {
         config.insert("description".to_owned(), description.into());
     }
-    match guest.kind {
-        GuestType::Qemu => {
-            let name =
-                call.parameters.text("name").map_or_else(|| format!("Copy-of-VM-{name}"), str::to_owned);
-            config.insert("name".to_owned(), name.into());
-            config.insert("smbios1".to_owned(), format!("uuid={}", uuid::Uuid::new_v4()).into());
-            config.insert("vmgenid".to_owned(), uuid::Uuid::new_v4().to_string().into());
-        }
+    let kind = call.guest_type();
+    match kind {
+        GuestType::Qemu => name_machine(call, &mut config),
         GuestType::Lxc => {
             let name = call.parameters.text("hostname").map_or_else(|| format!("CT{target}"), str::to_owned);
             config.insert("hostname".to_owned(), name.into());
         }
     }
-    for (_, value) in config.iter_mut().filter(|(key, _)| key.starts_with("net")) {
-        let card = PropertyString::parse(value.as_str().unwrap_or_default());
-        *value = fresh_card(card, guest.kind).into();
-    }
-    Ok(config)
+    super::identity::renew_cards(&mut config, kind);
+    config
 }
 
-/// Two cards with one address would fight over the network.
-fn fresh_card(mut card: PropertyString, kind: GuestType) -> String {
-    if kind == GuestType::Lxc {
-        card.set("hwaddr", &random_mac());
-        return card.to_string();
-    }
-    let text = card.to_string();
-    if let Some(model) = text.split(['=', ',']).next() {
-        card.set(model, &random_mac());
-    }
-    card.to_string()
+fn name_machine(call: &Call<'_>, config: &mut Config) {
+    let present = config.get("name").and_then(serde_json::Value::as_str).map(str::to_owned);
+    let usual = || format!("Copy-of-VM-{}", present.unwrap_or_else(|| call.vmid().to_string()));
+    let name = call.parameters.text("name").map_or_else(usual, str::to_owned);
+    config.insert("name".to_owned(), name.into());
+    super::identity::renew_identity(config);
 }
 
 /// The clone's number shows at once, locked, with a description that says what it is.
@@ -168,70 +207,48 @@ fn reserve(call: &mut Call<'_>, node: &str, target: u32) {
     }
 }
 
-fn copy(run: &mut Run<'_>, order: Order) -> Result<(), String> {
-    let Order { source_node, target_node, kind, target, full, storage, format, mut config } = order;
+fn copy(run: &mut Run<'_>, order: Order, made: &mut Vec<String>) -> Result<(), String> {
     let drives: Vec<(String, PropertyString)> =
-        disks::drives(&config).map(|(key, drive)| (key.to_owned(), drive)).collect();
-    for (key, mut drive) in drives.into_iter().filter(|(_, drive)| !disks::is_cdrom(drive)) {
-        let bytes = disks::drive_bytes(run.state, &source_node, &drive);
-        let home = drive.bare.split(':').next().unwrap_or_default().to_owned();
-        if full {
-            run.say(format!("create full clone of drive {key} ({})", drive.bare));
-            let wanted = storage.clone().unwrap_or(home);
-            let suffix = drive.bare.rsplit_once('.').map(|(_, suffix)| suffix.to_owned());
-            let content = if kind == GuestType::Lxc { "rootdir" } else { "images" };
-            let format = format.clone().or(suffix);
-            let made =
-                disks::allocate(run.state, &target_node, &wanted, target, bytes, format.as_deref(), content)?;
-            run.say(made.log);
-            drive.bare = made.volid;
-        } else {
-            run.say(format!("create linked clone of drive {key} ({})", drive.bare));
-            drive.bare = link(run.state, &target_node, &home, target, &drive.bare, bytes)?;
+        disks::drives(&order.config).map(|(key, drive)| (key.to_owned(), drive)).collect();
+    let mut config = order.config.clone();
+    for (key, drive) in drives {
+        if !disks::is_cdrom(&drive) || disks::is_cloud_init(&drive) {
+            let copied = copy_drive(run, &order, &key, drive)?;
+            made.push(copied.bare.clone());
+            config.insert(key, copied.to_string().into());
         }
-        drive.set("size", &disks::format_size(bytes));
-        config.insert(key, drive.to_string().into());
     }
+    let Order { target_node, kind, target, .. } = order;
     let guest = run.state.guest_mut(&target_node, kind, target)?;
     *guest = Guest::new(kind, &target_node, config);
     Ok(())
 }
 
-/// A linked clone's disk is a volume whose parent is the template's.
-fn link(
-    state: &mut State,
-    node: &str,
-    storage_name: &str,
-    target: u32,
-    base: &str,
-    bytes: u64,
-) -> Result<String, String> {
-    let ctime = state.clock.seconds();
-    let format = if base.ends_with(".qcow2") { "qcow2" } else { "raw" };
-    let storage = disks::available(state, node, storage_name)?;
-    let name = disks::new_name(storage_name, storage, target, "vm", format);
-    let is_file = name.contains('/');
-    // Linked volumes in folders name their base in front of their own name.
-    let volid = match (is_file, base.split_once(':'), name.split_once(':')) {
-        (true, Some((_, base_name)), Some((_, own))) => format!("{storage_name}:{base_name}/{own}"),
-        _ => name,
-    };
-    let home = (!storage.is_shared()).then(|| node.to_owned());
-    let volume = Volume {
-        volid: volid.clone(),
-        content: "images".to_owned(),
-        format: format.to_owned(),
-        size: bytes,
-        node: home,
-        used: Some(4096),
-        ctime,
-        vmid: Some(target),
-        parent: Some(base.to_owned()),
-        notes: None,
-        protected: false,
-    };
-    if let Some(storage) = state.world.storages.get_mut(storage_name) {
-        storage.volumes.push(volume);
+/// Drives that are the machine's own are always copied, even by a linked clone.
+fn copy_drive(
+    run: &mut Run<'_>,
+    order: &Order,
+    key: &str,
+    mut drive: PropertyString,
+) -> Result<PropertyString, String> {
+    let Order { source_node, target_node, kind, target, full, storage, format, .. } = order;
+    let bytes = disks::drive_bytes(run.state, source_node, &drive);
+    let (home, is_cloud_init) =
+        (drive.bare.split(':').next().unwrap_or_default().to_owned(), disks::is_cloud_init(&drive));
+    let content = if is_cloud_init { "cloudinit" } else { disks::content_of(*kind) };
+    if *full || is_cloud_init || key == "tpmstate0" {
+        run.say(format!("create full clone of drive {key} ({})", drive.bare));
+        let wanted = storage.clone().unwrap_or(home);
+        let suffix = drive.bare.rsplit_once('.').map(|(_, suffix)| suffix.to_owned());
+        let format = format.clone().or(suffix);
+        let made =
+            disks::allocate(run.state, target_node, &wanted, *target, bytes, format.as_deref(), content)?;
+        run.say(made.log);
+        drive.bare = made.volid;
+    } else {
+        run.say(format!("create linked clone of drive {key} ({})", drive.bare));
+        drive.bare = disks::link(run.state, source_node, &drive.bare, *target, content)?;
     }
-    Ok(volid)
+    drive.set("size", &disks::format_size(bytes));
+    Ok(drive)
 }

@@ -13,6 +13,8 @@ pub(super) const ROUTES: &[Route] = &[
     ("GET", "/cluster/status", status),
     ("GET", "/cluster/nextid", next_id),
     ("GET", "/cluster/config/nodes", members),
+    ("GET", "/cluster/options", options),
+    ("GET", "/cluster/ceph/status", |_| refuse("binary not installed: /usr/bin/ceph-mon")),
 ];
 
 fn resources(call: &mut Call<'_>) -> Answer {
@@ -49,6 +51,9 @@ fn guest_rows(call: &Call<'_>) -> Vec<Value> {
     let visible = world.guests.iter().filter(|(vmid, _)| call.has(&format!("/vms/{vmid}"), "VM.Audit"));
     let row = |(vmid, guest): (&u32, &crate::pve::sim::world::Guest)| {
         let mut row = resource_row(call.state, *vmid, guest);
+        if !is_up(call, &guest.node) {
+            forget_statistics(&mut row, &["id", "type", "vmid", "node", "hastate", "lock"]);
+        }
         if let Some((pool, _)) = world.pools.iter().find(|(_, pool)| pool.vms.contains(vmid)) {
             row["pool"] = pool.as_str().into();
         }
@@ -57,12 +62,25 @@ fn guest_rows(call: &Call<'_>) -> Vec<Value> {
     visible.map(row).collect()
 }
 
+fn is_up(call: &Call<'_>, node: &str) -> bool {
+    call.state.world.nodes.get(node).is_some_and(|node| node.online)
+}
+
+/// Nobody reports on what is on a node that is down; only what the cluster itself knows is left.
+fn forget_statistics(row: &mut Value, known: &[&str]) {
+    if let Some(fields) = row.as_object_mut() {
+        fields.retain(|name, _| known.contains(&name.as_str()));
+        fields.insert("status".to_owned(), "unknown".into());
+    }
+}
+
 fn node_rows(call: &Call<'_>) -> Vec<Value> {
     let row = |(name, node): (&String, &crate::pve::sim::world::Node)| {
         let audited = call.has(&format!("/nodes/{name}"), "Sys.Audit");
         let mut row = super::nodes::node_row(call.state, name, node, audited);
         if audited && node.online {
-            extend(&mut row, json!({ "cgroup-mode": 2, "hastate": "online" }));
+            let state = if node.maintenance { "maintenance" } else { "online" };
+            extend(&mut row, json!({ "cgroup-mode": 2, "hastate": state }));
         }
         row
     };
@@ -79,24 +97,36 @@ fn storage_rows(call: &Call<'_>) -> Vec<Value> {
             continue;
         }
         let nodes = call.state.world.nodes.keys().filter(|node| disks::is_on_node(storage, node));
-        rows.extend(nodes.map(|node| storage_row(node, name, storage)));
+        rows.extend(nodes.map(|node| {
+            let mut row = storage_row(node, name, storage);
+            if !is_up(call, node) {
+                let known = ["id", "type", "storage", "node", "plugintype", "content", "shared"];
+                forget_statistics(&mut row, &known);
+            }
+            row
+        }));
     }
     rows
 }
 
 /// Every node that is up has the zone of its own bridges.
 fn network_rows(call: &Call<'_>) -> Vec<Value> {
-    if !call.rights().has_any("/sdn/zones/localnetwork", &["SDN.Audit", "SDN.Use", "SDN.Allocate"]) {
-        return Vec::new();
-    }
-    let row = |name: &String| {
+    let applied = call.state.world.applied_sdn.as_ref().and_then(|applied| applied.get("zones"));
+    let zones = applied.into_iter().flatten().map(|(zone, _)| zone.as_str());
+    let visible: Vec<&str> = std::iter::once("localnetwork")
+        .chain(zones)
+        .filter(|zone| {
+            call.rights().has_any(&format!("/sdn/zones/{zone}"), &["SDN.Audit", "SDN.Use", "SDN.Allocate"])
+        })
+        .collect();
+    let row = |node: &String, zone: &str| {
         json!({
-            "id": format!("network/{name}/zone/localnetwork"), "type": "network", "network-type": "zone",
-            "network": "localnetwork", "node": name, "status": "ok",
+            "id": format!("network/{node}/zone/{zone}"), "type": "network", "network-type": "zone",
+            "network": zone, "node": node, "status": "ok",
         })
     };
     let online = call.state.world.nodes.iter().filter(|(_, node)| node.online);
-    online.map(|(name, _)| row(name)).collect()
+    online.flat_map(|(name, _)| visible.iter().map(move |zone| row(name, zone))).collect()
 }
 
 pub(super) fn storage_row(node: &str, name: &str, storage: &Storage) -> Value {
@@ -141,11 +171,24 @@ fn members(call: &mut Call<'_>) -> Answer {
     }
     let row = |(position, (name, node)): (usize, (&String, &crate::pve::sim::world::Node))| {
         json!({
-            "name": name, "node": name, "nodeid": (position + 1).to_string(), "quorum_votes": "1", "ring0_addr": node.ip,
+            "name": name, "node": name, "nodeid": (position + 1).to_string(), "quorum_votes": node.votes.to_string(),
+            "ring0_addr": node.ip,
         })
     };
     let rows: Vec<Value> = world.nodes.iter().enumerate().map(row).collect();
     data(rows)
+}
+
+/// Who may not look at all of them sees what the web interface needs.
+fn options(call: &mut Call<'_>) -> Answer {
+    let shown = call.state.world.cluster.options.iter();
+    let audits = call.has("/", "Sys.Audit");
+    let mut shown: serde_json::Map<String, Value> = shown
+        .filter(|(name, _)| audits || ["console", "tag-style"].contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    shown.insert("allowed-tags".to_owned(), json!([]));
+    data(shown)
 }
 
 /// The number comes as text.

@@ -1,17 +1,17 @@
-//! Making guests, and turning them into templates.
-use super::config::{NewDrives, attach, check_drives, config_keys, demand_keys, normalise};
-use super::{Route, nothing};
-use crate::pve::sim::disks;
-use crate::pve::sim::engine::{Call, NewTask, Run, State};
-use crate::pve::sim::http::{Answer, Refusal, refuse};
-use crate::pve::sim::world::{Config, Guest, GuestType, HaResource, Power};
+//! Making guests.
+use std::collections::BTreeMap;
 
-pub(super) const ROUTES: &[Route] = &[
-    ("POST", "/nodes/{node}/qemu", create),
-    ("POST", "/nodes/{node}/lxc", create),
-    ("POST", "/nodes/{node}/qemu/{vmid}/template", template_vm),
-    ("POST", "/nodes/{node}/lxc/{vmid}/template", template_container),
-];
+use super::Route;
+use super::config::{NewDrives, attach, check_drives, config_keys, demand_keys, normalise};
+use super::volume_access::demand_access_to;
+use crate::pve::sim::contract::PropertyString;
+use crate::pve::sim::disks;
+use crate::pve::sim::engine::{Call, Run, State};
+use crate::pve::sim::http::{Answer, Refusal, refuse};
+use crate::pve::sim::world::{Config, Guest, GuestType, HaResource};
+
+pub(super) const ROUTES: &[Route] =
+    &[("POST", "/nodes/{node}/qemu", create), ("POST", "/nodes/{node}/lxc", create)];
 
 /// The QEMU version that new VMs remember having been made with.
 const QEMU_VERSION: &str = "10.0.2";
@@ -30,12 +30,21 @@ struct Order {
 
 fn create(call: &mut Call<'_>) -> Answer {
     let (kind, vmid) = (call.guest_type(), call.vmid());
+    if call.parameters.has("archive") || call.parameters.flag("restore") {
+        return super::restore::restore(call);
+    }
     demand_allocation(call)?;
+    // A container's number is judged before anything else that is asked of it, a VM's after.
+    if kind == GuestType::Lxc {
+        demand_new_id(call.state, kind, vmid)?;
+    }
     let mut given = config_keys(call, kind);
     demand_keys(call, kind, vmid, given.iter().copied().filter(|(key, _)| *key != "unprivileged"))?;
-    let rootfs = default_rootfs(call, &given);
-    if let Some(rootfs) = &rootfs {
-        given.push(("rootfs", rootfs));
+    let disks = container_disks(call, &given);
+    given.retain(|(key, _)| !disks.contains_key(*key));
+    given.extend(disks.iter().map(|(key, text)| (key.as_str(), text.as_str())));
+    if let Some(template) = call.parameters.text("ostemplate") {
+        demand_access_to(call, Some(vmid), template, "vztmpl")?;
     }
     check_drives(call, given.iter().copied())?;
     demand_new_id(call.state, kind, vmid)?;
@@ -55,19 +64,31 @@ fn create(call: &mut Call<'_>) -> Answer {
     };
     reserve(call.state, &order);
     let task = if kind == GuestType::Qemu { "qmcreate" } else { "vzcreate" };
-    let node = order.node.clone();
     let new = call.guest_task(task, move |run| {
         let (node, short) = (order.node.clone(), kind.short());
-        build(run, order).map_err(|problem| {
-            abandon(run.state, &node, vmid);
+        let mut made = Vec::new();
+        build(run, order, &mut made).map_err(|problem| {
+            for volid in made {
+                disks::free(run.state, &node, &volid);
+            }
+            abandon(run.state, vmid);
             format!("unable to create {short} {vmid} - {problem}")
         })
     });
-    call.fork(new.undone_by(move |state| abandon(state, &node, vmid)))
+    call.fork(new.undone_by(move |state| abandon(state, vmid)))
 }
 
 /// Whoever may allocate in the pool may also make the guest that goes into it.
-fn demand_allocation(call: &Call<'_>) -> Result<(), Refusal> {
+pub(super) fn demand_allocation(call: &Call<'_>) -> Result<(), Refusal> {
+    if call.guest_type() == GuestType::Lxc
+        && call.parameters.text("unprivileged") == Some("0")
+        && !call.parameters.flag("restore")
+    {
+        call.demand("/", "Sys.Modify")?;
+    }
+    if call.parameters.flag("ha-managed") {
+        call.demand("/", "Sys.Console")?;
+    }
     if let Some(pool) = call.parameters.text("pool") {
         if !call.state.world.pools.contains_key(pool) {
             return Err(Refusal::Forbidden(Some(format!("pool '{pool}' does not exist"))));
@@ -76,14 +97,17 @@ fn demand_allocation(call: &Call<'_>) -> Result<(), Refusal> {
             return Ok(());
         }
     }
-    if call.has(&format!("/vms/{}", call.vmid()), "VM.Allocate") {
+    let path = format!("/vms/{}", call.vmid());
+    // Whoever may back a guest up may also put a backup in its place.
+    let replaces = call.parameters.flag("force") && call.guest().is_ok();
+    if call.has(&path, "VM.Allocate") || (replaces && call.has(&path, "VM.Backup")) {
         Ok(())
     } else {
         Err(Refusal::Forbidden(None))
     }
 }
 
-fn demand_new_id(state: &State, kind: GuestType, vmid: u32) -> Result<(), Refusal> {
+pub(super) fn demand_new_id(state: &State, kind: GuestType, vmid: u32) -> Result<(), Refusal> {
     let Some(guest) = state.world.guests.get(&vmid) else {
         return Ok(());
     };
@@ -94,12 +118,20 @@ fn demand_new_id(state: &State, kind: GuestType, vmid: u32) -> Result<(), Refusa
     })
 }
 
-/// A container that names only a storage gets a root disk of four GiB there.
-fn default_rootfs(call: &Call<'_>, given: &[(&str, &str)]) -> Option<String> {
-    if call.guest_type() == GuestType::Qemu || given.iter().any(|(key, _)| *key == "rootfs") {
-        return None;
+/// A container's disks may be given as sizes alone; without any it gets a root disk of four GiB.
+fn container_disks(call: &Call<'_>, given: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let storage = call.parameters.text("storage").unwrap_or("local");
+    let on_storage = |size: &str| format!("{storage}:{size}");
+    if call.guest_type() == GuestType::Qemu {
+        return BTreeMap::new();
     }
-    Some(format!("{}:4", call.parameters.text("storage").unwrap_or("local")))
+    let sizes = given.iter().filter(|(key, text)| disks::is_drive_key(key) && text.parse::<f64>().is_ok());
+    let mut disks: BTreeMap<String, String> =
+        sizes.map(|(key, size)| ((*key).to_owned(), on_storage(size))).collect();
+    if !given.iter().any(|(key, _)| *key == "rootfs") {
+        disks.insert("rootfs".to_owned(), on_storage("4"));
+    }
+    disks
 }
 
 /// The number is taken from the moment at which the request is accepted.
@@ -111,42 +143,68 @@ fn reserve(state: &mut State, order: &Order) {
     }
 }
 
-pub(super) fn abandon(state: &mut State, node: &str, vmid: u32) {
-    disks::free_all_of(state, node, vmid);
+pub(super) fn abandon(state: &mut State, vmid: u32) {
     state.world.guests.remove(&vmid);
     for pool in state.world.pools.values_mut() {
         pool.vms.remove(&vmid);
     }
 }
 
-fn build(run: &mut Run<'_>, order: Order) -> Result<(), String> {
+fn build(run: &mut Run<'_>, order: Order, made: &mut Vec<String>) -> Result<(), String> {
     let Order { node, kind, vmid, mut given, start, ha_managed, template, .. } = order;
-    let drives = NewDrives { node: &node, kind, vmid };
-    let keys: Vec<String> = given.keys().filter(|key| disks::is_drive_key(key)).cloned().collect();
-    let mut made = Vec::new();
-    for key in keys {
-        let text = given[&key].as_str().unwrap_or_default().to_owned();
-        let mut log = Vec::new();
-        let attached = attach(run.state, &drives, &key, &text, &mut log);
-        made.append(&mut log);
-        given.insert(key, attached?.into());
-    }
-    run.log.append(&mut made);
+    make_drives(run, &NewDrives { node: &node, kind, vmid }, &mut given, made)?;
     if let Some(template) = &template {
         unpack(run, &node, template)?;
     }
     complete(&mut given, kind, vmid, template.as_deref(), run.state.clock.seconds());
     let guest = run.state.guest_mut(&node, kind, vmid)?;
     *guest = Guest::new(kind, &node, given);
-    if start {
-        run.say("Execute autostart");
-        let now = run.state.clock.seconds();
-        run.state.guest_mut(&node, kind, vmid)?.set_power(Power::Running, now);
-    }
-    if ha_managed {
-        run.state.world.ha.insert(format!("{}:{vmid}", kind.ha_prefix()), HaResource::default());
+    finish(run, &node, kind, vmid, start, ha_managed);
+    Ok(())
+}
+
+/// Puts real volumes in the place of what drives ask for, and notes which of them are new.
+pub(super) fn make_drives(
+    run: &mut Run<'_>,
+    drives: &NewDrives<'_>,
+    config: &mut Config,
+    made: &mut Vec<String>,
+) -> Result<(), String> {
+    let keys: Vec<String> = config.keys().filter(|key| disks::is_drive_key(key)).cloned().collect();
+    for key in keys {
+        let text = config[&key].as_str().unwrap_or_default().to_owned();
+        let attached = attach(run.state, drives, &key, &text, &mut run.log)?;
+        let (asked, present) = (PropertyString::parse(&text).bare, PropertyString::parse(&attached).bare);
+        if asked != present && disks::owner_of(&present) == Some(drives.vmid) {
+            made.push(present);
+        }
+        config.insert(key, attached.into());
     }
     Ok(())
+}
+
+/// What comes after a guest was made. That it can't be started is no reason to give it up.
+pub(super) fn finish(
+    run: &mut Run<'_>,
+    node: &str,
+    kind: GuestType,
+    vmid: u32,
+    start: bool,
+    ha_managed: bool,
+) {
+    if ha_managed {
+        run.say("Add as HA resource");
+        let state = if start { "started" } else { "stopped" };
+        let config = Config::from([("state".to_owned(), state.into())]);
+        let resource = HaResource { config, ..HaResource::default() };
+        run.state.world.ha.insert(format!("{}:{vmid}", kind.ha_prefix()), resource);
+    }
+    if start {
+        run.say("Execute autostart");
+        if let Err(problem) = super::power::start_now(run, node, kind, vmid) {
+            run.say(problem);
+        }
+    }
 }
 
 fn unpack(run: &mut Run<'_>, node: &str, template: &str) -> Result<(), String> {
@@ -201,62 +259,4 @@ fn system_of(template: &str) -> &'static str {
         "ubuntu",
     ];
     known.into_iter().find(|system| template.contains(system)).unwrap_or("unmanaged")
-}
-
-fn demand_convertible(call: &Call<'_>) -> Result<(), Refusal> {
-    let guest = call.guest()?;
-    call.demand_free_guest()?;
-    guest.demand_unlocked().map_err(Refusal::Failed)?;
-    let short = guest.kind.short();
-    if !guest.snapshots.is_empty() {
-        return refuse(format!("unable to create template, because {short} contains snapshots"));
-    }
-    if guest.is_template() {
-        return refuse("you can't convert a template to a template");
-    }
-    if guest.is_running() {
-        return refuse(format!("you can't convert a {short} to template if {short} is running"));
-    }
-    Ok(())
-}
-
-fn conversion(call: &Call<'_>, task: &'static str) -> NewTask {
-    let (node, kind, vmid) = (call.node().to_owned(), call.guest_type(), call.vmid());
-    call.guest_task(task, move |run| {
-        for (key, volid) in disks::referenced_volumes(&run.state.guest(&node, kind, vmid)?.config.clone()) {
-            make_base(run.state, &node, kind, vmid, &key, &volid);
-        }
-        let guest = run.state.guest_mut(&node, kind, vmid)?;
-        guest.config.insert("template".to_owned(), 1.into());
-        Ok(())
-    })
-}
-
-/// Disks of templates are called `base` instead of `vm`.
-fn make_base(state: &mut State, node: &str, kind: GuestType, vmid: u32, key: &str, volid: &str) {
-    let base = volid.replacen(&format!("vm-{vmid}-disk"), &format!("base-{vmid}-disk"), 1);
-    for volume in state.world.storages.values_mut().flat_map(|storage| &mut storage.volumes) {
-        if volume.volid == volid {
-            volume.volid.clone_from(&base);
-        }
-    }
-    if let Ok(guest) = state.guest_mut(node, kind, vmid)
-        && let Some(text) = guest.text(key).map(|text| text.replacen(volid, &base, 1))
-    {
-        guest.config.insert(key.to_owned(), text.into());
-    }
-}
-
-fn template_vm(call: &mut Call<'_>) -> Answer {
-    demand_convertible(call)?;
-    let new = conversion(call, "qmtemplate");
-    call.fork(new)
-}
-
-/// The worker runs all the same; its id is not told.
-fn template_container(call: &mut Call<'_>) -> Answer {
-    demand_convertible(call)?;
-    let new = conversion(call, "vztemplate");
-    call.state.fork(new);
-    nothing()
 }

@@ -157,7 +157,7 @@ fn numbers(state: &State, vmid: u32, guest: &Guest) -> Value {
         row["serial"] = 1.into();
     }
     if guest.is_running() {
-        extend(&mut row, running_numbers(vmid));
+        extend(&mut row, running_numbers(vmid, guest.kind));
     }
     row
 }
@@ -167,12 +167,14 @@ fn container_numbers(guest: &Guest) -> Value {
     json!({ "type": "lxc", "diskread": 0, "diskwrite": 0, "swap": 0, "maxswap": swap })
 }
 
-fn running_numbers(vmid: u32) -> Value {
+/// A container's pressure is passed on as the kernel writes it, as text.
+fn running_numbers(vmid: u32, kind: GuestType) -> Value {
+    let none = if kind == GuestType::Lxc { json!("0.00") } else { json!(0) };
     json!({
         "pid": 4000 + vmid,
-        "pressurecpufull": 0, "pressurecpusome": 0,
-        "pressureiofull": 0, "pressureiosome": 0,
-        "pressurememoryfull": 0, "pressurememorysome": 0,
+        "pressurecpufull": none, "pressurecpusome": none,
+        "pressureiofull": none, "pressureiosome": none,
+        "pressurememoryfull": none, "pressurememorysome": none,
     })
 }
 

@@ -47,7 +47,10 @@ pub(super) fn node_row(state: &State, name: &str, node: &Node, audited: bool) ->
 }
 
 fn uptime(state: &State, node: &Node) -> i64 {
-    node.uptime + i64::try_from(state.clock.ticks() / 100).unwrap_or_default()
+    match node.booted {
+        Some(booted) => i64::try_from(booted.elapsed().as_secs()).unwrap_or_default(),
+        None => node.uptime + i64::try_from(state.clock.ticks() / 100).unwrap_or_default(),
+    }
 }
 
 /// Stable for a node's name, so that the list looks alike between runs.

@@ -1,4 +1,4 @@
-//! Starting, stopping, pausing.
+//! Starting and stopping.
 use std::time::Duration;
 
 use super::Route;
@@ -14,32 +14,28 @@ pub(super) const ROUTES: &[Route] = &[
     ("POST", "/nodes/{node}/qemu/{vmid}/status/shutdown", shut_down),
     ("POST", "/nodes/{node}/qemu/{vmid}/status/reboot", reboot),
     ("POST", "/nodes/{node}/qemu/{vmid}/status/reset", reset),
-    ("POST", "/nodes/{node}/qemu/{vmid}/status/suspend", suspend),
-    ("POST", "/nodes/{node}/qemu/{vmid}/status/resume", resume),
     ("POST", "/nodes/{node}/lxc/{vmid}/status/start", start),
     ("POST", "/nodes/{node}/lxc/{vmid}/status/stop", stop),
     ("POST", "/nodes/{node}/lxc/{vmid}/status/shutdown", shut_down),
     ("POST", "/nodes/{node}/lxc/{vmid}/status/reboot", reboot),
-    ("POST", "/nodes/{node}/lxc/{vmid}/status/suspend", suspend),
-    ("POST", "/nodes/{node}/lxc/{vmid}/status/resume", resume),
 ];
 
 const SHUTDOWN_TIMED_OUT: &str = "VM quit/powerdown failed - got timeout";
 
 /// Which guest a worker is about.
 #[derive(Debug, Clone)]
-struct Subject {
-    node: String,
-    kind: GuestType,
-    vmid: u32,
+pub(super) struct Subject {
+    pub(super) node: String,
+    pub(super) kind: GuestType,
+    pub(super) vmid: u32,
 }
 
 impl Subject {
-    fn of(call: &Call<'_>) -> Self {
+    pub(super) fn of(call: &Call<'_>) -> Self {
         Self { node: call.node().to_owned(), kind: call.guest_type(), vmid: call.vmid() }
     }
 
-    fn set_power(&self, state: &mut State, power: Power) -> Result<(), String> {
+    pub(super) fn set_power(&self, state: &mut State, power: Power) -> Result<(), String> {
         let now = state.clock.seconds();
         let guest = state.guest_mut(&self.node, self.kind, self.vmid)?;
         guest.set_power(power, now);
@@ -54,7 +50,7 @@ fn is_running(call: &Call<'_>) -> bool {
     call.guest().is_ok_and(|guest| guest.is_running())
 }
 
-fn demand_root_for_lock_override(call: &Call<'_>) -> Result<(), Refusal> {
+pub(super) fn demand_root_for_lock_override(call: &Call<'_>) -> Result<(), Refusal> {
     if call.parameters.flag("skiplock") && !call.caller.is_root() {
         return Err(Refusal::parameter("skiplock", "Only root may use this option."));
     }
@@ -62,7 +58,7 @@ fn demand_root_for_lock_override(call: &Call<'_>) -> Result<(), Refusal> {
 }
 
 /// VMs that are not running are refused at once by most verbs; only starting and stopping are left to the worker.
-fn demand_running(call: &Call<'_>, word: &str) -> Result<(), Refusal> {
+pub(super) fn demand_running(call: &Call<'_>, word: &str) -> Result<(), Refusal> {
     if is_running(call) { Ok(()) } else { refuse(format!("{word} {} not running", call.vmid())) }
 }
 
@@ -110,7 +106,7 @@ fn start(call: &mut Call<'_>) -> Answer {
     call.fork(new)
 }
 
-fn work_start(run: &mut Run<'_>, subject: &Subject, skip_lock: bool) -> Result<(), String> {
+pub(super) fn work_start(run: &mut Run<'_>, subject: &Subject, skip_lock: bool) -> Result<(), String> {
     let Subject { node, kind, vmid } = subject;
     let guest = run.state.guest(node, *kind, *vmid)?;
     if guest.is_template() {
@@ -123,9 +119,8 @@ fn work_start(run: &mut Run<'_>, subject: &Subject, skip_lock: bool) -> Result<(
     match lock.as_deref() {
         Some("suspended") => {
             run.say("Resuming suspended VM");
-            if let Ok(guest) = run.state.guest_mut(node, *kind, *vmid) {
-                guest.config.remove("lock");
-            }
+            run.state.unmark(*vmid);
+            super::vm_state::discard(run.state, node, *vmid);
         }
         // A backup of a running VM has stopped it for its own purposes; starting means going on.
         Some("backup") if guest.is_running() => return Ok(()),
@@ -137,6 +132,11 @@ fn work_start(run: &mut Run<'_>, subject: &Subject, skip_lock: bool) -> Result<(
         return Err(format!("VM {vmid} already running"));
     }
     begin(run.state, subject)
+}
+
+/// Starts a guest as part of another task.
+pub(super) fn start_now(run: &mut Run<'_>, node: &str, kind: GuestType, vmid: u32) -> Result<(), String> {
+    work_start(run, &Subject { node: node.to_owned(), kind, vmid }, false)
 }
 
 /// What the start itself needs: bridges and volumes that are there.
@@ -158,6 +158,9 @@ fn begin(state: &mut State, subject: &Subject) -> Result<(), String> {
         if disks::find(state, &subject.node, &drive.bare).is_none() {
             return Err(format!("volume '{}' does not exist", drive.bare));
         }
+    }
+    if let Some(error) = state.guest(&subject.node, subject.kind, subject.vmid)?.start_error.clone() {
+        return Err(error);
     }
     subject.set_power(state, Power::Running)
 }
@@ -192,7 +195,11 @@ fn stop(call: &mut Call<'_>) -> Answer {
 
 fn shut_down(call: &mut Call<'_>) -> Answer {
     demand_root_for_lock_override(call)?;
-    demand_not_paused(call)?;
+    let force = call.parameters.flag("forceStop");
+    let is_paused = call.guest().is_ok_and(|guest| guest.status == Power::Paused);
+    if !force {
+        demand_not_paused(call)?;
+    }
     let subject = Subject::of(call);
     if subject.kind == GuestType::Lxc {
         demand_running(call, "CT")?;
@@ -200,8 +207,8 @@ fn shut_down(call: &mut Call<'_>) -> Answer {
     if let Some(answer) = ask_manager(call, "hastop", "stop", "stopped") {
         return answer;
     }
-    let force = call.parameters.flag("forceStop");
-    let patience = timeout_if_ignored(call);
+    // What is paused is stopped at once, as it couldn't listen.
+    let patience = timeout_if_ignored(call).filter(|_| !is_paused);
     let kind = if subject.kind == GuestType::Qemu { "qmshutdown" } else { "vzshutdown" };
     let new = call.guest_task(kind, move |run| {
         let guest = run.state.guest(&subject.node, subject.kind, subject.vmid)?;
@@ -270,53 +277,6 @@ fn reset(call: &mut Call<'_>) -> Answer {
     let subject = Subject::of(call);
     let new = call.guest_task("qmreset", move |run| {
         run.state.guest(&subject.node, subject.kind, subject.vmid)?.demand_unlocked()
-    });
-    call.fork(new)
-}
-
-fn suspend(call: &mut Call<'_>) -> Answer {
-    demand_root_for_lock_override(call)?;
-    let subject = Subject::of(call);
-    demand_running(call, subject.kind.short())?;
-    let to_disk = call.parameters.flag("todisk");
-    if to_disk && call.state.is_ha_managed(subject.kind, subject.vmid) {
-        return refuse("Cannot suspend HA managed VM to disk");
-    }
-    let kind = match (subject.kind, to_disk) {
-        (GuestType::Lxc, _) => "vzsuspend",
-        (GuestType::Qemu, false) => "qmpause",
-        (GuestType::Qemu, true) => "qmsuspend",
-    };
-    let new = call.guest_task(kind, move |run| {
-        run.state.guest(&subject.node, subject.kind, subject.vmid)?.demand_unlocked()?;
-        if !to_disk {
-            return subject.set_power(run.state, Power::Paused);
-        }
-        subject.set_power(run.state, Power::Stopped)?;
-        let guest = run.state.guest_mut(&subject.node, subject.kind, subject.vmid)?;
-        guest.config.insert("lock".to_owned(), "suspended".into());
-        Ok(())
-    });
-    call.fork(new)
-}
-
-fn resume(call: &mut Call<'_>) -> Answer {
-    let subject = Subject::of(call);
-    let guest = call.guest();
-    let on_disk = guest.as_ref().is_ok_and(|guest| guest.text("lock") == Some("suspended"));
-    match subject.kind {
-        GuestType::Qemu if !on_disk => demand_running(call, "VM")?,
-        GuestType::Lxc if guest.is_ok_and(|guest| guest.status == Power::Running) => {
-            return refuse(format!("CT {} already running", subject.vmid));
-        }
-        _ => {}
-    }
-    let kind = if subject.kind == GuestType::Qemu { "qmresume" } else { "vzresume" };
-    let new = call.guest_task(kind, move |run| {
-        if on_disk {
-            return work_start(run, &subject, false);
-        }
-        subject.set_power(run.state, Power::Running)
     });
     call.fork(new)
 }

@@ -2,7 +2,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Route, data, nothing};
-use crate::pve::sim::access::{BUILT_IN_ROLES, is_built_in_role, is_privilege, privileges_of_role};
+use crate::pve::sim::access::{BUILT_IN_ROLES, is_built_in_role, privileges_of_role};
 use crate::pve::sim::engine::Call;
 use crate::pve::sim::http::{Answer, Refusal, refuse};
 use crate::pve::sim::world::{AccessRule, Role};
@@ -22,7 +22,8 @@ fn list_roles(call: &mut Call<'_>) -> Answer {
     let built_in = BUILT_IN_ROLES.iter().map(|name| ((*name).to_owned(), 1));
     let own = custom.keys().map(|name| (name.clone(), 0));
     let row = |(name, special): (String, u8)| {
-        let privileges: Vec<String> = privileges_of_role(&name, custom).into_iter().collect();
+        let privileges: Vec<String> =
+            privileges_of_role(&name, custom, call.state.world.release()).into_iter().collect();
         json!({ "roleid": name, "privs": privileges.join(","), "special": special })
     };
     let rows: Vec<Value> = built_in.chain(own).map(row).collect();
@@ -34,7 +35,7 @@ fn known_role(call: &Call<'_>, doing: &str) -> Result<Role, Refusal> {
     if !is_built_in_role(name) && !call.state.world.roles.contains_key(name) {
         return Err(Refusal::Failed(format!("{doing}role '{name}' does not exist")));
     }
-    Ok(privileges_of_role(name, &call.state.world.roles))
+    Ok(privileges_of_role(name, &call.state.world.roles, call.state.world.release()))
 }
 
 fn read_role(call: &mut Call<'_>) -> Answer {
@@ -43,8 +44,8 @@ fn read_role(call: &mut Call<'_>) -> Answer {
 }
 
 fn given_privileges(call: &Call<'_>) -> Result<Role, Refusal> {
-    let given = call.parameters.list("privs");
-    match given.iter().find(|name| !is_privilege(name)) {
+    let (given, release) = (call.parameters.list("privs"), call.state.world.release());
+    match given.iter().find(|name| !release.has_privilege(name)) {
         Some(unknown) => {
             Err(Refusal::parameter("privs", format!("invalid format - invalid privilege '{unknown}'\n")))
         }

@@ -3,19 +3,24 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Route, data, index, nothing};
-use crate::pve::sim::disks;
+use super::{Route, data, index_by, nothing, vm_state};
+use crate::pve::sim::contract::PropertyString;
+use crate::pve::sim::disks::{self, Feature};
 use crate::pve::sim::engine::{Call, State};
 use crate::pve::sim::http::{Answer, Refusal, refuse};
-use crate::pve::sim::world::{Guest, GuestType, Power, Snapshot};
+use crate::pve::sim::world::{Config, Guest, GuestType, Power, Snapshot};
 
 pub(super) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/qemu/{vmid}/snapshot", list),
     ("GET", "/nodes/{node}/lxc/{vmid}/snapshot", list),
     ("POST", "/nodes/{node}/qemu/{vmid}/snapshot", create),
     ("POST", "/nodes/{node}/lxc/{vmid}/snapshot", create),
-    ("GET", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}", |_| data(index(&["rollback", "config"]))),
-    ("GET", "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}", |_| data(index(&["rollback", "config"]))),
+    ("GET", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}", |_| {
+        data(index_by("cmd", &["rollback", "config"]))
+    }),
+    ("GET", "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}", |_| {
+        data(index_by("cmd", &["rollback", "config"]))
+    }),
     ("DELETE", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}", delete),
     ("DELETE", "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}", delete),
     ("POST", "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback", roll_back),
@@ -27,7 +32,7 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 /// Keys that are no part of what a snapshot keeps.
-const NOT_KEPT: [&str; 4] = ["lock", "template", "digest", "parent"];
+const NOT_KEPT: [&str; 6] = ["lock", "template", "digest", "parent", "description", "vmstate"];
 
 fn list(call: &mut Call<'_>) -> Answer {
     let guest = call.guest()?;
@@ -69,19 +74,25 @@ fn create(call: &mut Call<'_>) -> Answer {
     if reserved.contains(&name.as_str()) {
         return refuse(format!("unable to use snapshot name '{name}' (reserved name)"));
     }
+    if kind == GuestType::Qemu {
+        call.guest()?;
+    }
     let description = call.parameters.text("description").map(str::to_owned);
     let with_memory = call.parameters.flag("vmstate");
     let task = if kind == GuestType::Qemu { "qmsnapshot" } else { "vzsnapshot" };
     let (marked_node, marked_name) = (node.clone(), name.clone());
     let new = call.guest_task(task, move |run| {
+        let vmstate = with_memory && run.state.guest(&node, kind, vmid)?.is_running();
+        let saved =
+            if vmstate { vm_state::save(run.state, &node, vmid, None, &name)? } else { Config::new() };
         let snaptime = run.state.clock.seconds();
         let guest = run.state.guest_mut(&node, kind, vmid)?;
-        let vmstate = with_memory && guest.is_running();
         let lines = snapshot_lines(guest);
         let mut config = guest.config.clone();
         config.retain(|key, _| !NOT_KEPT.contains(&key.as_str()) && !disks::is_unused_key(key));
+        config.extend(saved);
         let parent = guest.parent.replace(name.clone());
-        let snapshot = Snapshot { description, snaptime, parent, vmstate, config };
+        let snapshot = Snapshot { description, snaptime, parent, vmstate, config, age_seconds: None };
         guest.snapshots.insert(name, snapshot);
         if kind == GuestType::Qemu {
             run.log.extend(lines);
@@ -108,10 +119,9 @@ fn demand_snapshot_possible(state: &State, guest: &Guest, name: &str) -> Result<
     if guest.snapshots.contains_key(name) {
         return Err(format!("snapshot name '{name}' already used"));
     }
-    if disks::supports_snapshots(state, guest) {
-        Ok(())
-    } else {
-        Err("snapshot feature is not available".to_owned())
+    match disks::drive_without(state, &guest.config, Feature::Snapshot, false) {
+        None => Ok(()),
+        Some(_) => Err("snapshot feature is not available".to_owned()),
     }
 }
 
@@ -123,12 +133,22 @@ fn delete(call: &mut Call<'_>) -> Answer {
     let (marked_node, marked_name) = (node.clone(), name.clone());
     let new = call.guest_task(task, move |run| {
         let guest = run.state.guest_mut(&node, kind, vmid)?;
-        let removed = guest.snapshots.remove(&name).and_then(|snapshot| snapshot.parent);
+        let snapshot = guest.snapshots.remove(&name).unwrap_or_default();
+        let removed = snapshot.parent;
         // Whatever came after it now comes after what it came after.
         let parents = guest.snapshots.values_mut().map(|snapshot| &mut snapshot.parent);
         let parents = parents.chain([&mut guest.parent]);
         for parent in parents.filter(|parent| parent.as_deref() == Some(name.as_str())) {
             parent.clone_from(&removed);
+        }
+        // Disks that only this snapshot named are nobody's now, but they are still there.
+        for (_, volid) in disks::referenced_volumes(&snapshot.config) {
+            if disks::owner_of(&volid) == Some(vmid) {
+                disks::keep_unused(guest, &volid);
+            }
+        }
+        if let Some(memory) = snapshot.config.get("vmstate").and_then(Value::as_str) {
+            disks::free(run.state, &node, memory);
         }
         Ok(())
     });
@@ -136,6 +156,9 @@ fn delete(call: &mut Call<'_>) -> Answer {
         let guest = state.guest_mut(&marked_node, kind, vmid)?;
         if !guest.snapshots.contains_key(&marked_name) {
             return Err(missing(&marked_name));
+        }
+        if guest.is_template() {
+            return Err("you can't delete a snapshot if vm is a template".to_owned());
         }
         // A removal that was interrupted may be taken up again by force.
         if force && guest.text("lock") == Some("snapshot-delete") {
@@ -156,16 +179,9 @@ fn roll_back(call: &mut Call<'_>) -> Answer {
     let task = if kind == GuestType::Qemu { "qmrollback" } else { "vzrollback" };
     let (marked_node, marked_name) = (node.clone(), name.clone());
     let new = call.guest_task(task, move |run| {
-        let now = run.state.clock.seconds();
-        let guest = run.state.guest_mut(&node, kind, vmid)?;
-        let snapshot = guest.snapshots.get(&name).cloned().ok_or_else(|| missing(&name))?;
-        guest.set_power(Power::Stopped, now);
-        guest.pending.clear();
-        guest.pending_delete.clear();
-        guest.config = snapshot.config;
-        guest.parent = Some(name);
-        if snapshot.vmstate || start {
-            guest.set_power(Power::Running, now);
+        go_back(run.state, &node, kind, vmid, &name)?;
+        if start && !run.state.guest(&node, kind, vmid)?.is_running() {
+            super::power::start_now(run, &node, kind, vmid)?;
         }
         Ok(())
     });
@@ -175,11 +191,57 @@ fn roll_back(call: &mut Call<'_>) -> Answer {
             return Err(missing(&marked_name));
         }
         if guest.is_template() {
-            return Err("you can't rollback if it's a template".to_owned());
+            return Err("you can't rollback if vm is a template".to_owned());
         }
+        demand_most_recent(state, guest, &marked_name)?;
         state.mark(&marked_node, kind, vmid, "rollback")
     });
     call.fork(new)
+}
+
+/// ZFS can only go back to the last of a volume's snapshots.
+fn demand_most_recent(state: &State, guest: &Guest, name: &str) -> Result<(), String> {
+    let is_newer = |snapshot: &Snapshot| snapshot.snaptime > guest.snapshots[name].snaptime;
+    for (_, volid) in disks::referenced_volumes(&guest.snapshots[name].config) {
+        let storage = volid.split(':').next().and_then(|name| state.world.storages.get(name));
+        let names_it = |snapshot: &Snapshot| {
+            disks::referenced_volumes(&snapshot.config).iter().any(|(_, named)| *named == volid)
+        };
+        let newer = guest.snapshots.values().any(|snapshot| is_newer(snapshot) && names_it(snapshot));
+        if newer && storage.is_some_and(|storage| storage.kind() == "zfspool") {
+            return Err(format!("can't rollback, '{name}' is not most recent snapshot on '{volid}'"));
+        }
+    }
+    Ok(())
+}
+
+/// The guest is stopped, and is as it was. Disks that came later stay as unused ones, with the description.
+fn go_back(state: &mut State, node: &str, kind: GuestType, vmid: u32, name: &str) -> Result<(), String> {
+    let now = state.clock.seconds();
+    let guest = state.guest_mut(node, kind, vmid)?;
+    let snapshot = guest.snapshots.get(name).cloned().ok_or_else(|| missing(name))?;
+    guest.set_power(Power::Stopped, now);
+    guest.pending.clear();
+    guest.pending_delete.clear();
+    let stays = |key: &str| disks::is_unused_key(key) || key == "description";
+    let mut config = snapshot.config;
+    config.retain(|key, _| !vm_state::is_state_key(key));
+    let left = std::mem::replace(&mut guest.config, config);
+    guest.parent = Some(name.to_owned());
+    for (key, volid) in disks::referenced_volumes(&left) {
+        if !disks::is_unused_key(&key) && disks::owner_of(&volid) == Some(vmid) {
+            disks::keep_unused(guest, &volid);
+        }
+    }
+    guest.config.extend(left.into_iter().filter(|(key, _)| stays(key)));
+    if snapshot.vmstate {
+        guest.set_power(Power::Running, now);
+    }
+    let drives: Vec<PropertyString> = disks::drives(&guest.config).map(|(_, drive)| drive).collect();
+    for drive in drives {
+        disks::set_size(state, node, &drive);
+    }
+    Ok(())
 }
 
 fn known(snapshots: &BTreeMap<String, Snapshot>, name: &str) -> Result<Snapshot, Refusal> {

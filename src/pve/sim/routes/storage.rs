@@ -106,7 +106,9 @@ fn create(call: &mut Call<'_>) -> Answer {
     }
     config.entry("content".to_owned()).or_insert_with(|| "images,rootdir".into());
     let (total, used) = disk_of_node(call.state);
-    call.state.world.storages.insert(name.clone(), Storage { config, total, used, volumes: Vec::new() });
+    // What lies there is not the definition's: it comes and goes with it, and stays where it is.
+    let volumes = call.state.undefined.remove(&name).unwrap_or_default();
+    call.state.world.storages.insert(name.clone(), Storage { config, total, used, volumes });
     data(json!({ "storage": name, "type": kind }))
 }
 
@@ -141,7 +143,10 @@ fn delete(call: &mut Call<'_>) -> Answer {
     let name = call.text("storage").to_owned();
     call.state.demand_file_lock("storage_cfg", DOING)?;
     match call.state.world.storages.remove(&name) {
-        Some(_) => nothing(),
+        Some(storage) => {
+            call.state.undefined.insert(name, storage.volumes);
+            nothing()
+        }
         None => refuse(format!("{DOING}storage '{name}' does not exist")),
     }
 }

@@ -10,7 +10,7 @@ use crate::pve::sim::http::{Answer, Refusal, Reply};
 pub(super) const ROUTES: &[Route] = &[
     ("GET", "/cluster/tasks", cluster_list),
     ("GET", "/nodes/{node}/tasks", node_list),
-    ("GET", "/nodes/{node}/tasks/{upid}", |_| data(super::index(&["log", "status"]))),
+    ("GET", "/nodes/{node}/tasks/{upid}", |_| data(super::index_by("name", &["log", "status"]))),
     ("DELETE", "/nodes/{node}/tasks/{upid}", stop),
     ("GET", "/nodes/{node}/tasks/{upid}/status", status),
     ("GET", "/nodes/{node}/tasks/{upid}/log", log),

@@ -1,13 +1,14 @@
-//! What lies on storages: listing, making, removing, uploading.
+//! What lies on storages: listing, making, removing.
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::volume_access::demand_access;
 use super::{Route, data, nothing};
 use crate::pve::sim::disks;
 use crate::pve::sim::engine::{Call, NewTask, State};
 use crate::pve::sim::http::{Answer, Refusal, Reply, refuse};
-use crate::pve::sim::world::Volume;
+use crate::pve::sim::world::{Storage, Volume};
 
 pub(super) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/storage/{storage}/content", list),
@@ -15,18 +16,27 @@ pub(super) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/storage/{storage}/content/{volume}", attributes),
     ("PUT", "/nodes/{node}/storage/{storage}/content/{volume}", update),
     ("DELETE", "/nodes/{node}/storage/{storage}/content/{volume}", delete),
-    ("POST", "/nodes/{node}/storage/{storage}/upload", upload),
-    ("POST", "/nodes/{node}/storage/{storage}/download-url", download),
 ];
 
-fn row(volume: &Volume) -> Value {
+/// What a storage tells of a volume depends on its type.
+fn row(storage: &Storage, volume: &Volume) -> Value {
     let mut row = json!({
         "volid": volume.volid, "content": volume.content, "format": volume.format, "size": volume.size,
-        "ctime": volume.ctime,
     });
-    if matches!(volume.content.as_str(), "images" | "rootdir") {
-        row["parent"] = volume.parent.clone().into();
-        row["used"] = volume.used.unwrap_or(volume.size).into();
+    let is_disk = matches!(volume.content.as_str(), "images" | "rootdir");
+    match storage.kind() {
+        "lvm" | "lvmthin" if is_disk => row["ctime"] = volume.ctime.into(),
+        "rbd" | "zfspool" if is_disk => {
+            row["name"] = volume.volid.rsplit([':', '/']).next().into();
+            row["parent"] = origin(volume).map(|base| format!("{base}@__base__")).into();
+        }
+        _ => {
+            row["ctime"] = volume.ctime.into();
+            if is_disk {
+                row["used"] = volume.used.unwrap_or(volume.size).into();
+                row["parent"] = origin(volume).map(|base| format!("../{base}")).into();
+            }
+        }
     }
     if let Some(vmid) = volume.vmid {
         row["vmid"] = vmid.into();
@@ -40,6 +50,12 @@ fn row(volume: &Volume) -> Value {
     row
 }
 
+/// The base of a linked volume, as the storage itself calls it.
+fn origin(volume: &Volume) -> Option<String> {
+    let base = disks::base_of(&volume.volid).or_else(|| volume.parent.clone())?;
+    base.split_once(':').map(|(_, name)| name.to_owned())
+}
+
 fn list(call: &mut Call<'_>) -> Answer {
     let (node, name) = (call.node(), call.text("storage"));
     let storage = disks::available(call.state, node, name).map_err(Refusal::Failed)?;
@@ -49,24 +65,12 @@ fn list(call: &mut Call<'_>) -> Answer {
         let here = volume.node.as_deref().is_none_or(|home| home == node);
         let fits = content.is_none_or(|content| content == volume.content)
             && (vmid.is_none() || vmid == volume.vmid);
-        here && fits && may_see(call, name, volume)
+        here && fits && demand_access(call, None, &volume.volid).is_ok()
     };
-    let mut rows: Vec<Value> = storage.volumes.iter().filter(wanted).map(row).collect();
+    let mut rows: Vec<Value> =
+        storage.volumes.iter().filter(wanted).map(|volume| row(storage, volume)).collect();
     rows.sort_by_key(|row| row["volid"].to_string());
     data(rows)
-}
-
-/// Backups hold all of a guest, so they are only for those who may make them.
-fn may_see(call: &Call<'_>, storage: &str, volume: &Volume) -> bool {
-    let path = format!("/storage/{storage}");
-    match (volume.content.as_str(), volume.vmid) {
-        _ if call.has(&path, "Datastore.Allocate") => true,
-        ("backup", Some(vmid)) => call.has(&format!("/vms/{vmid}"), "VM.Backup"),
-        ("images" | "rootdir", Some(vmid)) => {
-            call.has(&format!("/vms/{vmid}"), "VM.Config.Disk") || call.has(&path, "Datastore.Audit")
-        }
-        _ => true,
-    }
 }
 
 fn allocate(call: &mut Call<'_>) -> Answer {
@@ -96,15 +100,13 @@ fn allocate(call: &mut Call<'_>) -> Answer {
         used: Some(used),
         ctime,
         vmid: Some(vmid),
-        parent: None,
-        notes: None,
-        protected: false,
+        ..Volume::default()
     };
     add(call.state, &name, volume);
     data(volid)
 }
 
-fn add(state: &mut State, storage: &str, volume: Volume) {
+pub(super) fn add(state: &mut State, storage: &str, volume: Volume) {
     if let Some(storage) = state.world.storages.get_mut(storage) {
         storage.volumes.retain(|present| present.volid != volume.volid);
         storage.volumes.push(volume);
@@ -129,23 +131,36 @@ fn volume_id(call: &Call<'_>) -> Result<String, Refusal> {
 
 fn attributes(call: &mut Call<'_>) -> Answer {
     let volid = volume_id(call)?;
+    demand_access(call, None, &volid)?;
     let Some(volume) = disks::find(call.state, call.node(), &volid) else {
         return refuse(format!("volume_size_info on '{volid}' failed - no format"));
     };
     let path = disks::path_of(call.state, &volid);
-    data(
-        json!({ "path": path, "size": volume.size, "used": volume.used.unwrap_or(volume.size), "format": volume.format }),
-    )
+    let mut row = json!({
+        "path": path, "size": volume.size, "used": volume.used.unwrap_or(volume.size), "format": volume.format,
+    });
+    if let Some(notes) = &volume.notes {
+        row["notes"] = notes.as_str().into();
+    }
+    if volume.content == "backup" {
+        row["protected"] = u8::from(volume.protected).into();
+    }
+    data(row)
 }
 
 fn update(call: &mut Call<'_>) -> Answer {
     let volid = volume_id(call)?;
+    demand_access(call, None, &volid)?;
     let notes = call.parameters.text("notes").map(str::to_owned);
     let protected = call.parameters.text("protected").map(|protected| protected == "1");
     let mut volumes = call.state.world.storages.values_mut().flat_map(|storage| &mut storage.volumes);
     let Some(volume) = volumes.find(|volume| volume.volid == volid) else {
         return refuse(format!("volume '{volid}' does not exist"));
     };
+    if volume.content != "backup" {
+        let attribute = if notes.is_some() { "notes" } else { "protected" };
+        return refuse(format!("only backups support attribute '{attribute}'"));
+    }
     volume.notes = notes.or(volume.notes.take());
     volume.protected = protected.unwrap_or(volume.protected);
     nothing()
@@ -156,12 +171,16 @@ fn delete(call: &mut Call<'_>) -> Answer {
     let node = call.node().to_owned();
     let storage = call.text("storage").to_owned();
     demand_removable(call, &storage, &volid)?;
-    let owner = volid.split_once(':').and_then(|(_, name)| name.split('/').next()?.parse::<u32>().ok());
-    let owner = owner.or_else(|| disks::find(call.state, &node, &volid).and_then(|volume| volume.vmid));
-    let id = owner.map_or_else(|| storage.clone(), |owner| format!("{owner}@{storage}"));
+    let id = disks::owner_of(&volid).map_or_else(|| storage.clone(), |owner| format!("{owner}@{storage}"));
     let new = NewTask::other(&node.clone(), "imgdel", id, &call.caller.id(), move |run| {
+        // Nobody asks whether a guest still uses it; only what other volumes build on is kept.
         if disks::find(run.state, &node, &volid).is_some_and(|volume| volume.protected) {
-            return Err(format!("volume '{volid}' is protected"));
+            let (storage, name) = volid.split_once(':').unwrap_or_default();
+            return Err(format!("cannot remove protected volume '{name}' on '{storage}'"));
+        }
+        if disks::is_base(&volid) && disks::is_base_in_use(run.state, &volid) {
+            let name = volid.split_once(':').map_or("", |(_, name)| name);
+            return Err(format!("base volume '{name}' is still in use by linked clones"));
         }
         if disks::find(run.state, &node, &volid).is_none() {
             let path = disks::path_of(run.state, &volid);
@@ -189,68 +208,14 @@ fn demand_removable(call: &Call<'_>, storage: &str, volid: &str) -> Result<(), R
     call.demand(&path, "Datastore.Allocate")
 }
 
-fn arriving(storage: &str, content: &str, file: &str, size: u64, ctime: i64) -> Volume {
+pub(super) fn arriving(storage: &str, content: &str, file: &str, size: u64, ctime: i64) -> Volume {
     let format = file.rsplit_once('.').map_or("raw", |(_, suffix)| suffix);
     Volume {
         volid: format!("{storage}:{content}/{file}"),
         content: content.to_owned(),
         format: if content == "vztmpl" { "tzst" } else { format }.to_owned(),
         size,
-        node: None,
-        used: None,
         ctime,
-        vmid: None,
-        parent: None,
-        notes: None,
-        protected: false,
+        ..Volume::default()
     }
-}
-
-/// The id of an upload's task is empty.
-fn upload(call: &mut Call<'_>) -> Answer {
-    let (node, name) = (call.node().to_owned(), call.text("storage").to_owned());
-    let (content, file) = (call.text("content").to_owned(), call.text("filename").to_owned());
-    let size: u64 = call.parameters.upload_size.unwrap_or_default();
-    let storage = disks::available(call.state, &node, &name).map_err(Refusal::Failed)?;
-    let target = disks::volume_path(storage, &format!("{name}:{content}/{file}"));
-    let temporary = format!("/var/tmp/pveupload-{}", uuid::Uuid::new_v4().simple());
-    let new = NewTask::other(&node.clone(), "imgcopy", String::new(), &call.caller.id(), move |run| {
-        run.say(format!("starting file import from: {temporary}"));
-        run.say(format!("target node: {node}"));
-        run.say(format!("target file: {target}"));
-        run.say(format!("file size is: {size}"));
-        run.say(format!("command: cp -- {temporary} {target}"));
-        let volume = arriving(&name, &content, &file, size, run.state.clock.seconds());
-        add(run.state, &name, volume);
-        run.say("finished file import successfully");
-        Ok(())
-    });
-    call.fork(new)
-}
-
-/// Nothing is fetched: only addresses of this machine are refused, as nothing listens there.
-fn download(call: &mut Call<'_>) -> Answer {
-    let (node, name) = (call.node().to_owned(), call.text("storage").to_owned());
-    let (content, file) = (call.text("content").to_owned(), call.text("filename").to_owned());
-    let url = call.text("url").to_owned();
-    let storage = disks::available(call.state, &node, &name).map_err(Refusal::Failed)?;
-    let target = disks::volume_path(storage, &format!("{name}:{content}/{file}"));
-    let known = disks::find(call.state, &node, &format!("{name}:{content}/{file}")).is_some();
-    let has_checksum = call.parameters.has("checksum");
-    let new = NewTask::other(&node, "download", file.clone(), &call.caller.id(), move |run| {
-        run.say(format!("downloading {url} to {target}"));
-        if known && !has_checksum {
-            return Err(format!("refusing to override existing file '{target}'"));
-        }
-        let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
-        if host.starts_with("127.") || host.starts_with("localhost") {
-            let stamp = run.state.clock.now().strftime("%F %T").to_string();
-            run.say(format!("--{stamp}--  {url}"));
-            return Err(format!("download failed: Connecting to {host}... failed: Connection refused."));
-        }
-        let volume = arriving(&name, &content, &file, 1 << 20, run.state.clock.seconds());
-        add(run.state, &name, volume);
-        Ok(())
-    });
-    call.fork(new)
 }

@@ -1,14 +1,19 @@
 //! Backups.
 use serde_json::json;
 
+use super::archive::Job;
+use super::volume_access::demand_access_to;
 use super::{Route, data};
 use crate::pve::sim::disks;
-use crate::pve::sim::engine::{Call, NewTask, Run, State};
-use crate::pve::sim::http::{Answer, Refusal};
-use crate::pve::sim::world::{GuestType, Volume};
+use crate::pve::sim::engine::{Call, NewTask, State};
+use crate::pve::sim::http::{Answer, Refusal, refuse};
+use crate::pve::sim::world::GuestType;
 
-pub(super) const ROUTES: &[Route] =
-    &[("POST", "/nodes/{node}/vzdump", back_up), ("GET", "/nodes/{node}/vzdump/defaults", defaults)];
+pub(super) const ROUTES: &[Route] = &[
+    ("POST", "/nodes/{node}/vzdump", back_up),
+    ("GET", "/nodes/{node}/vzdump/defaults", defaults),
+    ("GET", "/nodes/{node}/vzdump/extractconfig", extract_config),
+];
 
 fn defaults(_: &mut Call<'_>) -> Answer {
     data(json!({
@@ -32,8 +37,12 @@ fn back_up(call: &mut Call<'_>) -> Answer {
     let of_pool = pool.and_then(|pool| world.pools.get(&pool)).map(|pool| &pool.vms);
     let here = |vmid: &u32| world.guests.get(vmid).is_some_and(|guest| guest.node == node);
     let elsewhere = |vmid: &u32| world.guests.get(vmid).is_some_and(|guest| guest.node != node);
+    let excluded = call.parameters.list("exclude");
     let wanted: Vec<u32> = match (everything, of_pool) {
-        (true, _) => world.guests.keys().copied().filter(here).collect(),
+        (true, _) => {
+            let kept = |vmid: &u32| here(vmid) && !excluded.contains(&vmid.to_string());
+            world.guests.keys().copied().filter(kept).collect()
+        }
         (false, Some(members)) => members.iter().copied().filter(here).collect(),
         (false, None) => named.into_iter().filter(|vmid| !elsewhere(vmid)).collect(),
     };
@@ -43,15 +52,12 @@ fn back_up(call: &mut Call<'_>) -> Answer {
     if wanted.is_empty() {
         return data("OK");
     }
-    let storage = call.parameters.text("storage").unwrap_or("local").to_owned();
+    let job = Job::of(call, wanted.clone());
+    call.demand(&format!("/storage/{}", job.storage), "Datastore.AllocateSpace")?;
     let id = if let [single] = wanted.as_slice() { single.to_string() } else { String::new() };
     let options = as_options(call);
-    let (notes, protected) =
-        (call.parameters.text("notes-template").map(str::to_owned), call.parameters.flag("protected"));
-    let (to_mark, marked_node) = (wanted.clone(), node.clone());
-    let new = NewTask::other(&node.clone(), "vzdump", id, &call.caller.id(), move |run| {
-        work(run, &node, &wanted, &storage, &options, &(notes, protected))
-    });
+    let (to_mark, marked_node) = (wanted, node.clone());
+    let new = NewTask::other(&node, "vzdump", id, &call.caller.id(), move |run| job.work(run, &options));
     let new = new.marking(move |state| Ok(mark_all(state, &marked_node, &to_mark)));
     call.fork(new)
 }
@@ -80,73 +86,19 @@ fn as_options(call: &Call<'_>) -> String {
         .join(" ")
 }
 
-fn work(
-    run: &mut Run<'_>,
-    node: &str,
-    vmids: &[u32],
-    storage: &str,
-    options: &str,
-    marks: &(Option<String>, bool),
-) -> Result<(), String> {
-    if let Err(problem) = disks::available(run.state, node, storage) {
-        return Err(format!(
-            "could not activate storage '{storage}': {problem} could not get storage information for '{storage}': {problem}"
-        ));
+/// The configuration that a backup holds, as the text of its file.
+fn extract_config(call: &mut Call<'_>) -> Answer {
+    let volid = call.text("volume");
+    demand_access_to(call, None, volid, "backup")?;
+    if let Some(owner) = disks::owner_of(volid) {
+        call.demand(&format!("/vms/{owner}"), "VM.Backup")?;
     }
-    run.say(format!("INFO: starting new backup job: vzdump {options}"));
-    let mut failed = false;
-    for vmid in vmids {
-        let now = run.state.clock.now().strftime("%F %T").to_string();
-        match dump(run, node, *vmid, storage, marks) {
-            Ok(()) => run.say(format!("INFO: Finished Backup of VM {vmid} (00:00:01)")),
-            Err(problem) => {
-                failed = true;
-                run.say(format!("ERROR: Backup of VM {vmid} failed - {problem}"));
-                run.say(format!("INFO: Failed at {now}"));
-            }
-        }
-    }
-    if failed {
-        run.say("INFO: Backup job finished with errors");
-        return Err("job errors".to_owned());
-    }
-    run.say("INFO: Backup job finished successfully");
-    Ok(())
-}
-
-fn dump(
-    run: &mut Run<'_>,
-    node: &str,
-    vmid: u32,
-    storage: &str,
-    marks: &(Option<String>, bool),
-) -> Result<(), String> {
-    let Some(guest) = run.state.world.guests.get(&vmid) else {
-        return Err(format!("unable to find VM '{vmid}'"));
+    let Some(backup) = disks::find(call.state, call.node(), volid) else {
+        return refuse(format!("volume '{volid}' does not exist"));
     };
-    guest.demand_unlocked()?;
-    let now = run.state.clock.now();
-    let (word, suffix) = if guest.kind == GuestType::Qemu { ("qemu", "vma.zst") } else { ("lxc", "tar.zst") };
-    let volid =
-        format!("{storage}:backup/vzdump-{word}-{vmid}-{}.{suffix}", now.strftime("%Y_%m_%d-%H_%M_%S"));
-    run.say(format!("INFO: Starting Backup of VM {vmid} ({word})"));
-    let volume = Volume {
-        volid,
-        content: "backup".to_owned(),
-        format: suffix.to_owned(),
-        size: 1 << 20,
-        node: None,
-        used: None,
-        ctime: now.as_second(),
-        vmid: Some(vmid),
-        parent: None,
-        notes: marks.0.clone(),
-        protected: marks.1,
+    let line = |(key, value): (&String, &serde_json::Value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{key}: {text}\n")
     };
-    let home =
-        run.state.world.storages.get(storage).filter(|storage| !storage.is_shared()).map(|_| node.to_owned());
-    if let Some(storage) = run.state.world.storages.get_mut(storage) {
-        storage.volumes.push(Volume { node: home, ..volume });
-    }
-    Ok(())
+    data(backup.config.iter().map(line).collect::<String>())
 }

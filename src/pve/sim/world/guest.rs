@@ -52,7 +52,9 @@ impl Guest {
             parent: None,
             agent: super::model::AgentState::Absent,
             ignores_shutdown: false,
+            start_error: None,
             started: 0,
+            image_differs: Config::new(),
             observed: Observed { created: Some(Instant::now()), ..Observed::default() },
         }
     }
@@ -101,6 +103,8 @@ impl Guest {
         }
         if self.status == Power::Stopped {
             self.started = now;
+            // Starting makes the cloud-init drive anew.
+            self.image_differs.clear();
         }
         self.status = power;
     }

@@ -1,13 +1,18 @@
 //! A world: everything a simulated cluster consists of, as it is written in a YAML file.
 mod check;
+mod cluster;
+mod complete;
 mod guest;
 mod model;
 
+use crate::catalog::contract::Release;
+
+pub(super) use cluster::{Interfaces, Node};
 pub(super) use guest::sha1_hex;
 pub use model::World;
 pub(super) use model::{
-    AccessRule, AgentState, Config, Group, Guest, GuestType, HaResource, Node, Pool, Power, Role,
-    RunningTask, Snapshot, Storage, Token, User, Volume,
+    AccessRule, AgentState, Config, Definitions, Download, Group, Guest, GuestType, HaResource, Pool, Power,
+    Role, RunningTask, Snapshot, Storage, Token, User, Volume,
 };
 
 /// What is wrong with a world file, and where.
@@ -36,6 +41,12 @@ impl World {
             serde_saphyr::from_str(text).map_err(|error| WorldError::Syntax(error.to_string()))?;
         check::contradictions(&world)?;
         Ok(world)
+    }
+
+    /// The release whose API its nodes speak.
+    pub(super) fn release(&self) -> Release {
+        // A version that no release fits is refused when the world is read.
+        Release::of(&self.cluster.version).unwrap_or(Release::V9_2)
     }
 
     /// The example world that a newcomer starts with: three nodes, some guests, shared and local storage.

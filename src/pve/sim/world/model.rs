@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::cluster::{Cluster, Node};
 use crate::pve::sim::faults::Fault;
 
 pub(in crate::pve::sim) type Config = BTreeMap<String, Value>;
+
+/// Configurations by kind and id.
+pub(in crate::pve::sim) type Definitions = BTreeMap<String, BTreeMap<String, Config>>;
 
 /// A simulated cluster, in the state from which a simulation starts.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -25,7 +29,13 @@ pub struct World {
     pub(in crate::pve::sim) ha: BTreeMap<String, HaResource>,
     /// Backup jobs, HA rules and the like, by kind and id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(in crate::pve::sim) definitions: BTreeMap<String, BTreeMap<String, Config>>,
+    pub(in crate::pve::sim) definitions: Definitions,
+    /// The zones, vnets and subnets in force; those that are defined, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) applied_sdn: Option<Definitions>,
+    /// What addresses would give to whoever downloads from them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::pve::sim) downloads: BTreeMap<String, Download>,
     #[serde(default)]
     pub(in crate::pve::sim) users: BTreeMap<String, User>,
     #[serde(default)]
@@ -44,65 +54,14 @@ pub struct World {
     pub(in crate::pve::sim) refusal_seconds: f64,
     #[serde(default = "ten_seconds")]
     pub(in crate::pve::sim) lock_seconds: f64,
+    #[serde(default = "half_a_second")]
+    pub(in crate::pve::sim) shutdown_seconds: f64,
+    #[serde(default = "two_seconds")]
+    pub(in crate::pve::sim) boot_seconds: f64,
+    #[serde(default = "one_second")]
+    pub(in crate::pve::sim) replication_seconds: f64,
     #[serde(default)]
     pub(in crate::pve::sim) faults: Vec<Fault>,
-}
-
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(in crate::pve::sim) struct Cluster {
-    pub(in crate::pve::sim) name: Option<String>,
-    pub(in crate::pve::sim) quorate: bool,
-    pub(in crate::pve::sim) version: String,
-    pub(in crate::pve::sim) repoid: String,
-    pub(in crate::pve::sim) resolver_error: String,
-}
-
-impl Default for Cluster {
-    fn default() -> Self {
-        Self {
-            name: None,
-            quorate: true,
-            version: "9.2.11".to_owned(),
-            repoid: "14a22df35955d97d".to_owned(),
-            resolver_error: "Temporary failure in name resolution".to_owned(),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(in crate::pve::sim) struct Node {
-    pub(in crate::pve::sim) online: bool,
-    pub(in crate::pve::sim) ip: String,
-    pub(in crate::pve::sim) cpus: u32,
-    pub(in crate::pve::sim) memory: u64,
-    pub(in crate::pve::sim) memory_used: u64,
-    pub(in crate::pve::sim) disk: u64,
-    pub(in crate::pve::sim) disk_used: u64,
-    pub(in crate::pve::sim) uptime: i64,
-    pub(in crate::pve::sim) bridges: Vec<String>,
-    pub(in crate::pve::sim) timezone: String,
-    /// By how many seconds its clock is ahead of all others.
-    pub(in crate::pve::sim) clock_ahead: i64,
-}
-
-impl Default for Node {
-    fn default() -> Self {
-        Self {
-            online: true,
-            ip: "192.0.2.10".to_owned(),
-            cpus: 8,
-            memory: 64 << 30,
-            memory_used: 6 << 30,
-            disk: 100 << 30,
-            disk_used: 9 << 30,
-            uptime: 86_400,
-            bridges: vec!["vmbr0".to_owned()],
-            timezone: "Etc/UTC".to_owned(),
-            clock_ahead: 0,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -155,11 +114,17 @@ pub(in crate::pve::sim) struct Guest {
     /// A guest without an operating system never answers a shutdown request.
     #[serde(default)]
     pub(in crate::pve::sim) ignores_shutdown: bool,
+    /// Why it can't be started, if it can't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) start_error: Option<String>,
     /// The second at which it was started.
     #[serde(skip)]
     pub(in crate::pve::sim) started: i64,
     #[serde(skip)]
     pub(in crate::pve::sim) observed: Observed,
+    /// Cloud-init settings of which the drive says something else; null where it says nothing.
+    #[serde(skip)]
+    pub(in crate::pve::sim) image_differs: Config,
 }
 
 /// What the statistics daemon last saw of a guest; the cluster's resource list shows this, not the truth.
@@ -175,6 +140,9 @@ pub(in crate::pve::sim) struct Observed {
 pub(in crate::pve::sim) struct Snapshot {
     pub(in crate::pve::sim) description: Option<String>,
     pub(in crate::pve::sim) snaptime: i64,
+    /// How old it is when the simulation starts, instead of a snaptime.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) age_seconds: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::pve::sim) parent: Option<String>,
     pub(in crate::pve::sim) vmstate: bool,
@@ -193,7 +161,7 @@ pub(in crate::pve::sim) struct Storage {
     pub(in crate::pve::sim) volumes: Vec<Volume>,
 }
 
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::pve::sim) struct Volume {
     pub(in crate::pve::sim) volid: String,
@@ -207,6 +175,9 @@ pub(in crate::pve::sim) struct Volume {
     pub(in crate::pve::sim) used: Option<u64>,
     #[serde(default)]
     pub(in crate::pve::sim) ctime: i64,
+    /// How old it is when the simulation starts, instead of a ctime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) age_seconds: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::pve::sim) vmid: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -215,6 +186,19 @@ pub(in crate::pve::sim) struct Volume {
     pub(in crate::pve::sim) notes: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::pve::sim) protected: bool,
+    /// The configuration that a backup holds.
+    #[serde(default, skip_serializing_if = "Config::is_empty")]
+    pub(in crate::pve::sim) config: Config,
+}
+
+/// A file that can be downloaded. Without a checksum, whichever is expected is right.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(in crate::pve::sim) struct Download {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) checksum: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::pve::sim) size: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -326,6 +310,14 @@ pub(in crate::pve::sim) struct RunningTask {
 
 fn one_second() -> f64 {
     1.0
+}
+
+fn half_a_second() -> f64 {
+    0.5
+}
+
+fn two_seconds() -> f64 {
+    2.0
 }
 
 fn ten_seconds() -> f64 {

@@ -1,31 +1,14 @@
 //! Making a change of the configuration that has been judged.
 use serde_json::Value;
 
+use super::attach::{NewDrives, attach};
 use super::change::Change;
-use super::{Config, Guest, GuestType};
+use super::hotplug::{is_live, plug_problem};
+use super::{Guest, GuestType};
 use crate::pve::sim::contract::PropertyString;
-use crate::pve::sim::disks::{self, DriveRequest};
+use crate::pve::sim::disks;
 use crate::pve::sim::engine::State;
-
-/// Keys that take effect at once, whatever the guest is doing.
-const ALWAYS_LIVE: [&str; 16] = [
-    "agent",
-    "autostart",
-    "boot",
-    "delete",
-    "description",
-    "hookscript",
-    "lock",
-    "migrate_downtime",
-    "migrate_speed",
-    "name",
-    "onboot",
-    "protection",
-    "shares",
-    "startup",
-    "tags",
-    "vmstatestorage",
-];
+use crate::pve::sim::routes::vm_state;
 
 #[derive(Debug)]
 pub(super) enum ApplyError {
@@ -39,223 +22,218 @@ impl From<String> for ApplyError {
     }
 }
 
+/// The guest whose configuration is changed.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) node: String,
+    pub(super) kind: GuestType,
+    pub(super) vmid: u32,
+}
+
+impl Target {
+    fn guest<'a>(&self, state: &'a mut State) -> Result<&'a mut Guest, String> {
+        state.guest_mut(&self.node, self.kind, self.vmid)
+    }
+}
+
 pub(super) fn apply(
     state: &mut State,
-    node: &str,
-    kind: GuestType,
-    vmid: u32,
+    target: &Target,
     change: &Change,
     log: &mut Vec<String>,
 ) -> Result<(), ApplyError> {
+    let guest = target.guest(state)?;
+    demand_unprotected(guest, target.vmid, change)?;
+    demand_boot_devices(guest, change)?;
     for key in &change.revert {
-        let guest = state.guest_mut(node, kind, vmid)?;
-        guest.pending.remove(key);
-        guest.pending_delete.remove(key);
+        revert(target.guest(state)?, key, target.vmid);
     }
     for key in &change.delete {
-        delete(state, node, kind, vmid, key, change.destroy_disks)?;
+        delete(state, target, key, change.destroy_disks)?;
     }
-    let drives = NewDrives { node, kind, vmid };
-    let mut plain = Config::new();
+    let drives = NewDrives { node: &target.node, kind: target.kind, vmid: target.vmid };
+    let mut made = Vec::new();
     for (key, value) in &change.set {
         let value = match value.as_str().filter(|_| disks::is_drive_key(key)) {
             Some(text) => attach(state, &drives, key, text, log)?.into(),
             None => value.clone(),
         };
-        plain.insert(key.clone(), value);
+        made.push((key, value));
     }
-    for (key, value) in plain {
-        set(state, node, kind, vmid, &key, value)?;
+    for (key, value) in made {
+        boot_from_new_cdrom(target.guest(state)?, key, &value);
+        set(state, target, key, value)?;
     }
     Ok(())
 }
 
-fn delete(
-    state: &mut State,
-    node: &str,
-    kind: GuestType,
-    vmid: u32,
-    key: &str,
-    destroy: bool,
-) -> Result<(), ApplyError> {
-    let guest = state.guest_mut(node, kind, vmid)?;
-    guest.pending.remove(key);
+/// Protection keeps disks, not the rest of the configuration.
+fn demand_unprotected(guest: &Guest, vmid: u32, change: &Change) -> Result<(), String> {
+    if !guest.flag("protection") {
+        return Ok(());
+    }
+    let is_disk = |key: &&String| disks::is_unused_key(key) || disks::is_drive_key(key);
+    if let Some(key) = change.delete.iter().filter(|key| guest.config.contains_key(*key)).find(is_disk) {
+        let what = match (guest.kind, disks::is_unused_key(key)) {
+            (GuestType::Lxc, _) => format!("can't remove CT {vmid} drive '{key}'"),
+            (GuestType::Qemu, true) => {
+                format!("can't remove unused disk '{}'", guest.text(key).unwrap_or(key))
+            }
+            (GuestType::Qemu, false) => format!("can't remove drive '{key}'"),
+        };
+        return Err(format!("{what} - protection mode enabled"));
+    }
+    match change.set.keys().find(|key| disks::is_drive_key(key)) {
+        Some(key) if guest.kind == GuestType::Lxc => {
+            Err(format!("can't update CT {vmid} drive '{key}' - protection mode enabled"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A boot order may only name what is there after the change.
+fn demand_boot_devices(guest: &Guest, change: &Change) -> Result<(), String> {
+    let order = change.set.get("boot").and_then(Value::as_str).and_then(|boot| boot.strip_prefix("order="));
+    for device in order.into_iter().flat_map(|order| order.split(';')) {
+        let known =
+            [&guest.config, &guest.pending, &change.set].iter().any(|config| config.contains_key(device));
+        if !known || change.delete.iter().any(|key| key == device) {
+            return Err(format!("invalid bootorder: device '{device}' does not exist'"));
+        }
+    }
+    Ok(())
+}
+
+/// What was made for a change that is taken back stays as an unused disk.
+fn revert(guest: &mut Guest, key: &str, vmid: u32) {
+    guest.pending_delete.remove(key);
+    if let Some(value) = guest.pending.remove(key) {
+        keep_replaced(guest, key, &value, vmid);
+    }
+}
+
+fn delete(state: &mut State, target: &Target, key: &str, destroy: bool) -> Result<(), ApplyError> {
+    let vmid = target.vmid;
+    let guest = target.guest(state)?;
+    let was_pending = guest.pending.remove(key);
+    if let Some(value) = &was_pending {
+        keep_replaced(guest, key, value, vmid);
+    }
+    if was_pending.is_some() || guest.config.contains_key(key) {
+        drop_from_boot_order(guest, key);
+    }
     if !guest.config.contains_key(key) {
         return Ok(());
     }
-    if guest.is_running() && kind == GuestType::Qemu && !is_live(guest, key) && !disks::is_unused_key(key) {
+    if guest.is_running() && !is_live(guest, key, None) {
         guest.pending_delete.insert(key.to_owned());
         return Ok(());
     }
-    let Some(removed) = guest.config.remove(key) else {
+    let removed = guest.config.get(key).cloned().unwrap_or_default();
+    if key == "vmstate" {
+        vm_state::discard(state, &target.node, vmid);
+        if let Some(guest) = target.guest(state).ok().filter(|guest| guest.text("lock") == Some("suspended"))
+        {
+            guest.config.remove("lock");
+        }
         return Ok(());
-    };
+    }
+    guest.note_in_image(key, Some(&removed), None);
     let drive = PropertyString::parse(removed.as_str().unwrap_or_default());
-    let has_volume = drive.bare.contains(':');
-    if disks::is_unused_key(key) || (destroy && disks::is_drive_key(key) && has_volume) {
-        disks::free(state, node, &drive.bare);
-    } else if disks::is_drive_key(key) && has_volume && !disks::is_cdrom(&drive) {
-        keep_unused(guest, &drive.bare);
+    let is_own = disks::owner_of(&drive.bare) == Some(vmid);
+    let dies =
+        disks::is_unused_key(key) || disks::is_cloud_init(&drive) || (destroy && disks::is_drive_key(key));
+    if dies && is_own {
+        demand_no_snapshot_of(guest, &drive.bare)?;
+    }
+    guest.config.remove(key);
+    if dies && is_own {
+        disks::free(state, &target.node, &drive.bare);
+    } else {
+        keep_replaced(guest, key, &removed, vmid);
     }
     Ok(())
 }
 
-/// A detached disk stays in the configuration under the first free number.
-fn keep_unused(guest: &mut Guest, volid: &str) {
-    let free = (0..256).map(|number| format!("unused{number}")).find(|key| !guest.config.contains_key(key));
-    if let Some(key) = free {
-        guest.config.insert(key, volid.into());
+fn demand_no_snapshot_of(guest: &Guest, volid: &str) -> Result<(), String> {
+    let names_it = |config| disks::referenced_volumes(config).iter().any(|(_, named)| named == volid);
+    if guest.snapshots.values().any(|snapshot| names_it(&snapshot.config)) {
+        return Err(format!("unable to delete '{volid}' - volume is still in use (snapshot?)"));
+    }
+    Ok(())
+}
+
+/// A disk that leaves its drive stays in the configuration as an unused one, if it is the guest's own.
+fn keep_replaced(guest: &mut Guest, key: &str, value: &Value, vmid: u32) {
+    let drive = PropertyString::parse(value.as_str().unwrap_or_default());
+    let is_disk = disks::is_drive_key(key) && !disks::is_cdrom(&drive);
+    if is_disk && disks::owner_of(&drive.bare) == Some(vmid) {
+        disks::keep_unused(guest, &drive.bare);
     }
 }
 
-fn set(
-    state: &mut State,
-    node: &str,
-    kind: GuestType,
-    vmid: u32,
-    key: &str,
-    value: Value,
-) -> Result<(), ApplyError> {
-    let bridges = state.world.nodes.get(node).map(|node| node.bridges.clone()).unwrap_or_default();
-    let guest = state.guest_mut(node, kind, vmid)?;
+fn boot_order(guest: &Guest) -> Option<Vec<String>> {
+    let order = guest.text("boot")?.strip_prefix("order=")?;
+    Some(order.split(';').map(str::to_owned).collect())
+}
+
+fn write_boot_order(guest: &mut Guest, order: &[String]) {
+    let boot = if order.is_empty() { " ".to_owned() } else { format!("order={}", order.join(";")) };
+    if guest.is_running() {
+        guest.pending.insert("boot".to_owned(), boot.into());
+    } else {
+        guest.config.insert("boot".to_owned(), boot.into());
+    }
+}
+
+fn drop_from_boot_order(guest: &mut Guest, key: &str) {
+    if let Some(mut order) = boot_order(guest).filter(|order| order.iter().any(|device| device == key)) {
+        order.retain(|device| device != key);
+        write_boot_order(guest, &order);
+    }
+}
+
+/// A new CD-ROM drive is booted from too, after all others.
+fn boot_from_new_cdrom(guest: &mut Guest, key: &str, value: &Value) {
+    let is_cdrom = value.as_str().is_some_and(|text| disks::is_cdrom(&PropertyString::parse(text)));
+    if !(is_cdrom && disks::is_drive_key(key)) {
+        return;
+    }
+    if let Some(mut order) = boot_order(guest).filter(|order| order.iter().all(|device| device != key)) {
+        order.push(key.to_owned());
+        write_boot_order(guest, &order);
+    }
+}
+
+fn set(state: &mut State, target: &Target, key: &str, value: Value) -> Result<(), ApplyError> {
+    let bridges = state.world.nodes.get(&target.node).map(|node| node.bridges.clone()).unwrap_or_default();
+    let guest = target.guest(state)?;
     guest.pending_delete.remove(key);
-    if guest.is_running() && kind == GuestType::Qemu && guest.config.get(key) != Some(&value) {
-        if let Some(problem) = plug_problem(vmid, key, &value, &bridges) {
+    if guest.pending.get(key).is_some_and(|pending| *pending == value) {
+        return Ok(());
+    }
+    if let Some(replaced) = guest.pending.remove(key) {
+        keep_replaced(guest, key, &replaced, target.vmid);
+    }
+    if guest.is_running() && guest.config.get(key) != Some(&value) {
+        if let Some(problem) =
+            plug_problem(target.vmid, key, &value, &bridges).filter(|_| target.kind == GuestType::Qemu)
+        {
             guest.pending.insert(key.to_owned(), value);
             return Err(ApplyError::Parameter(key.to_owned(), problem));
         }
-        if !is_live(guest, key) {
+        if !is_live(guest, key, Some(&value)) {
             guest.pending.insert(key.to_owned(), value);
             return Ok(());
         }
     }
-    guest.pending.remove(key);
     let old = guest.config.insert(key.to_owned(), value.clone());
-    let old_drive = old.as_ref().and_then(Value::as_str).map(PropertyString::parse);
-    let new_volume = value.as_str().map(|text| PropertyString::parse(text).bare);
-    if let Some(drive) = old_drive.filter(|_| disks::is_drive_key(key))
-        && !disks::is_cdrom(&drive)
-        && Some(&drive.bare) != new_volume.as_ref()
+    guest.note_in_image(key, old.as_ref(), Some(&value));
+    let new_volume = PropertyString::parse(value.as_str().unwrap_or_default()).bare;
+    if let Some(old) =
+        old.filter(|old| PropertyString::parse(old.as_str().unwrap_or_default()).bare != new_volume)
     {
-        keep_unused(guest, &drive.bare);
+        keep_replaced(guest, key, &old, target.vmid);
     }
     Ok(())
-}
-
-/// Plugging a card into a bridge that is not there fails, and yet the card stays in the configuration.
-fn plug_problem(vmid: u32, key: &str, value: &Value, bridges: &[String]) -> Option<String> {
-    let card = PropertyString::parse(value.as_str().filter(|_| key.starts_with("net"))?);
-    let bridge = card.get("bridge")?;
-    (!bridges.iter().any(|known| known == bridge)).then(|| {
-        format!(
-            "hotplug problem - VM {vmid} qmp command 'netdev_add' failed - network script /usr/libexec/qemu-server/pve-bridge-hotplug failed with status 512\n"
-        )
-    })
-}
-
-/// Whether a running VM takes the key at once.
-fn is_live(guest: &Guest, key: &str) -> bool {
-    let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    let features = guest.text("hotplug").unwrap_or("network,disk,usb").to_owned();
-    let has = |feature: &str| features == "1" || features.split(',').any(|present| present == feature);
-    let is_cdrom_key = guest.text(key).is_some_and(|text| disks::is_cdrom(&PropertyString::parse(text)));
-    match stem {
-        "net" => has("network"),
-        "scsi" | "virtio" => has("disk"),
-        "usb" => has("usb"),
-        "memory" => has("memory"),
-        "cpulimit" | "cpuunits" => true,
-        "ide" | "sata" => is_cdrom_key,
-        _ => ALWAYS_LIVE.contains(&key),
-    }
-}
-
-/// For whom drives are made.
-#[derive(Debug)]
-pub(in crate::pve::sim::routes) struct NewDrives<'a> {
-    pub(in crate::pve::sim::routes) node: &'a str,
-    pub(in crate::pve::sim::routes) kind: GuestType,
-    pub(in crate::pve::sim::routes) vmid: u32,
-}
-
-/// Makes what a drive asks for, or finds it. The answer is the drive as the configuration keeps it.
-pub(in crate::pve::sim::routes) fn attach(
-    state: &mut State,
-    for_whom: &NewDrives<'_>,
-    key: &str,
-    text: &str,
-    log: &mut Vec<String>,
-) -> Result<String, String> {
-    let NewDrives { node, kind, vmid } = *for_whom;
-    let mut drive = PropertyString::parse(text);
-    if let Some(file) = drive.take("file").or_else(|| drive.take("volume")) {
-        drive.bare = file;
-    }
-    let format = drive.take("format");
-    let import = drive.take("import-from");
-    match disks::drive_request(&drive) {
-        DriveRequest::Nothing => return Ok(drive.to_string()),
-        DriveRequest::Existing { volid, .. } => {
-            let Some(volume) = disks::find(state, node, &volid) else {
-                return Err(format!("volume '{volid}' does not exist"));
-            };
-            drive.set("size", &disks::format_size(volume.size));
-        }
-        DriveRequest::New { storage, bytes } => {
-            let bytes = match &import {
-                None => bytes,
-                Some(source) => source_size(state, node, source)?,
-            };
-            let content = if kind == GuestType::Lxc { "rootdir" } else { "images" };
-            let made = disks::allocate(state, node, &storage, vmid, bytes, format.as_deref(), content)?;
-            drive.bare.clone_from(&made.volid);
-            drive.set("size", &disks::format_size(made.bytes));
-            log.push(made.log);
-            if kind == GuestType::Lxc {
-                log.extend(file_system_lines(made.bytes));
-            } else {
-                drive.sort();
-                log.push(format!("{key}: successfully created disk '{drive}'"));
-            }
-        }
-        DriveRequest::CloudInit { storage } => {
-            let made = disks::allocate(state, node, &storage, vmid, 0, Some("qcow2"), "cloudinit")?;
-            drive.bare.clone_from(&made.volid);
-            drive.set("media", "cdrom");
-            drive.set("size", &disks::format_size(made.bytes));
-            log.push(made.log);
-        }
-    }
-    drive.sort();
-    Ok(drive.to_string())
-}
-
-/// What the file system's maker prints for a container's disk.
-fn file_system_lines(bytes: u64) -> Vec<String> {
-    const GROUP: u64 = 32_768;
-    let blocks = bytes / 4096;
-    let is_power_of = |base: u64, number: u64| {
-        let mut power = 1;
-        while power < number {
-            power *= base;
-        }
-        power == number
-    };
-    let holds_backup = |group: &u64| [3, 5, 7].iter().any(|base| is_power_of(*base, *group));
-    let backups: Vec<String> = (1..)
-        .take_while(|group| group * GROUP < blocks)
-        .filter(holds_backup)
-        .map(|group| (group * GROUP).to_string())
-        .collect();
-    vec![
-        format!("Creating filesystem with {blocks} 4k blocks and {} inodes", blocks / 4),
-        format!("Filesystem UUID: {}", uuid::Uuid::new_v4()),
-        "Superblock backups stored on blocks: ".to_owned(),
-        format!("\t{}", backups.join(", ")),
-    ]
-}
-
-fn source_size(state: &State, node: &str, source: &str) -> Result<u64, String> {
-    let found = disks::find(state, node, source).map(|volume| volume.size);
-    found.ok_or_else(|| format!("volume '{source}' does not exist"))
 }

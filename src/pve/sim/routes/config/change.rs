@@ -2,20 +2,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::apply::{ApplyError, apply};
-use super::keys::{demand_keys, normalise};
+use super::apply::{ApplyError, Target, apply};
+use super::drive_checks::check_drives;
+use super::keys::normalise;
+use super::privileges::demand_keys;
 use super::{Answer, Call, Config, GuestType, Refusal, Reply, nothing, refuse};
-use crate::pve::sim::contract::{Given, PropertyString};
-use crate::pve::sim::disks::{self, DriveRequest};
-use crate::pve::sim::engine::State;
+use crate::pve::sim::contract::Given;
+use crate::pve::sim::disks;
 use crate::pve::sim::world::Guest;
 
 /// Parameters of the call that are no configuration keys.
-const CONTROLS: [&str; 10] = [
+const CONTROLS: [&str; 11] = [
     "background_delay",
     "delete",
     "digest",
     "force",
+    "idlist",
     "import-working-storage",
     "node",
     "revert",
@@ -34,13 +36,24 @@ pub(super) struct Change {
 }
 
 pub(super) fn put(call: &mut Call<'_>) -> Answer {
-    let change = judge(call)?;
-    let (node, kind, vmid) = (call.node().to_owned(), call.guest_type(), call.vmid());
+    let (delete, revert) = (call.parameters.list("delete"), call.parameters.list("revert"));
+    change_now(call, delete, revert)
+}
+
+/// The old way to remove drives, which is the same change under another name.
+pub(super) fn unlink(call: &mut Call<'_>) -> Answer {
+    let drives = call.parameters.list("idlist");
+    change_now(call, drives, Vec::new())
+}
+
+fn change_now(call: &mut Call<'_>, delete: Vec<String>, revert: Vec<String>) -> Answer {
+    let change = judge(call, delete, revert)?;
+    let Target { node, kind, vmid } = target(call);
     if !call.state.world.cluster.quorate {
         let file = format!("/etc/pve/nodes/{node}/{}/{vmid}.conf.tmp.4096", kind.config_folder());
         return refuse(format!("unable to open file '{file}' - Permission denied"));
     }
-    match apply(call.state, &node, kind, vmid, &change, &mut Vec::new()) {
+    match apply(call.state, &target(call), &change, &mut Vec::new()) {
         Ok(()) => nothing(),
         Err(ApplyError::Parameter(name, text)) => Err(Refusal::parameter(&name, text)),
         Err(ApplyError::Failed(text)) => Err(Refusal::Failed(text)),
@@ -49,13 +62,14 @@ pub(super) fn put(call: &mut Call<'_>) -> Answer {
 
 /// The same change by a worker; only what has been judged so far is refused at once.
 pub(super) fn post(call: &mut Call<'_>) -> Answer {
-    let change = judge(call)?;
-    let (node, kind, vmid) = (call.node().to_owned(), call.guest_type(), call.vmid());
-    let intro = format!("update {} {vmid}: {}", kind.short(), as_options(call));
+    let (delete, revert) = (call.parameters.list("delete"), call.parameters.list("revert"));
+    let change = judge(call, delete, revert)?;
+    let target = target(call);
+    let intro = format!("update VM {}: {}", target.vmid, as_options(call));
     let new = call.guest_task("qmconfig", move |run| {
         run.say(intro);
         let mut log = Vec::new();
-        let result = apply(run.state, &node, kind, vmid, &change, &mut log);
+        let result = apply(run.state, &target, &change, &mut log);
         run.log.extend(log);
         result.map_err(|error| match error {
             ApplyError::Failed(text) | ApplyError::Parameter(_, text) => text,
@@ -68,6 +82,10 @@ pub(super) fn post(call: &mut Call<'_>) -> Answer {
     }
 }
 
+fn target(call: &Call<'_>) -> Target {
+    Target { node: call.node().to_owned(), kind: call.guest_type(), vmid: call.vmid() }
+}
+
 fn as_options(call: &Call<'_>) -> String {
     let shown = call.parameters.texts().filter(|(name, _)| !matches!(*name, "node" | "vmid" | "digest"));
     let option = |(name, value): (&str, &str)| {
@@ -77,11 +95,10 @@ fn as_options(call: &Call<'_>) -> String {
     shown.map(option).collect::<Vec<_>>().join(" ")
 }
 
-fn judge(call: &Call<'_>) -> Result<Change, Refusal> {
+fn judge(call: &Call<'_>, delete: Vec<String>, revert: Vec<String>) -> Result<Change, Refusal> {
     let kind = call.guest_type();
     let given: BTreeMap<&str, &str> =
         call.parameters.texts().filter(|(name, _)| !CONTROLS.contains(name)).collect();
-    let (delete, revert) = (call.parameters.list("delete"), call.parameters.list("revert"));
     if given.is_empty() && delete.is_empty() && revert.is_empty() {
         return refuse("no options specified");
     }
@@ -96,10 +113,12 @@ fn judge(call: &Call<'_>) -> Result<Change, Refusal> {
     let guest = call.guest()?;
     call.demand_free_guest()?;
     demand_digest(call, guest)?;
-    if !call.parameters.flag("skiplock") {
+    // Throwing the saved memory away is the way out of being suspended.
+    let discards = delete.iter().any(|key| key == "vmstate") && guest.text("lock") == Some("suspended");
+    if !call.parameters.flag("skiplock") && !discards {
         guest.demand_unlocked().map_err(Refusal::Failed)?;
     }
-    demand_unprotected(guest, &delete)?;
+    demand_balloon_fits(guest, &given)?;
     let set =
         given.into_iter().map(|(key, text)| (key.to_owned(), normalise(call, kind, key, text))).collect();
     Ok(Change { set, delete, revert, destroy_disks: call.parameters.flag("force") })
@@ -107,12 +126,14 @@ fn judge(call: &Call<'_>) -> Result<Change, Refusal> {
 
 fn demand_deletable(call: &Call<'_>, given: &BTreeMap<&str, &str>, delete: &[String]) -> Result<(), Refusal> {
     for key in delete {
-        let known = call.operation.parameter(key).is_some() && !CONTROLS.contains(&key.as_str());
+        let writer = call.state.contract.config_writer(call.guest_type().name());
+        let known = writer.is_some_and(|writer| writer.parameter(key).is_some());
+        let known = known && !CONTROLS.contains(&key.as_str());
         if given.contains_key(key.as_str()) {
             let text = format!("you can't use '-{key}' and -delete {key}' at the same time");
             return Err(Refusal::parameter("delete", text));
         }
-        if !known && !disks::is_unused_key(key) {
+        if !known && !disks::is_unused_key(key) && key != "vmstate" {
             return Err(Refusal::parameter("delete", format!("unknown option '{key}'")));
         }
     }
@@ -132,55 +153,15 @@ fn demand_digest(call: &Call<'_>, guest: &Guest) -> Result<(), Refusal> {
     })
 }
 
-fn demand_unprotected(guest: &Guest, delete: &[String]) -> Result<(), Refusal> {
-    if !guest.flag("protection") {
+fn demand_balloon_fits(guest: &Guest, given: &BTreeMap<&str, &str>) -> Result<(), Refusal> {
+    let wanted = |key: &str| given.get(key).and_then(|text| text.trim_start_matches("current=").parse().ok());
+    if guest.kind == GuestType::Lxc || !(given.contains_key("memory") || given.contains_key("balloon")) {
         return Ok(());
     }
-    for key in delete {
-        let cdrom = guest.text(key).is_some_and(|text| disks::is_cdrom(&PropertyString::parse(text)));
-        if disks::is_unused_key(key) {
-            return refuse(format!("can't remove unused disk '{key}' - protection mode enabled"));
-        }
-        if disks::is_drive_key(key) && !cdrom {
-            return refuse(format!("can't remove drive '{key}' - protection mode enabled"));
-        }
-    }
-    Ok(())
-}
-
-/// Storages that drives name have to be there and open to the caller.
-pub(in crate::pve::sim::routes) fn check_drives<'a>(
-    call: &Call<'_>,
-    given: impl Iterator<Item = (&'a str, &'a str)>,
-) -> Result<(), Refusal> {
-    for (_, text) in given.filter(|(key, _)| disks::is_drive_key(key)) {
-        let drive = PropertyString::parse(text);
-        check_drive(call.state, call, &disks::drive_request(&drive))?;
-        if let Some(source) = drive.get("import-from").and_then(|volid| volid.split_once(':')) {
-            disks::available(call.state, call.node(), source.0).map_err(Refusal::Failed)?;
-        }
-    }
-    Ok(())
-}
-
-fn check_drive(state: &State, call: &Call<'_>, request: &DriveRequest) -> Result<(), Refusal> {
-    let (storage, privileges): (&str, &[&str]) = match request {
-        DriveRequest::Nothing => return Ok(()),
-        DriveRequest::New { storage, .. } | DriveRequest::CloudInit { storage } => {
-            (storage, &["Datastore.AllocateSpace"])
-        }
-        DriveRequest::Existing { storage, .. } => (storage, &["Datastore.Audit", "Datastore.AllocateSpace"]),
-    };
-    let path = format!("/storage/{storage}");
-    if !call.rights().has_any(&path, privileges) {
-        return Err(Refusal::privilege(&path, &privileges.join("|")));
-    }
-    let found = disks::available(state, call.node(), storage).map_err(Refusal::Failed)?;
-    let wanted = if call.guest_type() == GuestType::Lxc { "rootdir" } else { "images" };
-    let makes = matches!(request, DriveRequest::New { .. } | DriveRequest::CloudInit { .. });
-    if makes && !disks::content_types(found).contains(&wanted) {
-        let what = if wanted == "images" { "vm images" } else { "container directories" };
-        return refuse(format!("storage '{storage}' does not support {what}"));
+    let memory = wanted("memory").or(guest.number("memory")).unwrap_or(512);
+    let balloon = wanted("balloon").or(guest.number("balloon")).unwrap_or_default();
+    if balloon > memory {
+        return refuse("balloon value too large (must be smaller than assigned memory)");
     }
     Ok(())
 }

@@ -1,64 +1,9 @@
-//! What is special about single configuration keys: who may set them, and how Proxmox rewrites their values.
+//! How Proxmox rewrites the values of single configuration keys.
 use serde_json::Value;
 
 use crate::pve::sim::contract::{PropertyString, config_value};
-use crate::pve::sim::disks;
 use crate::pve::sim::engine::Call;
-use crate::pve::sim::http::{Refusal, refuse};
-use crate::pve::sim::world::GuestType;
-
-/// Keys that even an administrator's token may not touch.
-const ROOT_KEYS: [&str; 4] = ["args", "hookscript", "lock", "lxc"];
-const CPU_KEYS: [&str; 9] =
-    ["affinity", "arch", "cores", "cpu", "cpulimit", "cpuunits", "numa", "sockets", "vcpus"];
-const MEMORY_KEYS: [&str; 5] = ["allow-ksm", "balloon", "memory", "shares", "swap"];
-const CLOUD_INIT_KEYS: [&str; 6] = ["cicustom", "cipassword", "citype", "ciupgrade", "ciuser", "sshkeys"];
-const NETWORK_KEYS: [&str; 2] = ["nameserver", "searchdomain"];
-const HARDWARE_KEYS: [&str; 10] =
-    ["acpi", "audio", "hotplug", "kvm", "machine", "scsihw", "serial", "smbios", "tablet", "vga"];
-
-/// Demands the privilege for each key that is to be changed.
-pub(in crate::pve::sim::routes) fn demand_keys<'a>(
-    call: &Call<'_>,
-    kind: GuestType,
-    vmid: u32,
-    keys: impl Iterator<Item = (&'a str, &'a str)>,
-) -> Result<(), Refusal> {
-    if call.caller.is_root() {
-        return Ok(());
-    }
-    let path = format!("/vms/{vmid}");
-    for (key, value) in keys {
-        if ROOT_KEYS.contains(&key) {
-            return refuse(format!("only root can set '{key}' config"));
-        }
-        call.demand(&path, privilege_for(kind, key, value))?;
-    }
-    Ok(())
-}
-
-fn privilege_for(kind: GuestType, key: &str, value: &str) -> &'static str {
-    let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    if disks::is_unused_key(key) {
-        return "VM.Config.Disk";
-    }
-    if disks::is_drive_key(key) {
-        let cdrom = disks::is_cdrom(&PropertyString::parse(value)) && kind == GuestType::Qemu;
-        return if cdrom { "VM.Config.CDROM" } else { "VM.Config.Disk" };
-    }
-    match stem {
-        stem if CPU_KEYS.contains(&stem) => "VM.Config.CPU",
-        stem if MEMORY_KEYS.contains(&stem) => "VM.Config.Memory",
-        "net" => "VM.Config.Network",
-        "ipconfig" => "VM.Config.Network",
-        stem if NETWORK_KEYS.contains(&stem) || (kind == GuestType::Lxc && stem == "hostname") => {
-            "VM.Config.Network"
-        }
-        stem if CLOUD_INIT_KEYS.contains(&stem) => "VM.Config.Cloudinit",
-        stem if HARDWARE_KEYS.contains(&stem) => "VM.Config.HWType",
-        _ => "VM.Config.Options",
-    }
-}
+use crate::pve::sim::world::{GuestType, sha1_hex};
 
 /// The value as it is stored and shown; disks are another matter.
 pub(in crate::pve::sim::routes) fn normalise(
@@ -72,12 +17,22 @@ pub(in crate::pve::sim::routes) fn normalise(
         (_, "tags") => tags(text).into(),
         (GuestType::Qemu, "net") => vm_card(text).into(),
         (GuestType::Lxc, "net") => container_card(text).into(),
+        (GuestType::Qemu, "cipassword") => hashed(text).into(),
         (GuestType::Lxc, "description") => format!("{}\n", text.trim_end_matches('\n')).into(),
         _ => {
             let writer = call.state.contract.config_writer(kind.name());
             config_value(writer.and_then(|writer| writer.parameter(key)), text)
         }
     }
+}
+
+/// A password is only kept in a form that it can't be read from; one that has such a form already is kept as it is.
+fn hashed(password: &str) -> String {
+    if ["$1$", "$5$", "$6$", "$2a$", "$2y$"].iter().any(|prefix| password.starts_with(prefix)) {
+        return password.to_owned();
+    }
+    let salt = uuid::Uuid::new_v4().simple().to_string();
+    format!("$5${}${}", &salt[..8], sha1_hex(&format!("{salt}{password}")))
 }
 
 /// Tags are lower case, single, and joined by semicolons.
@@ -134,6 +89,12 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_not_kept() {
+        assert!(!hashed("secret").contains("secret") && hashed("secret").starts_with("$5$"));
+        assert_eq!(hashed("$6$salt$hash"), "$6$salt$hash");
+    }
+
+    #[test]
     fn a_card_gets_an_address() {
         let card = vm_card("virtio,bridge=vmbr0");
         assert!(card.starts_with("virtio=BC:24:11:") && card.ends_with(",bridge=vmbr0"), "{card}");
@@ -145,13 +106,5 @@ mod tests {
     fn a_containers_card_is_written_in_order() {
         let card = container_card("name=eth0,bridge=vmbr0,ip=dhcp,hwaddr=BC:24:11:A7:FB:60");
         assert_eq!(card, "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:A7:FB:60,ip=dhcp,type=veth");
-    }
-
-    #[test]
-    fn privileges_go_by_key() {
-        assert_eq!(privilege_for(GuestType::Qemu, "memory", "512"), "VM.Config.Memory");
-        assert_eq!(privilege_for(GuestType::Qemu, "ide2", "none,media=cdrom"), "VM.Config.CDROM");
-        assert_eq!(privilege_for(GuestType::Qemu, "scsi0", "tank:1"), "VM.Config.Disk");
-        assert_eq!(privilege_for(GuestType::Qemu, "tags", "a"), "VM.Config.Options");
     }
 }

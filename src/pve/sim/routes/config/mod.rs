@@ -1,7 +1,12 @@
 //! Reading and changing the configuration of a guest.
 mod apply;
+mod attach;
 mod change;
+mod cloud_init;
+mod drive_checks;
+mod hotplug;
 mod keys;
+mod privileges;
 mod resize;
 
 use serde_json::{Value, json};
@@ -11,9 +16,11 @@ use crate::pve::sim::engine::Call;
 use crate::pve::sim::http::{Answer, Refusal, Reply, refuse};
 use crate::pve::sim::world::{Config, Guest, GuestType};
 
-pub(super) use apply::{NewDrives, attach};
-pub(super) use change::{check_drives, config_keys};
-pub(super) use keys::{demand_keys, normalise, random_mac};
+pub(super) use attach::{NewDrives, attach};
+pub(super) use change::config_keys;
+pub(super) use drive_checks::check_drives;
+pub(super) use keys::{normalise, random_mac};
+pub(super) use privileges::demand_keys;
 
 pub(super) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/qemu/{vmid}/config", read),
@@ -25,12 +32,19 @@ pub(super) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/lxc/{vmid}/pending", pending),
     ("PUT", "/nodes/{node}/qemu/{vmid}/resize", resize::vm),
     ("PUT", "/nodes/{node}/lxc/{vmid}/resize", resize::container),
-    ("PUT", "/nodes/{node}/qemu/{vmid}/cloudinit", regenerate_cloud_init),
+    ("PUT", "/nodes/{node}/qemu/{vmid}/unlink", change::unlink),
+    ("GET", "/nodes/{node}/qemu/{vmid}/cloudinit", cloud_init::pending),
+    ("PUT", "/nodes/{node}/qemu/{vmid}/cloudinit", cloud_init::regenerate),
 ];
 
 /// The configuration after the next start, unless the present one is asked for.
 fn read(call: &mut Call<'_>) -> Answer {
     let guest = call.guest()?;
+    if call.parameters.has("snapshot") && call.parameters.flag("current") {
+        let text = "cannot use 'snapshot' parameter with 'current'".to_owned();
+        let names = ["current", "snapshot"].map(str::to_owned);
+        return Err(Refusal::Parameters(names.map(|name| (name, text.clone())).into()));
+    }
     let mut config = match call.parameters.text("snapshot") {
         Some(name) => {
             let found = guest.snapshots.get(name);
@@ -43,7 +57,8 @@ fn read(call: &mut Call<'_>) -> Answer {
         config.insert("parent".to_owned(), parent.as_str().into());
     }
     config.insert("digest".to_owned(), guest.digest().into());
-    data(config.into_iter().collect::<serde_json::Map<_, _>>())
+    let shown = config.into_iter().map(|(key, value)| (key.clone(), cloud_init::hide_password(&key, value)));
+    data(shown.collect::<serde_json::Map<_, _>>())
 }
 
 fn pending(call: &mut Call<'_>) -> Answer {
@@ -59,19 +74,13 @@ fn pending(call: &mut Call<'_>) -> Answer {
 fn pending_row(guest: &Guest, key: &str, value: Option<&Value>) -> Value {
     let mut row = json!({ "key": key });
     if let Some(value) = value {
-        row["value"] = value.clone();
+        row["value"] = cloud_init::hide_password(key, value.clone());
     }
     if let Some(pending) = guest.pending.get(key) {
-        row["pending"] = pending.clone();
+        row["pending"] = cloud_init::hide_password(key, pending.clone());
     }
     if guest.pending_delete.contains(key) {
         row["delete"] = 1.into();
     }
     row
-}
-
-fn regenerate_cloud_init(call: &mut Call<'_>) -> Answer {
-    call.demand_free_guest()?;
-    call.guest()?.demand_unlocked().map_err(Refusal::Failed)?;
-    nothing()
 }

@@ -76,9 +76,6 @@ fn grow(
     let mut drive = PropertyString::parse(guest.text(disk).unwrap_or_default());
     drive.set("size", &disks::format_size(bytes));
     guest.config.insert(disk.to_owned(), drive.to_string().into());
-    let volumes = state.world.storages.values_mut().flat_map(|storage| &mut storage.volumes);
-    for volume in volumes.filter(|volume| volume.volid == drive.bare) {
-        volume.size = bytes;
-    }
+    disks::set_size(state, node, &drive);
     Ok(())
 }

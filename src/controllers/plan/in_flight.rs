@@ -1,0 +1,95 @@
+//! What became of a call: its task, its guest, the task list.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::{
+    api::Phase,
+    catalog::Target,
+    controllers::{
+        Error,
+        scene::{ENVIRONMENT_NOT_FOUND, Scene},
+    },
+    core::lifecycle::{self, Event, Rivals},
+    ports::{Hypervisor, Hypervisors, Store},
+};
+
+use super::{Look, SETTLE_MARGIN};
+
+impl<S: Store, H: Hypervisors> Look<'_, S, H> {
+    /// The scene of a plan that is in flight already. If its environment is gone and so will be the plan, nobody is left
+    /// who could say how it ended.
+    async fn scene_in_flight(&mut self) -> Result<Result<&Scene<H::Connection>, Event>, Error> {
+        let is_deleted = self.plan.metadata.deletion_timestamp.is_some();
+        Ok(self.scene().await?.map_err(|event| match event {
+            Event::Blocked(blocked) if is_deleted && blocked.reason == ENVIRONMENT_NOT_FOUND => {
+                Event::Abandoned(blocked)
+            }
+            event => event,
+        }))
+    }
+
+    pub(super) async fn look_at_task(&mut self) -> Result<Event, Error> {
+        let Some(upid) = self.state.upid().cloned() else { return Ok(Event::Woken) };
+        let tolerance = self.tolerance();
+        let looked = match self.scene_in_flight().await? {
+            Ok(scene) => scene.hypervisor.task(&upid, tolerance).await,
+            Err(event) => return Ok(event),
+        };
+        Ok(match looked {
+            Ok(task) => Event::Task(task),
+            Err(error) => self.unavailable(error),
+        })
+    }
+
+    /// How old news of the task may be: those who look at tasks of one node at about the same time share what they see.
+    fn tolerance(&self) -> Duration {
+        let sent_at = self.state.intent().map(|intent| intent.at.0);
+        let age = sent_at.map(|at| self.ports.clock.now().duration_since(at)).unwrap_or_default();
+        (lifecycle::pause_between_looks(age) / 2).unsigned_abs()
+    }
+
+    pub(super) async fn look_at_ha(&mut self) -> Result<Event, Error> {
+        let Target::Guest(guest) = self.request()?.target else { return Ok(Event::HaSeen(None)) };
+        let looked = match self.scene_in_flight().await? {
+            Ok(scene) => scene.hypervisor.ha_guest(guest).await,
+            Err(event) => return Ok(event),
+        };
+        Ok(match looked {
+            Ok(guest) => Event::HaSeen(guest),
+            Err(error) => self.unavailable(error),
+        })
+    }
+
+    pub(super) async fn search_tasks(&mut self) -> Result<Event, Error> {
+        let Some(intent) = self.state.intent().cloned() else { return Ok(Event::Woken) };
+        let since = intent.node_time.0.saturating_add(-SETTLE_MARGIN).unwrap_or(Timestamp::MIN);
+        let looked = match self.scene_in_flight().await? {
+            Ok(scene) => scene.hypervisor.tasks_since(&intent.node, &intent.task_id, since).await,
+            Err(event) => return Ok(event),
+        };
+        Ok(match looked {
+            Ok(found) => Event::TasksFound { found, rivals: self.rivals().await? },
+            Err(error) => self.unavailable(error),
+        })
+    }
+
+    /// What the other plans for the same target have done or may have done.
+    async fn rivals(&self) -> Result<Rivals, Error> {
+        let plans = self.ports.store.plans_for(&self.key.namespace, &self.plan.spec.target).await?;
+        let mut rivals = Rivals::default();
+        for plan in plans.into_iter().filter(|plan| plan.uid() != self.plan.uid()) {
+            let status = plan.status.unwrap_or_default();
+            match (status.upid.and_then(|upid| upid.parse().ok()), status.intent) {
+                (Some(upid), _) => rivals.tasks.push(upid),
+                (None, Some(intent)) if matches!(status.phase, Phase::Dispatching | Phase::Indeterminate) => {
+                    rivals.unanswered.push(intent);
+                }
+                _ => {}
+            }
+        }
+        Ok(rivals)
+    }
+}

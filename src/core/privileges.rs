@@ -1,0 +1,267 @@
+//! What a token has to be allowed, held against what it is allowed.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    api::PrivilegeReport,
+    catalog::{Existence, Need, ParamValue, Place, Target},
+};
+
+use super::{
+    call::Dispatch,
+    config_keys,
+    observe::{World, disks_in, nics_in},
+    request::Request,
+};
+
+/// Privileges by which a token can make itself more, or reach everything: worth a word where the action needs none of it.
+const FAR_REACHING: [&str; 9] = [
+    "Permissions.Modify",
+    "User.Modify",
+    "Realm.Allocate",
+    "Realm.AllocateUser",
+    "Sys.Console",
+    "Sys.Modify",
+    "Sys.PowerMgmt",
+    "VM.GuestAgent.Unrestricted",
+    "VM.Monitor",
+];
+
+/// Any one of these privileges, each at its path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Grant(Vec<(String, String)>);
+
+/// What is needed and far exceeded, or what is lacking.
+pub fn compare(
+    request: &Request,
+    world: &World,
+    dispatch: Option<&Dispatch>,
+) -> Result<PrivilegeReport, Vec<String>> {
+    let needed = needed(request, world, dispatch);
+    let holds = |grant: &Grant| grant.0.iter().any(|(privilege, path)| world.rights.holds(path, privilege));
+    let lacking: Vec<String> = needed.iter().filter(|grant| !holds(grant)).map(Grant::words).collect();
+    if !lacking.is_empty() {
+        return Err(lacking);
+    }
+    let beyond = world.rights.anywhere().into_iter().filter(|(privilege, _)| {
+        FAR_REACHING.contains(privilege)
+            && !needed.iter().any(|grant| grant.0.iter().any(|(needed, _)| needed == privilege))
+    });
+    Ok(PrivilegeReport {
+        needed: needed.iter().map(Grant::words).collect(),
+        beyond: beyond.map(|(privilege, path)| format!("{privilege} on {path}")).collect(),
+    })
+}
+
+/// The paths at which rights have to be known exactly.
+pub fn paths(request: &Request) -> BTreeSet<String> {
+    let world = World::default();
+    needed(request, &world, None).into_iter().flat_map(|grant| grant.0).map(|(_, path)| path).collect()
+}
+
+fn needed(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> BTreeSet<Grant> {
+    let kind = request.target.kind();
+    let applies = |need: &&Need| {
+        need.given.is_none_or(|name| request.params.contains_key(name))
+            && (need.kinds.is_empty() || need.kinds.contains(&kind))
+    };
+    let mut grants: BTreeSet<Grant> = BTreeSet::new();
+    for need in request.action.needs.iter().filter(applies) {
+        for paths in places(need.on, request, world, dispatch) {
+            if need.any_of == Need::PER_SETTING {
+                grants.extend(per_setting(dispatch, &paths));
+            } else {
+                grants.insert(Grant::of(need.any_of, &paths, need.or));
+            }
+        }
+    }
+    grants
+}
+
+/// Each setting of a guest has its own privilege.
+fn per_setting(dispatch: Option<&Dispatch>, paths: &[String]) -> Vec<Grant> {
+    let Some(Dispatch { call, .. }) = dispatch else { return vec![] };
+    let privileges = config_keys::privileges(&call.params, &call.secrets).into_iter();
+    privileges.map(|privilege| Grant::of(&[privilege], paths, None)).collect()
+}
+
+/// Where a privilege has to be held: at one path of each row.
+fn places(place: Place, request: &Request, world: &World, dispatch: Option<&Dispatch>) -> Vec<Vec<String>> {
+    let one = |path: String| vec![vec![path]];
+    let each = |kind: &str, param: &str| {
+        let values = request.params.get(param).map(ParamValue::to_wire).unwrap_or_default();
+        let values = values.split(',').map(str::trim).filter(|value| !value.is_empty());
+        values.map(|value| vec![format!("/{kind}/{value}")]).collect::<Vec<_>>()
+    };
+    let or_pool = |mut rows: Vec<Vec<String>>| {
+        let pool = request.text("pool").map(|pool| format!("/pool/{pool}"));
+        rows.iter_mut().for_each(|row| row.extend(pool.clone()));
+        rows
+    };
+    match place {
+        Place::Target if request.action.existence == Existence::Absent => {
+            or_pool(one(place_of(&request.target)))
+        }
+        Place::Target => one(place_of(&request.target)),
+        Place::At(path) => one(path.to_owned()),
+        Place::Node => {
+            dispatch.map(|dispatch| vec![format!("/nodes/{}", dispatch.node)]).into_iter().collect()
+        }
+        Place::Storage(param) => each("storage", param),
+        Place::Guest(param) => each("vms", param),
+        Place::NewGuest(param) => or_pool(each("vms", param)),
+        Place::GuestsOrAll(param) if request.params.contains_key(param) => each("vms", param),
+        Place::GuestsOrAll(_) => one("/".to_owned()),
+        Place::Pool(param) => each("pool", param),
+        Place::DiskStorages => disk_storages(request, world).into_iter().map(|path| vec![path]).collect(),
+        Place::Bridges => bridges(dispatch).into_iter().map(|path| vec![path]).collect(),
+    }
+}
+
+fn place_of(target: &Target) -> String {
+    match target {
+        Target::Guest(guest) => format!("/vms/{}", guest.vmid),
+        Target::Node(node) => format!("/nodes/{node}"),
+        Target::Storage(storage) => format!("/storage/{storage}"),
+        Target::Volume(volume) => format!("/storage/{}", volume.storage),
+        Target::Pool(pool) => format!("/pool/{pool}"),
+        Target::Replication(id) => {
+            let vmid = id.as_str().split('-').next().unwrap_or_default();
+            format!("/vms/{vmid}")
+        }
+        Target::Inventory(_) | Target::Cluster | Target::HaRule(_) | Target::BackupJob(_) => "/".to_owned(),
+    }
+}
+
+/// The storages that the parameters allocate on; where they name none, those of the guest's own disks.
+fn disk_storages(request: &Request, world: &World) -> Vec<String> {
+    let texts = request.params.iter().map(|(name, value)| (name.clone(), value.to_wire()));
+    let asked: BTreeSet<String> = disks_in(&texts.collect())
+        .iter()
+        .filter(|disk| !disk.is_cdrom)
+        .map(|disk| format!("/storage/{}", disk.storage()))
+        .collect();
+    if !asked.is_empty() {
+        return asked.into_iter().collect();
+    }
+    if let Some(storage) = request.text("storage") {
+        return vec![format!("/storage/{storage}")];
+    }
+    let own = world.guest().map(super::observe::Guest::disks).unwrap_or_default();
+    let own = own.iter().filter(|disk| !disk.is_cdrom).map(|disk| format!("/storage/{}", disk.storage()));
+    own.collect::<BTreeSet<String>>().into_iter().collect()
+}
+
+/// Proxmox keeps the right to a plain bridge under the zone `localnetwork`.
+fn bridges(dispatch: Option<&Dispatch>) -> Vec<String> {
+    let nics = dispatch.map(|dispatch| nics_in(&dispatch.call.params)).unwrap_or_default();
+    let bridges = nics.into_iter().filter_map(|nic| nic.bridge);
+    bridges.map(|bridge| format!("/sdn/zones/localnetwork/{bridge}")).collect()
+}
+
+impl Grant {
+    fn of(any_of: &[&str], paths: &[String], or: Option<(&str, &str)>) -> Self {
+        let at_paths =
+            any_of.iter().flat_map(|privilege| paths.iter().map(|path| (*privilege, path.as_str())));
+        Self(at_paths.chain(or).map(|(privilege, path)| (privilege.to_owned(), path.to_owned())).collect())
+    }
+
+    fn words(&self) -> String {
+        let all: Vec<String> =
+            self.0.iter().map(|(privilege, path)| format!("{privilege} on {path}")).collect();
+        all.join(" or ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::core::{
+        call::{PlanIdentity, dispatch_for},
+        hash::PlanHash,
+        observe::{Guest, Rights},
+        request::{normalise, tests::spec},
+        testing::{guest, world_of},
+    };
+
+    fn compared(
+        action: &str,
+        target: &str,
+        params: Value,
+        held: &[(&str, &str)],
+    ) -> Result<PrivilegeReport, Vec<String>> {
+        let mut given: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
+        for (privilege, path) in held {
+            given.entry((*path).to_owned()).or_default().insert((*privilege).to_owned(), true);
+        }
+        let config = BTreeMap::from([("scsi0".to_owned(), "local-lvm:vm-100-disk-0,size=8G".to_owned())]);
+        let mut world = world_of(Guest { config, ..guest("qemu/100") });
+        world.rights = Rights::new(given, BTreeMap::new());
+        let request = normalise("default", &spec(action, target, params)).unwrap();
+        let hash = PlanHash::of("a test", &1).unwrap();
+        let dispatch = dispatch_for(&request, &world, PlanIdentity { hash: &hash, uid: "uid" }).unwrap();
+        compare(&request, &world, dispatch.as_ref())
+    }
+
+    #[test]
+    fn what_is_lacking_is_named_with_its_place() {
+        let lacking = compared("start_guest", "qemu/100", json!({}), &[("VM.Audit", "/vms")]).unwrap_err();
+        assert_eq!(lacking, ["VM.PowerMgmt on /vms/100"]);
+        let held = [("VM.PowerMgmt", "/vms")];
+        assert_eq!(compared("start_guest", "qemu/100", json!({}), &held).unwrap().needed, lacking);
+    }
+
+    #[test]
+    fn each_setting_needs_its_own_privilege() {
+        let params = json!({"cores": 4, "net0": "virtio,bridge=vmbr1", "delete": "scsi0", "cipassword": "ci/password"});
+        let lacking = compared("set_guest_config", "qemu/100", params, &[]).unwrap_err();
+        for needed in [
+            "VM.Config.CPU on /vms/100",
+            "VM.Config.Network on /vms/100",
+            "VM.Config.Disk on /vms/100",
+            "VM.Config.Cloudinit on /vms/100",
+            "SDN.Use on /sdn/zones/localnetwork/vmbr1",
+        ] {
+            assert!(lacking.iter().any(|words| words == needed), "{needed}: {lacking:?}");
+        }
+        assert!(!lacking.iter().any(|words| words.contains("VM.Config.Memory")), "{lacking:?}");
+    }
+
+    #[test]
+    fn a_new_disk_needs_space_where_it_lies() {
+        let params = json!({"scsi1": "ceph:32"});
+        let held = [("VM.Config.Disk", "/vms")];
+        let lacking = compared("set_guest_config", "qemu/100", params, &held).unwrap_err();
+        assert_eq!(lacking, ["Datastore.AllocateSpace on /storage/ceph"]);
+    }
+
+    #[test]
+    fn rights_on_a_pool_are_enough_for_a_guest_that_comes_into_it() {
+        let held = [
+            ("VM.Clone", "/vms/100"),
+            ("VM.Allocate", "/pool/web"),
+            ("Datastore.AllocateSpace", "/storage/local-lvm"),
+        ];
+        assert!(compared("clone_guest", "qemu/100", json!({"newid": 101, "pool": "web"}), &held).is_ok());
+        let lacking = compared("clone_guest", "qemu/100", json!({"newid": 101}), &held).unwrap_err();
+        assert_eq!(lacking, ["VM.Allocate on /vms/101"]);
+    }
+
+    #[test]
+    fn a_token_that_may_do_far_more_is_worth_a_word() {
+        let held = [("VM.PowerMgmt", "/"), ("Permissions.Modify", "/"), ("VM.Audit", "/")];
+        let report = compared("start_guest", "qemu/100", json!({}), &held).unwrap();
+        assert_eq!(report.beyond, ["Permissions.Modify on /"]);
+    }
+
+    #[test]
+    fn a_privilege_that_only_a_parameter_needs_is_needed_only_with_it() {
+        let held = [("VM.PowerMgmt", "/vms/100")];
+        assert!(compared("suspend_guest", "qemu/100", json!({}), &held).is_ok());
+        assert!(compared("suspend_guest", "qemu/100", json!({"toDisk": true}), &held).is_err());
+    }
+}

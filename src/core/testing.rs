@@ -1,0 +1,60 @@
+//! Worlds for the tests of the decisions.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::{self, GuestRef, Target};
+
+use super::observe::{Guest, Met, Rights, Snapshot, World};
+
+pub fn guest_ref(reference: &str) -> GuestRef {
+    match reference.parse() {
+        Ok(Target::Guest(guest)) => guest,
+        _ => panic!("{reference} is no guest"),
+    }
+}
+
+/// A stopped guest called `web` on `pve1` with one snapshot, `before`.
+pub fn guest(reference: &str) -> Guest {
+    Guest {
+        reference: guest_ref(reference),
+        node: "pve1".into(),
+        name: "web".into(),
+        status: "stopped".into(),
+        detail: None,
+        smbios_uuid: Some("7a4d6a52".into()),
+        config_digest: "d1".into(),
+        template: false,
+        protected: false,
+        lock: None,
+        ha_managed: false,
+        tags: vec![],
+        pool: None,
+        onboot: false,
+        memory: 512 << 20,
+        config: BTreeMap::new(),
+        pending: BTreeMap::new(),
+        snapshots: vec![snapshot("before")],
+    }
+}
+
+pub fn snapshot(name: &str) -> Snapshot {
+    Snapshot { name: name.into(), parent: None, taken_at: None, with_memory: false, config: BTreeMap::new() }
+}
+
+/// A world with this guest as the target, seen by a token that may do everything any action needs.
+pub fn world_of(guest: Guest) -> World {
+    World {
+        version: "9.2.11".into(),
+        target: Met::Guest(Box::new(guest)),
+        rights: all_rights(),
+        ..World::default()
+    }
+}
+
+pub fn all_rights() -> Rights {
+    let of_actions = catalog::actions().flat_map(|action| action.needs).flat_map(|need| need.any_of.iter());
+    let of_settings = ["CDROM", "CPU", "Cloudinit", "Disk", "HWType", "Memory", "Network", "Options"]
+        .map(|key| format!("VM.Config.{key}"));
+    let all = of_actions.map(ToString::to_string).chain(of_settings).map(|privilege| (privilege, true));
+    Rights::new(BTreeMap::from([("/".to_owned(), all.collect())]), BTreeMap::new())
+}

@@ -1,0 +1,263 @@
+//! How to take an action back: a plan that is ready to be asked for, or the reason why there is none.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::{
+    api::{CompensatingPlan, PreviewedUndo},
+    catalog::{self, Fill, GuestRef, ParamType, ParamValue, Target, Undo},
+};
+
+use super::{call::Dispatch, diff::present_settings, observe::World, request::Request};
+
+pub fn undo(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> PreviewedUndo {
+    match request.action.undo {
+        Undo::Nothing => {
+            PreviewedUndo { how: "nothing changes, so there is nothing to undo".to_owned(), plan: None }
+        }
+        Undo::Never(why) => never(why),
+        Undo::Plan { action, fill, but } => match compensation(action, fill, request, world, dispatch) {
+            Some(plan) => {
+                let but = if but.is_empty() { String::new() } else { format!(", but {but}") };
+                PreviewedUndo { how: format!("{} on {}{but}", plan.action, plan.target), plan: Some(plan) }
+            }
+            None => never("what is there now was not seen, so it can't be put back from here"),
+        },
+    }
+}
+
+fn never(why: &str) -> PreviewedUndo {
+    PreviewedUndo { how: format!("can't be undone: {why}"), plan: None }
+}
+
+fn compensation(
+    action: &str,
+    fill: Fill,
+    request: &Request,
+    world: &World,
+    dispatch: Option<&Dispatch>,
+) -> Option<CompensatingPlan> {
+    let mut target = request.target.to_string();
+    let params = match fill {
+        Fill::SameTarget => BTreeMap::new(),
+        Fill::SameParams(names) => names
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), json!(request.params.get(*name)?))))
+            .collect(),
+        Fill::Fixed(values) => {
+            let action = catalog::find(action)?;
+            let typed = |(name, value): &(&str, &str)| {
+                Some(((*name).to_owned(), typed(action.param(name)?.type_, value)?))
+            };
+            values.iter().map(typed).collect::<Option<_>>()?
+        }
+        Fill::Snapshot => named("snapshot", dispatch?.call.params.get("snapname")?),
+        Fill::NewGuest(param) => {
+            target = new_guest(request, param)?;
+            BTreeMap::new()
+        }
+        Fill::OldSettings => old_settings(action, request, world, dispatch?)?,
+        Fill::OldNode => named("destination", &world.guest()?.node),
+        Fill::OldStorage => {
+            let disk = request.text("disk")?;
+            let on = world.guest()?.disks().into_iter().find(|own| own.key == disk)?;
+            BTreeMap::from([("disk".to_owned(), json!(disk)), ("storage".to_owned(), json!(on.storage()))])
+        }
+        Fill::OldObject => old_object(action, request, world)?,
+    };
+    Some(CompensatingPlan { action: action.to_owned(), target, params })
+}
+
+fn named(name: &str, value: &str) -> BTreeMap<String, Value> {
+    BTreeMap::from([(name.to_owned(), json!(value))])
+}
+
+fn new_guest(request: &Request, param: &str) -> Option<String> {
+    let (Target::Guest(source), Some(ParamValue::Integer(vmid))) =
+        (&request.target, request.params.get(param))
+    else {
+        return None;
+    };
+    let vmid = u32::try_from(*vmid).ok().and_then(catalog::Vmid::new)?;
+    Some(GuestRef { kind: source.kind, vmid }.to_string())
+}
+
+/// The old values of what the call sets, and the names of what was not there before.
+fn old_settings(
+    action: &str,
+    request: &Request,
+    world: &World,
+    dispatch: &Dispatch,
+) -> Option<BTreeMap<String, Value>> {
+    let now = present_settings(request, world)?;
+    let action = catalog::find(action)?;
+    let mut params = BTreeMap::new();
+    let mut absent = Vec::new();
+    let deleted = dispatch.call.params.get("delete").map(String::as_str).unwrap_or_default();
+    let set = dispatch.call.params.keys().chain(dispatch.call.secrets.keys()).map(String::as_str);
+    for wire in set.chain(deleted.split(',')).filter(|name| !name.is_empty()) {
+        let Some((spelled, type_)) = spelled(action, wire, request) else { continue };
+        match now.get(wire) {
+            Some(value) => {
+                params.insert(spelled, typed(type_, value)?);
+            }
+            None => absent.push(wire.to_owned()),
+        }
+    }
+    if !absent.is_empty() {
+        params.insert("delete".to_owned(), json!(absent.join(",")));
+    }
+    Some(params)
+}
+
+/// All settings of what will be gone, as far as the plan that brings it back can carry them.
+fn old_object(action: &str, request: &Request, world: &World) -> Option<BTreeMap<String, Value>> {
+    let action = catalog::find(action)?;
+    let now = present_settings(request, world)?;
+    let known = now.iter().filter_map(|(wire, value)| {
+        let (spelled, type_) = spelled(action, wire, request)?;
+        Some((spelled, typed(type_, value)?))
+    });
+    Some(known.collect())
+}
+
+/// How a plan spells what Proxmox calls so. What asks for a secret is left out: nobody can read the old one back.
+fn spelled(action: &catalog::Action, wire: &str, request: &Request) -> Option<(String, ParamType)> {
+    let kind = request.target.guest().map(|guest| guest.kind);
+    let fits = |param: &&'static catalog::Param| {
+        let spelled = if param.row.is_some() { wire } else { param.name };
+        !param.is_secret()
+            && param.name != "delete"
+            && param.is_called(spelled)
+            && param.wire_name(spelled, kind).as_deref() == Some(wire)
+    };
+    let param = action.params().find(fits)?;
+    let name = if param.row.is_some() { wire } else { param.name };
+    Some((name.to_owned(), param.type_))
+}
+
+fn typed(type_: ParamType, value: &str) -> Option<Value> {
+    Some(match type_ {
+        ParamType::Bool => json!(value == "1"),
+        ParamType::Integer { .. } | ParamType::Vmid => json!(value.parse::<i64>().ok()?),
+        _ => json!(value),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::{
+        call::{PlanIdentity, dispatch_for},
+        hash::PlanHash,
+        observe::{Guest, Ha, HaResource, Met, Object, Seen},
+        request::{normalise, tests::spec},
+        testing::{guest, world_of},
+    };
+
+    fn undone(action: &str, target: &str, params: Value, world: &World) -> PreviewedUndo {
+        let request = normalise("default", &spec(action, target, params)).unwrap();
+        let hash = PlanHash::of("a test", &1).unwrap();
+        let identity = PlanIdentity { hash: &hash, uid: "uid" };
+        let dispatch = dispatch_for(&request, world, identity).unwrap();
+        undo(&request, world, dispatch.as_ref())
+    }
+
+    fn plan(undo: PreviewedUndo) -> (String, String, Value) {
+        let plan = undo.plan.unwrap_or_else(|| panic!("{}", undo.how));
+        (plan.action, plan.target, json!(plan.params))
+    }
+
+    fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn old_settings_come_back_and_what_was_not_there_goes() {
+        let config =
+            settings(&[("cores", "2"), ("tags", "web"), ("onboot", "1"), ("net0", "virtio,bridge=vmbr0")]);
+        let world = world_of(Guest { config, ..guest("qemu/100") });
+        let params = json!({"cores": 4, "onboot": false, "balloon": 512, "delete": "net0"});
+        let (action, target, params) = plan(undone("set_guest_config", "qemu/100", params, &world));
+        assert_eq!((action.as_str(), target.as_str()), ("set_guest_config", "qemu/100"));
+        assert_eq!(
+            params,
+            json!({"cores": 2, "onboot": true, "net0": "virtio,bridge=vmbr0", "delete": "balloon"})
+        );
+    }
+
+    #[test]
+    fn a_migration_goes_back_and_a_disk_too() {
+        let config = settings(&[("scsi0", "local-lvm:vm-100-disk-0,size=8G")]);
+        let world = world_of(Guest { config, ..guest("qemu/100") });
+        let back = plan(undone("migrate_guest", "qemu/100", json!({"destination": "pve2"}), &world));
+        assert_eq!(back, ("migrate_guest".into(), "qemu/100".into(), json!({"destination": "pve1"})));
+        let moved = undone("move_disk", "qemu/100", json!({"disk": "scsi0", "storage": "ceph"}), &world);
+        assert_eq!(plan(moved).2, json!({"disk": "scsi0", "storage": "local-lvm"}));
+    }
+
+    #[test]
+    fn a_copy_is_deleted_by_its_own_number() {
+        let back =
+            plan(undone("clone_guest", "qemu/100", json!({"newid": 101}), &world_of(guest("qemu/100"))));
+        assert_eq!(back, ("delete_guest".into(), "qemu/101".into(), json!({})));
+    }
+
+    #[test]
+    fn a_snapshot_is_deleted_by_the_name_it_gets() {
+        let undo = undone("create_snapshot", "qemu/100", json!({}), &world_of(guest("qemu/100")));
+        let name = plan(undo).2["snapshot"].as_str().unwrap().to_owned();
+        assert!(name.starts_with('h') && name.len() == 13, "{name}");
+    }
+
+    #[test]
+    fn what_is_removed_comes_back_with_its_settings_but_without_its_secrets() {
+        let settings = settings(&[("type", "cifs"), ("server", "nas"), ("password", "x"), ("shared", "1")]);
+        let target = Met::Object(Object { settings, digest: None });
+        let world = World { target, ..world_of(guest("qemu/100")) };
+        let (action, target, params) = plan(undone("remove_storage", "storage/nas", json!({}), &world));
+        assert_eq!((action.as_str(), target.as_str()), ("add_storage", "storage/nas"));
+        assert_eq!(params, json!({"type": "cifs", "server": "nas", "shared": true}));
+    }
+
+    #[test]
+    fn what_was_not_seen_is_not_made_up() {
+        let world = World { ha: Seen::Unknown { why: "hidden".into() }, ..world_of(guest("qemu/100")) };
+        let undo = undone("remove_ha_resource", "qemu/100", json!({}), &world);
+        assert!(undo.plan.is_none() && undo.how.starts_with("can't be undone"), "{}", undo.how);
+        let resource = HaResource {
+            sid: "vm:100".into(),
+            settings: settings(&[("sid", "vm:100"), ("state", "started"), ("max_restart", "2")]),
+            ..HaResource::default()
+        };
+        let world = World {
+            ha: Seen::Known(Ha { resources: vec![resource], ..Ha::default() }),
+            ..world_of(guest("qemu/100"))
+        };
+        let back = plan(undone("remove_ha_resource", "qemu/100", json!({}), &world));
+        assert_eq!(back.2, json!({"state": "started", "maxRestart": 2}));
+    }
+
+    #[test]
+    fn every_plan_that_takes_back_can_be_asked_for() {
+        let config = settings(&[("scsi0", "local-lvm:vm-100-disk-0,size=8G"), ("cores", "2")]);
+        let world = world_of(Guest { config, ..guest("qemu/100") });
+        for (action, params) in [
+            ("start_guest", json!({})),
+            ("stop_guest", json!({})),
+            ("set_guest_config", json!({"cores": 4})),
+            ("set_guest_tags", json!({"tags": "a;b"})),
+            ("clone_guest", json!({"newid": 101})),
+            ("migrate_guest", json!({"destination": "pve2"})),
+            ("move_disk", json!({"disk": "scsi0", "storage": "ceph"})),
+            ("create_snapshot", json!({})),
+        ] {
+            let (action, target, params) = plan(undone(action, "qemu/100", params, &world));
+            let asked = normalise("default", &spec(&action, &target, params.clone()));
+            assert!(asked.is_ok(), "{action} {params}: {asked:?}");
+        }
+    }
+}
