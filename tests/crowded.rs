@@ -189,6 +189,18 @@ async fn a_plan_whose_target_has_moved_asks_for_approval_before_it_waits_for_a_p
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_when_it_is_answered_needs_no_place() {
+    let sim = proxmox(world(&[("pve1", "tank"); 2], 0.1)).await;
+    sim.set_faults(vec![Fault::SlowTask { types: vec![], seconds: 3600.0 }]);
+    let home = Home::before(&sim, &json!({"budgets": {"tasksPerNode": 1, "tasksPerStorage": 1}}));
+    let _engine = home.run();
+    home.plan("first", "start_guest", "qemu/100", &json!({}));
+    home.plan_when("first", |status| status.phase == Phase::Running).await;
+    home.plan("tags", "set_guest_tags", "qemu/101", &json!({"params": {"tags": "web"}}));
+    home.plan_when("tags", ended_well).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_restart_the_tasks_in_flight_have_their_places_still() {
     let sim = proxmox(world(&[("pve1", "tank"), ("pve1", "fast"), ("pve2", "tank")], 0.1)).await;
     sim.set_faults(vec![Fault::SlowTask { types: vec![], seconds: 3600.0 }]);

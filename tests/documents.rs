@@ -19,11 +19,12 @@ use proxmox_agent::{
         GROUP, Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxActionPlanSpec, ProxmoxEnvironment,
         ProxmoxPolicy,
     },
+    catalog::Target,
     core::{
         approval::{Bench, Proof, admit},
         call::{PlanIdentity, snapshot_name},
         judge::{Judged, Setting, judge},
-        observe::{Guest, Met, Rights, Snapshot, World},
+        observe::{Guest, Ha, Met, Rights, Seen, Snapshot, Volume, World},
         request::normalise,
     },
     ports::{Key, Kind, Store},
@@ -413,6 +414,18 @@ fn judged_example() -> Judged {
         version: "9.2.11".to_owned(),
         target: Met::Guest(Box::new(guest)),
         rights: Rights::new(BTreeMap::from([("/".to_owned(), may)]), BTreeMap::new()),
+        // Last night's backup: the snapshot is not the last restore point.
+        volumes: Seen::Known(vec![Volume {
+            id: "vault:backup/vzdump-qemu-101-2026_11_21-01_00_00.vma.zst".to_owned(),
+            storage: "vault".to_owned(),
+            content: "backup".to_owned(),
+            vmid: plan.spec.target.parse::<Target>().unwrap().guest().map(|guest| guest.vmid),
+            created_at: Some(1_795_222_800),
+            ..Volume::default()
+        }]),
+        storages: Seen::Known(vec![]),
+        replication: Seen::Known(vec![]),
+        ha: Seen::Known(Ha::default()),
         ..World::default()
     };
     let setting = Setting {

@@ -92,20 +92,11 @@ impl Touch {
         match self {
             Self::Power => &[S::Ha],
             Self::Boot => &[S::Nodes],
-            Self::Guest => &[
-                S::Guests,
-                S::Volumes,
-                S::Storages,
-                S::Ha,
-                S::Replication,
-                S::BackupJobs,
-                S::Pools,
-                S::Firewall,
-                S::Acl,
-            ],
-            Self::Snapshot | Self::NewerData | Self::Disks | Self::Template => {
-                &[S::Volumes, S::Storages, S::Replication]
+            Self::Guest => {
+                &[S::Guests, S::Volumes, S::Ha, S::Replication, S::BackupJobs, S::Pools, S::Firewall, S::Acl]
             }
+            Self::Snapshot | Self::Template => &[S::Volumes, S::Replication],
+            Self::NewerData | Self::Disks => &[S::Volumes, S::Storages, S::Replication],
             Self::DiskPlace => &[S::Volumes, S::Storages],
             Self::Nics => &[S::Network, S::Sdn],
             Self::Space => &[S::Storages],

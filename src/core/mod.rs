@@ -16,14 +16,17 @@ pub mod hash;
 pub mod identity;
 pub mod judge;
 pub mod lifecycle;
+mod measure;
 pub mod observe;
 pub mod places;
 pub mod policy;
 mod preview;
 pub mod privileges;
+mod quorum;
 pub mod radius;
 pub mod request;
 pub mod risk;
+mod space;
 pub mod task;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -87,8 +87,8 @@ fn call(dispatch: &Dispatch) -> PreviewedCall {
 fn bounded_change(change: PreviewedChange) -> PreviewedChange {
     PreviewedChange {
         what: change.what.chars().take(128).collect(),
-        from: change.from.as_deref().map(text),
-        to: change.to.as_deref().map(text),
+        from: change.from.map(|from| text(&from)),
+        to: change.to.map(|to| text(&to)),
     }
 }
 

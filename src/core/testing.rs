@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::catalog::{self, GuestRef, Target};
 
-use super::observe::{Guest, Met, Rights, Snapshot, World};
+use super::observe::{Guest, Ha, Met, MigrationCheck, Network, Nodes, Rights, Sdn, Seen, Snapshot, World};
 
 pub fn guest_ref(reference: &str) -> GuestRef {
     match reference.parse() {
@@ -41,13 +41,26 @@ pub fn snapshot(name: &str) -> Snapshot {
     Snapshot { name: name.into(), parent: None, taken_at: None, with_memory: false, config: BTreeMap::new() }
 }
 
-/// A world with this guest as the target, seen by a token that may do everything any action needs.
+/// A world with nothing but this guest, the target, seen by a token that may do everything any action needs.
 pub fn world_of(guest: Guest) -> World {
     World {
         version: "9.2.11".into(),
         target: Met::Guest(Box::new(guest)),
         rights: all_rights(),
-        ..World::default()
+        nodes: Seen::Known(Nodes { quorate: true, ..Nodes::default() }),
+        guests: Seen::Known(vec![]),
+        storages: Seen::Known(vec![]),
+        volumes: Seen::Known(vec![]),
+        ha: Seen::Known(Ha::default()),
+        replication: Seen::Known(vec![]),
+        backup_jobs: Seen::Known(vec![]),
+        pools: Seen::Known(vec![]),
+        network: Seen::Known(Network::default()),
+        sdn: Seen::Known(Sdn::default()),
+        firewall: Seen::Known(vec![]),
+        acl: Seen::Known(vec![]),
+        migration: Seen::Known(MigrationCheck::default()),
+        active_tasks: Seen::Known(vec![]),
     }
 }
 

@@ -5,10 +5,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use proxmox_agent::{catalog::Section, catalog::Touch, pve::survey};
+use proxmox_agent::{
+    catalog::{Section, Touch},
+    pve::survey,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
 };
 
 use crate::place::{ROOT, client, query, start};
@@ -16,13 +22,22 @@ use crate::place::{ROOT, client, query, start};
 /// Passes everything on and writes down what was asked for.
 struct Eavesdropper {
     url: String,
-    heard: Arc<Mutex<Vec<String>>>,
+    heard: Arc<Mutex<Heard>>,
+}
+
+#[derive(Default)]
+struct Heard {
+    /// Each question, and how often it was asked.
+    asked: BTreeMap<String, usize>,
+    /// Questions without an answer, now and at most.
+    open: usize,
+    most_open: usize,
 }
 
 impl Eavesdropper {
     async fn before(url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let heard = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::new(Mutex::new(Heard::default()));
         let url_of_ours = format!("http://{}", listener.local_addr().unwrap());
         let (there, notes) = (url.strip_prefix("http://").unwrap().to_owned(), Arc::clone(&heard));
         tokio::spawn(async move {
@@ -32,30 +47,37 @@ impl Eavesdropper {
         });
         Self { url: url_of_ours, heard }
     }
-
-    /// What was asked, and how often.
-    fn asked(&self) -> BTreeMap<String, usize> {
-        let mut asked = BTreeMap::new();
-        for line in self.heard.lock().unwrap().iter() {
-            *asked.entry(line.clone()).or_default() += 1;
-        }
-        asked
-    }
 }
 
-/// One request leaves only after the answer to the one before it, so each begins what is read at once.
-async fn pass_on(here: TcpStream, there: String, heard: Arc<Mutex<Vec<String>>>) {
+/// A connection carries one question at a time, so questions and answers begin what is read at once.
+async fn pass_on(here: TcpStream, there: String, heard: Arc<Mutex<Heard>>) {
     let there = TcpStream::connect(there).await.unwrap();
-    let (mut from_client, mut to_client) = here.into_split();
-    let (mut from_server, mut to_server) = there.into_split();
-    tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
-    let mut bytes = vec![0; 1 << 16];
-    while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
-        let text = String::from_utf8_lossy(&bytes[..count]);
-        if let Some(line) = text.lines().next().filter(|line| line.starts_with("GET ")) {
-            heard.lock().unwrap().push(line.to_owned());
+    let (from_client, to_client) = here.into_split();
+    let (from_server, to_server) = there.into_split();
+    let notes = Arc::clone(&heard);
+    tokio::spawn(copy(from_server, to_client, move |text| {
+        if text.starts_with("HTTP/1.1 ") {
+            notes.lock().unwrap().open -= 1;
         }
-        to_server.write_all(&bytes[..count]).await.unwrap();
+    }));
+    copy(from_client, to_server, move |text| {
+        if let Some(line) = text.lines().next().filter(|line| line.starts_with("GET ")) {
+            let mut heard = heard.lock().unwrap();
+            *heard.asked.entry(line.to_owned()).or_default() += 1;
+            heard.open += 1;
+            heard.most_open = heard.most_open.max(heard.open);
+        }
+    })
+    .await;
+}
+
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut hear: impl FnMut(&str)) {
+    let mut bytes = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        hear(&String::from_utf8_lossy(&bytes[..count]));
+        if to.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
     }
 }
 
@@ -83,7 +105,9 @@ async fn asked(guests: u32, target: &str, sections: &[Section]) -> BTreeMap<Stri
     let eavesdropper = Eavesdropper::before(sim.url()).await;
     let client = client(&eavesdropper.url, &sim, ROOT);
     survey::look(&client, &query(target, sections), &Default::default()).await.unwrap();
-    eavesdropper.asked()
+    let heard = eavesdropper.heard.lock().unwrap();
+    assert!(heard.most_open <= 8, "{} questions at once", heard.most_open);
+    heard.asked.clone()
 }
 
 #[tokio::test]

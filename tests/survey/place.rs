@@ -81,3 +81,14 @@ pub(crate) async fn read(
     let query = query(target, &[]);
     survey::read(&client(sim.url(), sim, token), reading, &query, 50).await.unwrap().result()
 }
+
+/// Somebody defines something.
+pub(crate) async fn post(sim: &Simulator, path: &str, form: &[(&str, &str)]) {
+    // Fails only if another test has done so already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let url = format!("{}/api2/json{path}", sim.url());
+    let token = format!("PVEAPIToken={ROOT}={}", sim.tokens()[ROOT]);
+    let request = reqwest::Client::new().post(url).header("Authorization", token).form(form);
+    let answer = request.send().await.unwrap();
+    assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+}

@@ -20,7 +20,8 @@ async fn an_inventory_says_that_it_may_be_short() {
     let some = read(&sim, NARROW, Reading::Inventory, "inventory/all").await;
     assert_eq!(
         some.summary,
-        "1 guests, 1 running; the guests can't all be seen: the token lacks VM.Audit on /vms and below"
+        "1 guests, 1 running; the guests can't all be seen: the token lacks VM.Audit on /vms and below \
+         and Sys.Audit or Permissions.Modify on /access"
     );
 }
 

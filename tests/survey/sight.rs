@@ -68,16 +68,36 @@ async fn a_token_that_sees_one_guest_sees_no_list_whole() {
 
 #[tokio::test]
 async fn one_guest_that_is_hidden_makes_all_guests_unknown() {
-    let world = narrow(&[("/", &["VM.Audit"]), ("/vms/103", &["VM.PowerMgmt"])]).await;
+    let world = narrow(&[("/", &["VM.Audit", "Sys.Audit"]), ("/vms/103", &["VM.PowerMgmt"])]).await;
     assert!(why(&world.guests).contains("VM.Audit on /vms"), "{:?}", world.guests);
-    let world = narrow(&[("/", &["VM.Audit"])]).await;
+    let world = narrow(&[("/", &["VM.Audit"]), ("/access", &["Sys.Audit"])]).await;
     assert_eq!(world.guests.known().unwrap().len(), 7);
     assert_eq!(world.guests.missing(), None);
 }
 
+/// Proxmox does not name the paths that a token is shut out of among its permissions.
+#[tokio::test]
+async fn a_token_that_is_shut_out_of_one_guest_does_not_see_them_all() {
+    let world = sample_for(&[("/", &["VM.Audit", "Sys.Audit"])]);
+    let shut_out = "acl:\n  - {path: /vms/103, who: \"narrow@pve\", role: NoAccess}\n";
+    let sim = start(&world.replacen("acl:\n", shut_out, 1)).await;
+    let world = look(&sim, NARROW, &query("qemu/100", &SECTIONS)).await.unwrap();
+    assert!(why(&world.guests).contains("VM.Audit on /vms"), "{:?}", world.guests);
+}
+
+#[tokio::test]
+async fn a_token_that_can_not_tell_whether_it_is_shut_out_takes_no_list_for_whole() {
+    let world = narrow(&[("/", &["VM.Audit"])]).await;
+    assert_eq!(
+        why(&world.guests),
+        "the guests can't all be seen: the token lacks Sys.Audit or Permissions.Modify on /access"
+    );
+}
+
 #[tokio::test]
 async fn backups_are_unknown_to_who_may_only_audit_storages() {
-    let world = narrow(&[("/", &["VM.Audit", "Datastore.Audit", "Datastore.AllocateSpace"])]).await;
+    let world =
+        narrow(&[("/", &["VM.Audit", "Sys.Audit", "Datastore.Audit", "Datastore.AllocateSpace"])]).await;
     assert!(matches!(world.storages, Seen::Known(_)), "{:?}", world.storages);
     assert_eq!(
         why(&world.volumes),
@@ -88,7 +108,7 @@ async fn backups_are_unknown_to_who_may_only_audit_storages() {
         ["VM.Backup", "VM.Config.Disk", "Datastore.AllocateSpace"],
         ["Datastore.Allocate", "VM.Audit", "VM.Audit"],
     ] {
-        let mut all = vec!["VM.Audit", "Datastore.Audit"];
+        let mut all = vec!["VM.Audit", "Sys.Audit", "Datastore.Audit"];
         all.extend(enough);
         all.dedup();
         let world = narrow(&[("/", &all)]).await;

@@ -9,6 +9,9 @@ use proxmox_agent::{
 use crate::place::{NARROW, ROOT, SAMPLE, look, query, sample_and, sample_for, seen, start};
 
 const MORE: &str = r#"
+ha:
+  vm:100: {config: {state: started}}
+  vm:102: {config: {state: stopped}}
 definitions:
   haRules:
     apart: {type: resource-affinity, affinity: negative, resources: "vm:100,vm:102"}

@@ -194,8 +194,8 @@ fn a_parameter_that_something_else_names_is_there() {
 #[test]
 fn every_privilege_is_one_that_proxmox_has() {
     for need in actions().flat_map(|action| action.needs) {
-        let known = |name: &&str| Release::V9_2.has_privilege(name) || Release::V8_4.has_privilege(name);
-        assert!(need.any_of == Need::PER_SETTING || need.any_of.iter().any(|name| known(&name)), "{need:?}");
+        let known = |name: &str| Release::V9_2.has_privilege(name) || Release::V8_4.has_privilege(name);
+        assert!(need.any_of == Need::PER_SETTING || need.any_of.iter().any(|name| known(name)), "{need:?}");
     }
 }
 
@@ -203,8 +203,8 @@ fn every_privilege_is_one_that_proxmox_has() {
 fn nothing_reaches_what_is_for_tickets_or_into_a_guest() {
     for (action, change) in changes() {
         let forbidden = ["agent", "monitor", "termproxy", "vncproxy", "ticket", "password", "tfa"];
-        let reaches = |word: &&str| change.path.split('/').any(|part| part == *word);
-        assert!(!forbidden.iter().any(|word| reaches(&word)), "{}", action.name);
+        let reaches = |word: &str| change.path.split('/').any(|part| part == word);
+        assert!(!forbidden.iter().any(|word| reaches(word)), "{}", action.name);
     }
 }
 

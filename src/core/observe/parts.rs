@@ -209,3 +209,22 @@ pub struct ActiveTask {
     pub id: String,
     pub user: String,
 }
+
+impl Node {
+    /// Bytes that nobody uses; `None` where that can't be seen.
+    pub fn free_memory(&self) -> Option<u64> {
+        self.memory.map(|(used, all)| all.saturating_sub(used))
+    }
+}
+
+impl Nodes {
+    pub fn called(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+}
+
+impl Storage {
+    pub fn is_on(&self, node: &str) -> bool {
+        self.nodes.is_empty() || self.nodes.iter().any(|on| on == node)
+    }
+}

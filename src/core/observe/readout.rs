@@ -160,7 +160,7 @@ fn of_storage(storage: &Storage, mut volumes: Vec<Volume>) -> (String, Vec<Strin
     rows.extend(volumes.iter().map(|volume| {
         let protected = if volume.protected { ", protected" } else { "" };
         let parent = volume.parent.as_ref().map(|parent| format!(", rests on {parent}")).unwrap_or_default();
-        let of = (!storage.shared).then(|| format!(" on {}", volume.node)).unwrap_or_default();
+        let of = if storage.shared { String::new() } else { format!(" on {}", volume.node) };
         format!("{}{of}: {}, {}{parent}{protected}", volume.id, volume.content, size(volume.size))
     }));
     (format!("storage {} ({}): {} volumes", storage.id, storage.kind, volumes.len()), rows)

@@ -1,11 +1,43 @@
 //! Who and what else is hit: the blast radius of an action, from what was seen.
 
+mod access;
+mod backups;
+mod clones;
+#[cfg(test)]
+mod cluster_tests;
+mod disks;
+mod firewall;
+mod guest;
+#[cfg(test)]
+mod guest_tests;
+mod ha;
+mod interfaces;
+mod jobs;
+mod migration;
+mod network;
+mod nics;
+mod node;
+mod power;
+#[cfg(test)]
+mod property_tests;
+mod stakes;
+mod storage;
+mod subject;
+#[cfg(test)]
+mod testing;
+mod time;
+mod uses;
+mod volume;
+
 use jiff::Timestamp;
 
-use crate::{api::Risk, catalog::Touch};
+use crate::{
+    api::Risk,
+    catalog::{Changes, Target, Touch},
+};
 
 use super::{
-    observe::{Seen, World},
+    observe::{Guest, Seen, World},
     request::Request,
 };
 
@@ -45,18 +77,90 @@ pub fn radius(request: &Request, world: &World, now: Timestamp) -> Radius {
     for touch in request.action.touches {
         look(*touch, ask, &mut found);
     }
-    found.hits.sort_by(|a, b| (&a.subject, &a.effect).cmp(&(&b.subject, &b.effect)));
-    found.hits.dedup_by(|a, b| (&a.subject, &a.effect) == (&b.subject, &b.effect));
-    found.unknown.sort();
-    found.unknown.dedup();
-    found
+    stakes::look(ask, &mut found);
+    found.in_order()
 }
 
-fn look(_touch: Touch, _ask: Ask<'_>, _found: &mut Radius) {}
+/// The guests that take memory of a node when it is done.
+pub(super) fn starting<'a>(request: &Request, world: &'a World) -> Vec<&'a Guest> {
+    let ask = Ask { request, world, now: Timestamp::UNIX_EPOCH };
+    let touches = |touch| request.action.touches.contains(&touch);
+    if touches(Touch::NodeGuests) {
+        return node::coming(ask, world.guests.known().map(Vec::as_slice).unwrap_or_default());
+    }
+    let comes = |guest: &&Guest| {
+        (touches(Touch::Boot) && !guest.is_running()) || (touches(Touch::Migration) && guest.is_running())
+    };
+    world.guest().into_iter().filter(comes).collect()
+}
+
+fn look(touch: Touch, ask: Ask<'_>, found: &mut Radius) {
+    match touch {
+        Touch::Power => power::off(ask, found),
+        Touch::Boot => power::on(ask, found),
+        Touch::Guest => guest::look(ask, found),
+        Touch::Snapshot => time::snapshot(ask, found),
+        Touch::NewerData => time::newer_data(ask, found),
+        Touch::Disks => disks::settings(ask, found),
+        Touch::Nics => nics::look(ask, found),
+        Touch::DiskPlace => disks::place(ask, found),
+        Touch::Space => storage::space(ask, found),
+        Touch::Migration => migration::look(ask, found),
+        Touch::Template => disks::template(ask, found),
+        Touch::Volume => volume::look(ask, found),
+        Touch::Storage => storage::look(ask, found),
+        Touch::Bridge => network::bridge(ask, found),
+        Touch::NodeNetwork => network::apply(ask, found),
+        Touch::Node => node::down(ask, found),
+        Touch::NodeGuests => node::guests(ask, found),
+        Touch::Pool => access::pool(ask, found),
+        Touch::HaResource => ha::resource(ask, found),
+        Touch::HaRule => ha::rule(ask, found),
+        Touch::HaManager => ha::manager(ask, found),
+        Touch::Firewall => firewall::look(ask, found),
+        Touch::BackupJob => jobs::backup(ask, found),
+        Touch::Replication => jobs::replication(ask, found),
+        Touch::Sdn => nics::sdn(ask, found),
+    }
+}
+
+impl<'a> Ask<'a> {
+    /// The target goes for good.
+    fn is_gone(self) -> bool {
+        self.request.action.change().is_some_and(|change| change.changes == Changes::Gone)
+    }
+
+    /// The settings that `delete` names.
+    fn removed(self) -> impl Iterator<Item = &'a str> {
+        let list = self.request.text("delete").unwrap_or_default();
+        list.split([',', ';', ' ']).filter(|name| !name.is_empty())
+    }
+
+    /// The node that it is about.
+    fn node(self) -> Option<&'a str> {
+        match (&self.request.target, self.world.guest()) {
+            (Target::Node(node), _) => Some(node.as_str()),
+            (_, Some(guest)) => Some(&guest.node),
+            _ => self.request.text("node"),
+        }
+    }
+}
 
 impl Radius {
+    /// The gravest first, because a preview has an end; each once, by its words.
+    fn in_order(mut self) -> Self {
+        self.hits.sort_by(|a, b| {
+            a.words().cmp(&b.words()).then(b.raises.cmp(&a.raises)).then_with(|| a.detail.cmp(&b.detail))
+        });
+        self.hits.dedup_by(|a, b| a.words() == b.words());
+        self.hits.sort_by(|a, b| b.raises.cmp(&a.raises).then(a.words().cmp(&b.words())));
+        self.unknown.sort();
+        self.unknown.dedup();
+        self
+    }
+
     /// Adds one that is hit.
-    pub(super) fn hit(&mut self, subject: impl ToString, effect: impl Into<String>) -> &mut Hit {
+    pub(super) fn hit(&mut self, subject: &(impl ToString + ?Sized), effect: impl Into<String>) -> &mut Hit {
         let at = self.hits.len();
         self.hits.push(Hit {
             subject: subject.to_string(),
@@ -68,13 +172,21 @@ impl Radius {
     }
 
     /// What was seen of a part; that it could not be seen is noted.
-    pub(super) fn seen<'a, T>(&mut self, part: &'a Seen<T>) -> Option<&'a T> {
+    pub(super) fn seen<'a, T: PartialEq>(&mut self, part: &'a Seen<T>) -> Option<&'a T> {
         self.unknown.extend(part.missing().map(str::to_owned));
+        if *part == Seen::NotAsked {
+            // What nobody looked at is not safe, whoever forgot to look.
+            self.unknown.push("a part of the cluster that matters here was not looked at".to_owned());
+        }
         part.known()
     }
 }
 
 impl Hit {
+    fn words(&self) -> (&str, &str) {
+        (&self.subject, &self.effect)
+    }
+
     pub(super) fn detail(&mut self, detail: impl Into<String>) -> &mut Self {
         self.detail = detail.into();
         self

@@ -15,8 +15,8 @@ use super::{
 };
 
 #[derive(Deserialize)]
-struct AclRow {
-    path: String,
+pub(super) struct AclRow {
+    pub path: String,
     #[serde(rename = "type")]
     kind: String,
     ugid: String,
@@ -53,19 +53,27 @@ fn rules(rows: Vec<Row>) -> Vec<FirewallRule> {
     rows.into_iter().map(rule).collect()
 }
 
+/// Without it only those rights are listed that the token may give away.
+pub(super) const SIGHT: Sight = Sight::at(&["Sys.Audit", "Permissions.Modify"], "/access");
+
+pub(super) async fn rows(lookout: &Lookout<'_>) -> Result<Vec<AclRow>, ReadError> {
+    lookout.get("/access/acl", &[]).await
+}
+
 pub(super) async fn acl(
     lookout: &Lookout<'_>,
     rights: &Rights,
     target: &Target,
 ) -> Result<Seen<Vec<AclEntry>>, ReadError> {
     const WHAT: &str = "the access rights";
-    let needed = Sight::at(&["Sys.Audit", "Permissions.Modify"], "/access");
-    if let Some(why) = hidden(WHAT, rights, &[needed]) {
+    if let Some(why) = hidden(WHAT, rights, &[SIGHT]) {
         return Ok(Seen::Unknown { why });
     }
     let place = place_of(target);
-    let rows: Result<Vec<AclRow>, _> = lookout.get("/access/acl", &[]).await;
-    whole(WHAT, rows.map(|rows| rows.into_iter().filter(|row| row.path == place).map(entry).collect()))
+    whole(
+        WHAT,
+        rows(lookout).await.map(|rows| rows.into_iter().filter(|row| row.path == place).map(entry).collect()),
+    )
 }
 
 fn entry(row: AclRow) -> AclEntry {

@@ -4,7 +4,7 @@ use super::{lookout::Lookout, sight::Sight};
 use crate::{
     catalog::{GuestKind, GuestRef, Vmid},
     core::observe::InventoryRow,
-    pve::{Client, ReadError, lenient},
+    pve::{ReadError, lenient},
 };
 
 #[derive(Deserialize)]
@@ -41,8 +41,8 @@ pub(super) struct Listed {
 pub(super) const SIGHT: Sight = Sight::below(&["VM.Audit"], "/vms");
 
 /// The version of Proxmox VE, such as `9.2.11`.
-pub async fn version(client: &Client) -> Result<String, ReadError> {
-    Ok(client.get::<Version>("/version", &[]).await?.version)
+pub(super) async fn version(lookout: &Lookout<'_>) -> Result<String, ReadError> {
+    Ok(lookout.get::<Version>("/version", &[]).await?.version)
 }
 
 /// All guests that the token can see. Proxmox leaves out the others without a word, and a new one may lack its name.

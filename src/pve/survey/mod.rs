@@ -23,7 +23,6 @@ mod tasks;
 mod tests;
 mod volumes;
 
-pub use inventory::version;
 pub use readings::read;
 
 use std::collections::BTreeSet;
@@ -39,11 +38,19 @@ use super::{Client, ReadError};
 
 use lookout::Lookout;
 
+/// The version of Proxmox VE, such as `9.2.11`.
+pub async fn version(client: &Client) -> Result<String, ReadError> {
+    inventory::version(&Lookout::new(client)).await
+}
+
 /// The world as far as a query asks for it.
 pub async fn look(client: &Client, query: &Query, places: &BTreeSet<String>) -> Result<World, ReadError> {
     let lookout = Lookout::new(client);
-    let (version, target, rights) =
-        try_join!(version(client), target::target(&lookout, query), rights::rights(&lookout, places))?;
+    let (version, target, rights) = try_join!(
+        inventory::version(&lookout),
+        target::target(&lookout, query),
+        rights::rights(&lookout, places)
+    )?;
     let (lookout, rights) = (&lookout, &rights);
     let guest = match &target {
         Met::Guest(guest) => Some(guest.as_ref()),

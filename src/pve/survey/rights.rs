@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{core::observe::Rights, pve::ReadError};
 
-use super::lookout::Lookout;
+use super::{access, lookout::Lookout};
 
 const PATH: &str = "/access/permissions";
 
@@ -13,8 +13,15 @@ type Given = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// What the client's own token may do: everything that is given to it, and what holds at these paths.
 pub(super) async fn rights(lookout: &Lookout<'_>, places: &BTreeSet<String>) -> Result<Rights, ReadError> {
-    let (given, exact) =
-        futures::try_join!(given(lookout), try_join_all(places.iter().map(|place| held(lookout, place))))?;
+    let (mut given, exact, acl) = futures::try_join!(
+        given(lookout),
+        try_join_all(places.iter().map(|place| held(lookout, place))),
+        access::rows(lookout)
+    )?;
+    // Where a token is shut out Proxmox leaves out the path: nothing but the list of who has which role there tells.
+    for row in acl {
+        given.entry(row.path).or_default();
+    }
     Ok(Rights::new(given, exact.into_iter().collect()))
 }
 

@@ -7,6 +7,8 @@ use crate::{
     pve::ReadError,
 };
 
+use super::access;
+
 /// A right without which a list may be short.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sight {
@@ -40,8 +42,15 @@ impl Sight {
 
 /// Why a part can't be seen whole, if it can't.
 pub(super) fn hidden(what: &str, rights: &Rights, needed: &[Sight]) -> Option<String> {
-    let lacking: Vec<String> =
-        needed.iter().filter(|sight| !sight.is_given(rights)).map(|sight| sight.words()).collect();
+    // Whether the token is shut out of something below a path is told by the list of roles alone.
+    let roles = needed.iter().any(|sight| sight.below).then_some(access::SIGHT);
+    let lacking: Vec<String> = needed
+        .iter()
+        .copied()
+        .chain(roles)
+        .filter(|sight| !sight.is_given(rights))
+        .map(Sight::words)
+        .collect();
     (!lacking.is_empty())
         .then(|| format!("{what} can't all be seen: the token lacks {}", lacking.join(" and ")))
 }

@@ -115,15 +115,15 @@ async fn met_volume(lookout: &Lookout<'_>, query: &Query, id: &VolumeId) -> Resu
         let place = volumes::Place { storage: storage.id.clone(), node };
         let rows = volumes::content(lookout, &place).await?;
         let found = rows.into_iter().find(|row| row.volid == id.to_string());
-        Ok::<_, ReadError>(found.map(|row| volume_settings(row, place)))
+        Ok::<_, ReadError>(found.map(|row| volume_settings(row, &place)))
     });
     let found = try_join_all(looks).await?.into_iter().flatten().next();
     Ok(found.map_or(Met::Absent, |settings| Met::Object(Object { settings, digest: None })))
 }
 
-fn volume_settings(row: volumes::Row, place: volumes::Place) -> BTreeMap<String, String> {
+fn volume_settings(row: volumes::Row, place: &volumes::Place) -> BTreeMap<String, String> {
     let (format, notes) = (row.format.clone(), row.notes.clone());
-    let volume = row.volume(&place);
+    let volume = row.volume(place);
     let settings = [
         ("node", Some(volume.node)),
         ("content", Some(volume.content)),
