@@ -5,6 +5,7 @@ use std::{
     fmt::Debug,
     future::Future,
     sync::Arc,
+    time::Duration,
 };
 
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -25,7 +26,7 @@ use crate::{
         approval::Proof,
         audit::AuditRecord,
         ha::HaGuest,
-        observe::{Query, Readout, World},
+        observe::{NodeRow, Query, Readout, World},
         task::{Sent, TaskState, Upid},
     },
 };
@@ -99,6 +100,13 @@ pub trait Store: Clone + Send + Sync + 'static {
         target: &str,
     ) -> impl Future<Output = Result<Vec<ProxmoxActionPlan>, StoreError>> + Send;
 
+    /// All plans of an environment that are in flight, read live.
+    fn plans_in_flight(
+        &self,
+        namespace: &str,
+        environment: &str,
+    ) -> impl Future<Output = Result<Vec<ProxmoxActionPlan>, StoreError>> + Send;
+
     /// Writes the status if nobody else has written the object since it was read (`resourceVersion`).
     fn replace_status<K: Kind>(&self, object: &K) -> impl Future<Output = Result<K, StoreError>> + Send;
 
@@ -167,17 +175,29 @@ pub enum StoreError {
 pub trait Hypervisors: Clone + Send + Sync + 'static {
     type Connection: Hypervisor;
 
+    /// The connection of an environment: kept, and shared by everybody, until its endpoints, trust or token change.
     fn connect(
         &self,
         environment: &ProxmoxEnvironment,
         token: &SecretString,
     ) -> Result<Self::Connection, HypervisorError>;
+
+    /// The environment is gone: nothing of it is kept.
+    fn forget(&self, environment: &Key);
 }
 
 /// One Proxmox cluster, seen through one token.
 pub trait Hypervisor: Send + Sync + 'static {
     /// `user@realm!tokenid`.
     fn token_id(&self) -> String;
+
+    /// Makes sure that all endpoints belong to one cluster. Asks only if that was not found out before.
+    fn meet(&self) -> impl Future<Output = Result<(), HypervisorError>> + Send;
+
+    /// The same, whatever was found out before. Returns the endpoints that do not answer.
+    fn meet_anew(&self) -> impl Future<Output = Result<Vec<String>, HypervisorError>> + Send;
+
+    fn nodes(&self) -> impl Future<Output = Result<Vec<NodeRow>, HypervisorError>> + Send;
 
     fn version(&self) -> impl Future<Output = Result<String, HypervisorError>> + Send;
 
@@ -200,14 +220,21 @@ pub trait Hypervisor: Send + Sync + 'static {
     fn node_time(&self, node: &str) -> impl Future<Output = Result<Timestamp, HypervisorError>> + Send;
 
     /// Sends a change, once. The only way in which anything is ever changed. `secrets` are the values of the parameters
-    /// that the call only says the whereabouts of.
+    /// that the call only says the whereabouts of. Where an endpoint has certainly not passed it on, another one is tried
+    /// as long as not more than `within` has passed.
     fn send(
         &self,
         call: &Call,
         secrets: &BTreeMap<String, SecretString>,
+        within: Duration,
     ) -> impl Future<Output = Sent> + Send;
 
-    fn task(&self, upid: &Upid) -> impl Future<Output = Result<TaskState, HypervisorError>> + Send;
+    /// What a task is doing, or was doing at most `tolerance` ago.
+    fn task(
+        &self,
+        upid: &Upid,
+        tolerance: Duration,
+    ) -> impl Future<Output = Result<TaskState, HypervisorError>> + Send;
 
     /// A guest as the HA manager sees it, or `None` if this token sees none.
     fn ha_guest(
@@ -260,7 +287,7 @@ pub trait Clock: Debug + Send + Sync {
     fn now(&self) -> Timestamp;
     /// A word that no other intent has.
     fn nonce(&self) -> String;
-    fn sleep(&self, duration: std::time::Duration) -> BoxFuture<'static, ()>;
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 }
 
 /// Everything the engine works with.

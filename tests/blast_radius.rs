@@ -220,7 +220,7 @@ async fn start(world: &str) -> Simulator {
 fn client(sim: &Simulator) -> Client {
     let secret = SecretString::from(format!("{TOKEN}={}", sim.tokens()[TOKEN]));
     let token = ApiToken::try_from(&secret).unwrap();
-    Client::new(sim.url(), token, &Trust::Anyone, Duration::from_secs(20)).unwrap()
+    Client::new(&[sim.url()], token, &Trust::Anyone, Duration::from_secs(20)).unwrap()
 }
 
 async fn judged(sim: &Simulator, action: &str, target: &str, params: &Value) -> Judged {

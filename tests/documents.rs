@@ -496,6 +496,7 @@ const SPOKEN_IN: &[&str] = &[
     "core/lifecycle/recheck.rs",
     "core/lifecycle/report.rs",
     "core/lifecycle/step.rs",
+    "core/places.rs",
     "controllers/approval.rs",
     "controllers/environment.rs",
     "controllers/plan/in_flight.rs",

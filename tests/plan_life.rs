@@ -5,11 +5,9 @@
 
 mod support;
 
-use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
     api::{Phase, PlanStatus, ProxmoxActionPlan},
-    controllers,
     ports::{Key, Store},
     pve::sim::World,
 };
@@ -18,7 +16,7 @@ use support::{home::Home, proxmox, stage::until_async, worlds};
 
 /// One pass, after which this is what the one plan has come to.
 async fn settled(home: &Home) -> PlanStatus {
-    home.settle_with(home.ports(home.store())).await.remove(0).1
+    home.settle().await.remove(0).1
 }
 
 fn in_an_hour() -> String {
@@ -31,26 +29,26 @@ fn came_to(status: &PlanStatus) -> (Phase, &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_needs_no_approval_is_judged_anew_and_goes_on_when_its_target_has_moved() {
-    let home = Home::new(World::sample()).await;
+    let (home, sim) = Home::beside(World::sample()).await;
     home.plan("p", "start_guest", "qemu/101", &json!({"notBefore": in_an_hour()}));
     let waiting = settled(&home).await;
     assert_eq!(came_to(&waiting), (Phase::Approved, "NotBefore"));
-    proxmox::put(&home.sim, "pve1/qemu/101", &[("name", "renamed")]).await;
+    proxmox::put(&sim, "pve1/qemu/101", &[("name", "renamed")]).await;
     home.clock.set(SignedDuration::from_hours(2));
     let done = settled(&home).await;
     assert_eq!(came_to(&done), (Phase::Succeeded, "TaskOk"), "{}", done.message);
     assert_eq!(done.fingerprint["name"], "renamed");
     assert_ne!(done.plan_hash, waiting.plan_hash);
-    assert_eq!(home.executed(), 1);
+    assert_eq!(proxmox::executed(&sim), 1);
     assert_eq!(home.audited(), ["planned", "rejudged", "intent", "sent", "ended"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_whose_approval_ends_before_it_is_due_waits_for_another() {
-    let home = Home::new(World::sample()).await;
+    let (home, sim) = Home::beside(World::sample()).await;
     home.plan("p", "delete_guest", "qemu/101", &json!({"notBefore": in_an_hour()}));
     settled(&home).await;
-    let plan: ProxmoxActionPlan = home.store().get(&Key::new("default", "p")).await.unwrap().unwrap();
+    let plan: ProxmoxActionPlan = home.ports.store.get(&Key::new("default", "p")).await.unwrap().unwrap();
     let status = plan.status.unwrap();
     let approve = |name: &str, until: &str| {
         let spec = json!({
@@ -64,24 +62,24 @@ async fn a_plan_whose_approval_ends_before_it_is_due_waits_for_another() {
     home.clock.set(SignedDuration::from_hours(2));
     let waiting = settled(&home).await;
     assert_eq!(came_to(&waiting), (Phase::AwaitingApproval, "ApprovalGone"));
-    assert_eq!(home.executed(), 0);
+    assert_eq!(proxmox::executed(&sim), 0);
     approve("long", "2999-01-01T00:00:00Z");
     assert_eq!(settled(&home).await.phase, Phase::Succeeded);
-    assert_eq!(home.executed(), 1);
+    assert_eq!(proxmox::executed(&sim), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_no_answer_named_is_found_and_followed() {
-    let home = Home::new(worlds::start_meets("fault: answer, status: 200, executed: true")).await;
+    let (home, sim) = Home::beside(worlds::start_meets("fault: answer, status: 200, executed: true")).await;
     home.plan("p", "start_guest", "qemu/101", &json!({}));
     let done = settled(&home).await;
     assert_eq!(came_to(&done), (Phase::Succeeded, "TaskOk"), "{}", done.message);
-    assert_eq!(done.upid, home.sim.ledger()[0].upid);
+    assert_eq!(done.upid, sim.ledger()[0].upid);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_done_without_a_task_is_done() {
-    let home = Home::new(worlds::start_meets("fault: answer, status: 200")).await;
+    let (home, _sim) = Home::beside(worlds::start_meets("fault: answer, status: 200")).await;
     home.plan("p", "start_guest", "qemu/101", &json!({}));
     let done = settled(&home).await;
     assert_eq!(came_to(&done), (Phase::Succeeded, "Done"), "{}", done.message);
@@ -90,24 +88,23 @@ async fn what_was_done_without_a_task_is_done() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ha_has_not_done_after_a_long_time_is_for_a_person_to_look_at() {
-    let home = Home::new(worlds::under_ha("vm:101", "{config: {state: stopped}}", 600)).await;
+    let (home, sim) = Home::beside(worlds::under_ha("vm:101", "{config: {state: stopped}}", 600)).await;
     home.plan("p", "start_guest", "qemu/101", &json!({}));
-    let stopping = futures::future::pending().boxed().shared();
-    let running = tokio::spawn(controllers::run(home.ports(home.store()), stopping));
+    let running = home.run();
     until_async("HA works on it", async || home.status("p").await.reason == "HaWorking").await;
-    running.abort();
+    running.kill().await;
     home.clock.set(SignedDuration::from_mins(16));
     let status = settled(&home).await;
     assert_eq!(came_to(&status), (Phase::Indeterminate, "HaUnfinished"));
     assert!(status.message.contains("the guest is stopped on pve1"), "{}", status.message);
-    assert_eq!(home.executed(), 1);
+    assert_eq!(proxmox::executed(&sim), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_pass_waits_for_ha_as_it_waits_for_tasks() {
-    let home = Home::new(worlds::under_ha("ct:201", "{config: {state: stopped}}", 2)).await;
+    let (home, sim) = Home::beside(worlds::under_ha("ct:201", "{config: {state: stopped}}", 2)).await;
     home.plan("p", "start_guest", "lxc/201", &json!({}));
     let done = settled(&home).await;
     assert_eq!(came_to(&done), (Phase::Succeeded, "HaDone"), "{}", done.message);
-    assert!(proxmox::runs(&home.sim, "pve3/lxc/201").await, "told too early");
+    assert!(proxmox::runs(&sim, "pve3/lxc/201").await, "told too early");
 }

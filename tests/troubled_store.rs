@@ -9,11 +9,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
     api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan},
-    controllers,
     core::approval::Proof,
     ports::{Changes, Key, Kind, Notice, Ports, Store, StoreError},
     pve::{
@@ -24,7 +22,8 @@ use proxmox_agent::{
 };
 use serde_json::json;
 use support::{
-    home::{Home, Skewed},
+    home::{Home, Skewed, impatiently},
+    proxmox,
     stage::until_async,
     worlds,
 };
@@ -58,6 +57,13 @@ impl Store for Troubled {
     }
     async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
         self.inner.plans_for(namespace, target).await
+    }
+    async fn plans_in_flight(
+        &self,
+        namespace: &str,
+        environment: &str,
+    ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
+        self.inner.plans_in_flight(namespace, environment).await
     }
     async fn replace_status<K: Kind>(&self, object: &K) -> Result<K, StoreError> {
         let phase = serde_json::to_value(object).unwrap()["status"]["phase"].clone();
@@ -117,7 +123,7 @@ trait InTrouble {
 impl InTrouble for Home {
     fn troubled(&self, trouble: Trouble) -> Ports<Troubled, Proxmox> {
         let trouble = Arc::new(Mutex::new(trouble));
-        self.ports(Troubled { inner: self.store(), trouble, clock: self.clock.clone() })
+        self.ports_with(Troubled { inner: self.ports.store.clone(), trouble, clock: self.clock.clone() })
     }
 
     async fn settle_in(&self, trouble: Trouble) -> Vec<(String, PlanStatus)> {
@@ -127,16 +133,16 @@ impl InTrouble for Home {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_intent_whose_write_was_not_answered_is_not_taken_for_a_call_that_left() {
-    let home = Home::new(World::sample()).await;
+    let (home, sim) = Home::beside(World::sample()).await;
     home.plan("p", "start_guest", "qemu/101", &json!({}));
     let plans = home.settle_in(Trouble::AnswerOfWriteLost(Phase::Dispatching)).await;
-    assert_eq!(home.executed(), if plans[0].1.phase == Phase::Succeeded { 1 } else { 0 });
+    assert_eq!(proxmox::executed(&sim), if plans[0].1.phase == Phase::Succeeded { 1 } else { 0 });
     assert_ne!(plans[0].1.phase, Phase::Indeterminate, "nothing was ever sent: {}", plans[0].1.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_kept_although_somebody_else_wrote_to_the_plan_meanwhile() {
-    let home = Home::new(worlds::start_meets("fault: answer, status: 403")).await;
+    let (home, _sim) = Home::beside(worlds::start_meets("fault: answer, status: 403")).await;
     home.plan("p", "start_guest", "qemu/101", &json!({}));
     let plans = home.settle_in(Trouble::Conflict(Phase::Failed)).await;
     assert_eq!(plans[0].1.phase, Phase::Failed, "{}: {}", plans[0].1.reason, plans[0].1.message);
@@ -144,23 +150,23 @@ async fn a_refusal_is_kept_although_somebody_else_wrote_to_the_plan_meanwhile() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_after_not_after_however_long_the_intent_takes_to_be_written() {
-    let home = Home::new(World::sample()).await;
+    let (home, sim) = Home::beside(World::sample()).await;
     let end = Timestamp::from_second(Timestamp::now().as_second() + 600).unwrap();
     home.plan("p", "start_guest", "qemu/101", &json!({"notAfter": end.to_string()}));
     let plans = home.settle_in(Trouble::SlowIntent(SignedDuration::from_hours(1))).await;
-    assert_eq!(home.executed(), 0, "sent 50 minutes after notAfter");
+    assert_eq!(proxmox::executed(&sim), 0, "sent 50 minutes after notAfter");
     assert_eq!((plans[0].1.phase, plans[0].1.reason.as_str()), (Phase::Failed, "NotSent"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_does_not_adopt_the_task_of_another_plan() {
-    let home = Home::new(World::sample()).await;
+    let (home, sim) = Home::beside(World::sample()).await;
     let when = Trigger { path: Some("/nodes/*/*/*/snapshot".to_owned()), ..Trigger::default() };
-    home.sim.set_faults(vec![Fault::LostRequest { when }]);
+    sim.set_faults(vec![Fault::LostRequest { when }]);
     home.plan("one", "create_snapshot", "qemu/101", &json!({}));
     home.plan("two", "create_snapshot", "qemu/101", &json!({}));
     let plans = home.settle_in(Trouble::None).await;
-    assert_eq!(home.executed(), 1);
+    assert_eq!(proxmox::executed(&sim), 1);
     let succeeded: Vec<_> = plans.iter().filter(|(_, status)| status.phase == Phase::Succeeded).collect();
     assert_eq!(
         succeeded.len(),
@@ -172,14 +178,11 @@ async fn a_plan_does_not_adopt_the_task_of_another_plan() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn once_ends_although_the_environment_of_a_running_plan_is_gone() {
-    let home = Home::new(worlds::slow("qmstart", 600)).await;
+    let (home, _sim) = Home::beside(worlds::slow("qmstart", 600)).await;
     home.plan("p", "start_guest", "qemu/101", &json!({}));
-    let running = tokio::spawn(controllers::run(
-        home.troubled(Trouble::None),
-        futures::future::pending().boxed().shared(),
-    ));
+    let running = Home::run_with(home.troubled(Trouble::None));
     until_async("the plan runs", async || home.status("p").await.phase == Phase::Running).await;
-    running.abort();
+    running.kill().await;
     fs::remove_file(home.file("ProxmoxEnvironment", "home")).unwrap();
     let plans = home.settle_in(Trouble::None).await;
     assert_eq!((plans[0].1.phase, plans[0].1.reason.as_str()), (Phase::Running, "EnvironmentNotFound"));
@@ -187,34 +190,26 @@ async fn once_ends_although_the_environment_of_a_running_plan_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_is_put_right_lets_its_plans_go_on() {
-    let home = Home::new(World::sample()).await;
-    home.write(
-        "ProxmoxEnvironment",
-        "home",
-        &json!({
-            "endpoints": [home.sim.url()], "credentials": {"secretRef": {"name": "x"}}, "policyRef": {"name": "house"},
-            "tls": {"fingerprint": home.sim.fingerprint()}, "tier": "lab", "requestTimeoutSeconds": 1,
-        }),
-    );
+    let (home, sim) = Home::beside(World::sample()).await;
+    let mut spec = impatiently(&sim);
+    spec["policyRef"] = json!({"name": "house"});
+    home.environment("home", &[sim.url().to_owned()], &spec);
     home.write("ProxmoxPolicy", "house", &json!({"preset": "nonsense"}));
     home.plan("p", "start_guest", "qemu/101", &json!({}));
-    let running = tokio::spawn(controllers::run(
-        home.troubled(Trouble::None),
-        futures::future::pending().boxed().shared(),
-    ));
+    let running = Home::run_with(home.troubled(Trouble::None));
     let blocked = ["Malformed", "PolicyNotFound"];
     until_async("the plan is blocked", async || blocked.contains(&home.status("p").await.reason.as_str()))
         .await;
     home.write("ProxmoxPolicy", "house", &json!({"preset": "permissive"}));
     until_async("the plan goes on", async || home.status("p").await.phase == Phase::Succeeded).await;
-    running.abort();
+    running.kill().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_somebody_else_has_announced_is_not_sent() {
-    let home = Home::new(World::sample()).await;
+    let (home, sim) = Home::beside(World::sample()).await;
     home.plan("p", "start_guest", "qemu/101", &json!({}));
     let plans = home.settle_in(Trouble::AnotherReplica).await;
-    assert_eq!(home.executed(), 0);
+    assert_eq!(proxmox::executed(&sim), 0);
     assert_eq!(plans[0].1.intent.as_ref().unwrap().nonce, "theirs");
 }

@@ -55,10 +55,41 @@ pub struct ProxmoxEnvironmentSpec {
     #[serde(default = "default_request_timeout")]
     #[schemars(with = "i32", range(min = 1, max = 300))]
     pub request_timeout_seconds: u32,
+    /// How much may happen there at the same time.
+    #[serde(default)]
+    pub budgets: Budgets,
 }
 
 fn default_request_timeout() -> u32 {
     30
+}
+
+/// How many tasks of plans may run at the same time. What exceeds it waits.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Budgets {
+    /// On one node.
+    #[serde(default = "default_tasks_per_node")]
+    #[schemars(with = "i32", range(min = 1, max = 256))]
+    pub tasks_per_node: u32,
+    /// With disks on one storage.
+    #[serde(default = "default_tasks_per_storage")]
+    #[schemars(with = "i32", range(min = 1, max = 256))]
+    pub tasks_per_storage: u32,
+}
+
+fn default_tasks_per_node() -> u32 {
+    8
+}
+
+fn default_tasks_per_storage() -> u32 {
+    8
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self { tasks_per_node: default_tasks_per_node(), tasks_per_storage: default_tasks_per_storage() }
+    }
 }
 
 /// Where the API token is kept.
@@ -134,9 +165,28 @@ pub struct EnvironmentStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 512))]
     pub approvals: String,
+    /// The nodes of the cluster that the endpoints lead to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub nodes: Vec<NodeStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "bounds::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// One node of the cluster.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// SHA-256 of its certificate: tells whether an endpoint belongs to this cluster.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 128))]
+    pub certificate: String,
+    /// How far its clock is ahead of the operator's, to about two seconds; absent if it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead_seconds: Option<i64>,
 }

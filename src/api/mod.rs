@@ -18,8 +18,8 @@ pub use approval::{
 };
 pub use conditions::{READY, RECONCILING, STALLED, set_condition};
 pub use environment::{
-    Credentials, EnvironmentStatus, PolicyRef, ProxmoxEnvironment, ProxmoxEnvironmentSpec, SecretKeyRef,
-    Tier, TlsTrust,
+    Budgets, Credentials, EnvironmentStatus, NodeStatus, PolicyRef, ProxmoxEnvironment,
+    ProxmoxEnvironmentSpec, SecretKeyRef, Tier, TlsTrust,
 };
 pub use phase::Phase;
 pub use plan::{

@@ -328,6 +328,10 @@ pub struct Intent {
     pub nonce: String,
     #[schemars(length(max = 253))]
     pub node: String,
+    /// Storages that it works with: no more than so many plans do so at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "bounds::names")]
+    pub storages: Vec<String>,
     /// The `id` that the task will carry.
     #[schemars(length(max = 253))]
     pub task_id: String,

@@ -30,7 +30,7 @@ impl Operator {
         let client = client().await?;
         let ports = Ports {
             store: KubeStore::new(client.clone(), self.namespace),
-            hypervisors: Proxmox,
+            hypervisors: Proxmox::default(),
             secrets: Arc::new(KubeSecrets::new(client)),
             audit: Arc::new(AuditFile::open(&self.audit)?),
             clock: Arc::new(SystemClock),

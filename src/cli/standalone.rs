@@ -48,7 +48,7 @@ impl Standalone {
         let secrets = self.secrets.clone().unwrap_or_else(|| state.join("secrets"));
         let ports = Ports {
             store,
-            hypervisors: Proxmox,
+            hypervisors: Proxmox::default(),
             secrets: Arc::new(MountedSecrets::new(secrets)),
             audit: Arc::new(AuditFile::open(&state.join("audit.jsonl"))?),
             clock,

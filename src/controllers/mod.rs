@@ -3,7 +3,9 @@
 //! The same controllers run in both homes: they see only the ports.
 
 mod approval;
+mod crowd;
 mod environment;
+mod places;
 mod plan;
 mod run;
 mod scene;
@@ -22,6 +24,9 @@ use crate::{
     ports::{Hypervisors, Key, Ports, Store, StoreError},
 };
 
+use crowd::Crowd;
+use places::Places;
+
 /// Why a look at an object could not be finished.
 #[derive(Debug, Error)]
 enum Error {
@@ -35,6 +40,14 @@ enum Error {
     NotCanonical(#[from] NotCanonical),
     #[error("{0}")]
     NotReady(String),
+    #[error("too many looks wait for the Proxmox of this environment already")]
+    Crowded,
+}
+
+/// What the looks at plans share.
+struct Together {
+    places: Arc<Places>,
+    crowd: Crowd,
 }
 
 impl Error {
@@ -44,6 +57,7 @@ impl Error {
             // Somebody else wrote: what is there now may already be the answer.
             Self::Store(StoreError::Conflict { .. }) => Some(Duration::from_millis(100)),
             Self::Store(StoreError::Unavailable { .. }) => Some(Duration::from_secs(5)),
+            Self::Crowded => Some(Duration::from_secs(5)),
             Self::Audit(_) | Self::NotReady(_) => Some(Duration::from_secs(30)),
             // Nobody is left to look at.
             Self::Store(StoreError::Gone { .. }) => None,

@@ -29,10 +29,12 @@ use crate::{
     ports::{Changes, Hypervisors, Key, Kind, Ports, Store},
 };
 
-use super::{Error, approval, environment, plan};
+use super::{Error, Together, approval, crowd::Crowd, environment, places::Places, plan};
 
 /// So many objects of a kind are looked at, or have their task watched, at the same time.
-const CONCURRENCY: u16 = 64;
+const CONCURRENCY: u16 = 256;
+/// Of one environment not more than so many stand in line behind those that ask its Proxmox.
+const IN_LINE: usize = 16;
 
 /// Resolves when the process is to end. Looks that have begun are finished first.
 pub type Shutdown = Shared<BoxFuture<'static, ()>>;
@@ -52,18 +54,26 @@ pub async fn run<S: Store, H: Hypervisors>(ports: Ports<S, H>, shutdown: Shutdow
 async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
     let (controller, plans) = controller::<ProxmoxActionPlan, S>(&ports.store);
     let approvals = touched(ports.store.watch::<ProxmoxActionApproval>(), what_writers_change);
-    let environments = touched(ports.store.watch::<ProxmoxEnvironment>(), what_writers_change);
+    let environments = forgotten_when_gone(&ports);
+    let environments = touched(environments, what_writers_change);
     let policies = touched(ports.store.watch::<ProxmoxPolicy>(), what_writers_change);
     let waiting = plans.clone();
+    let (places, turns) = Places::new();
+    let together = Arc::new(Together { places, crowd: Crowd::with_line_of(IN_LINE) });
+    let called = futures::stream::unfold(turns, |mut turns| async {
+        turns.recv().await.map(|plan| (ObjectRef::new(&plan.name).within(&plan.namespace), turns))
+    });
     let controller = controller
+        .reconcile_on(called)
         .watches_stream(approvals, |approval| {
             let plan = approval.0.as_ref().ok().map(|approval| approval.spec.plan_ref.name.clone());
             plan.map(|name| reference(&name, &approval))
         })
         .watches_stream(environments, move |environment| plans_in(&plans, &environment))
         .watches_stream(policies, move |policy| plans_beside(&waiting, &policy));
-    drive(controller, ports, shutdown, |ports, key| {
-        async move { plan::reconcile(&ports, &key).await }.boxed()
+    drive(controller, ports, shutdown, move |ports, key| {
+        let together = Arc::clone(&together);
+        async move { plan::reconcile(&ports, &together, &key).await }.boxed()
     })
     .await;
 }
@@ -98,6 +108,17 @@ fn controller<K: Kind, S: Store>(store: &S) -> (Controller<DeserializeGuard<K>>,
     let changes = touched(changes.boxed(), what_writers_change);
     let config = Config::default().concurrency(CONCURRENCY).debounce(Duration::ZERO);
     (Controller::for_stream(changes, reader.clone()).with_config(config), reader)
+}
+
+/// Changes of environments. Of one that is gone no connection and no token is kept.
+fn forgotten_when_gone<S: Store, H: Hypervisors>(ports: &Ports<S, H>) -> Changes<ProxmoxEnvironment> {
+    let hypervisors = ports.hypervisors.clone();
+    let forget = move |change: &Result<watcher::Event<DeserializeGuard<ProxmoxEnvironment>>, _>| {
+        if let Ok(watcher::Event::Delete(environment)) = change {
+            hypervisors.forget(&Key::of(environment));
+        }
+    };
+    ports.store.watch::<ProxmoxEnvironment>().inspect(forget).boxed()
 }
 
 /// Objects, each time that what counts about them changes, and when they go.

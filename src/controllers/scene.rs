@@ -3,11 +3,13 @@
 use crate::{
     api::{ProxmoxEnvironment, ProxmoxPolicy},
     core::lifecycle::Blocked,
-    ports::{Hypervisors, Key, Ports, Store, StoreError},
+    ports::{Hypervisor, Hypervisors, Key, Ports, Store, StoreError},
 };
 
 /// The one obstacle that no waiting helps against once the plan itself is deleted.
 pub(super) const ENVIRONMENT_NOT_FOUND: &str = "EnvironmentNotFound";
+/// The endpoints do not belong to one cluster.
+pub(super) const ENDPOINTS_DISAGREE: &str = "EndpointsDisagree";
 
 /// An environment with the policy that rules it and a connection to its Proxmox.
 pub(super) struct Scene<C> {
@@ -55,9 +57,16 @@ pub(super) async fn resolve<S: Store, H: Hypervisors>(
             Some(policy)
         }
     };
-    Ok(match connect(ports, key, &environment).await {
-        Ok(hypervisor) => Ok(Scene { environment, policy, hypervisor }),
-        Err(blocked) => Err(Obstacle { blocked, is_watched: false }),
+    let hypervisor = match connect(ports, key, &environment).await {
+        Ok(hypervisor) => hypervisor,
+        Err(blocked) => return Ok(Err(Obstacle { blocked, is_watched: false })),
+    };
+    Ok(match hypervisor.meet().await {
+        Ok(()) => Ok(Scene { environment, policy, hypervisor }),
+        Err(error) => {
+            let message = format!("environment {}: {}", key.name, error.message);
+            Err(Obstacle { blocked: blocked(ENDPOINTS_DISAGREE, message), is_watched: false })
+        }
     })
 }
 

@@ -1,10 +1,11 @@
 //! One pass: takes everything as far as it goes without waiting for people, then returns.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use futures::{StreamExt, future::join_all};
 use jiff::Timestamp;
 use kube::{core::DeserializeGuard, runtime::watcher};
+use tokio::sync::Semaphore;
 
 use crate::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment},
@@ -12,7 +13,7 @@ use crate::{
     ports::{Hypervisors, Key, Kind, Ports, Store},
 };
 
-use super::{Error, approval, environment, plan};
+use super::{Error, Together, approval, crowd::Crowd, environment, places::Places, plan};
 
 /// Looks at every environment, plan and approval until no plan is in flight any more. Returns all plans as they are then.
 pub async fn settle<S: Store, H: Hypervisors>(ports: Ports<S, H>) -> Vec<ProxmoxActionPlan> {
@@ -20,8 +21,16 @@ pub async fn settle<S: Store, H: Hypervisors>(ports: Ports<S, H>) -> Vec<Proxmox
     for key in keys::<ProxmoxEnvironment, S>(&ports).await {
         log::<ProxmoxEnvironment>(&key, environment::reconcile(&ports, &key).await);
     }
-    let plans = keys::<ProxmoxActionPlan, S>(&ports).await;
-    futures::future::join_all(plans.into_iter().map(|key| follow(&ports, key))).await;
+    let (places, mut turns) = Places::new();
+    // Nobody else is held up by them: all have the time to stand in line.
+    let together = Together { places, crowd: Crowd::with_line_of(Semaphore::MAX_PERMITS / 2) };
+    let mut plans = keys::<ProxmoxActionPlan, S>(&ports).await;
+    while !plans.is_empty() {
+        join_all(plans.drain(..).map(|key| follow(&ports, &together, key))).await;
+        // Places that became free meanwhile are for those that wait for one.
+        let called: BTreeSet<Key> = std::iter::from_fn(|| turns.try_recv().ok()).collect();
+        plans.extend(called);
+    }
     for key in keys::<ProxmoxActionApproval, S>(&ports).await {
         log::<ProxmoxActionApproval>(&key, approval::reconcile(&ports, &key).await);
     }
@@ -29,9 +38,9 @@ pub async fn settle<S: Store, H: Hypervisors>(ports: Ports<S, H>) -> Vec<Proxmox
 }
 
 /// Looks at a plan until it waits for somebody, has ended, or can't be followed any further.
-async fn follow<S: Store, H: Hypervisors>(ports: &Ports<S, H>, key: Key) {
+async fn follow<S: Store, H: Hypervisors>(ports: &Ports<S, H>, together: &Together, key: Key) {
     loop {
-        let again = log::<ProxmoxActionPlan>(&key, plan::reconcile(ports, &key).await);
+        let again = log::<ProxmoxActionPlan>(&key, plan::reconcile(ports, together, &key).await);
         let plan = ports.store.get::<ProxmoxActionPlan>(&key).await.ok().flatten();
         let Some(moment) = again.filter(|_| plan.is_some_and(|plan| is_under_way(&plan))) else { return };
         let pause = Duration::try_from(moment.duration_since(ports.clock.now())).unwrap_or(Duration::ZERO);

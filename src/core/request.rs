@@ -212,7 +212,8 @@ pub(crate) mod tests {
     fn an_unknown_action_is_answered_with_those_most_like_it() {
         let problems = problems("delete_guests", "qemu/100", json!({}));
         assert!(
-            problems[0].starts_with("spec.action: `delete_guests` is not an action: known are delete_guest, "),
+            problems[0]
+                .starts_with("spec.action: `delete_guests` is not an action: known are delete_guest, "),
             "{problems:?}"
         );
     }

@@ -16,6 +16,25 @@ pub(super) const MAX_TEXT: usize = 1000;
 const MAX_FIELDS: usize = 16;
 const MAX_FIELD_TEXT: usize = 200;
 
+/// Checks that come before everything else.
+const CHECKED_FIRST: [&str; 5] = [
+    "checksum mismatch (file change by other user?)",
+    "detected modified configuration - file changed by other user?",
+    "cluster not ready - no quorum?",
+    "VM is locked (",
+    "CT is locked (",
+];
+/// Methods that check everything and then write one file.
+const ONE_WRITE: [&str; 7] = [
+    "create pool failed: ",
+    "delete pool failed: ",
+    "create resource failed: ",
+    "update resource failed: ",
+    "cannot delete service '",
+    "create ha rule failed: ",
+    "delete ha rule failed: ",
+];
+
 /// An HTTP answer, complete or not.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -51,14 +70,14 @@ impl Answer {
     /// | 596, 597, 599, 502, 503, 504, redirects, all else | unknown: the handler may be running behind it |
     ///
     /// "No" is exact for calls that start a task: their methods check, fork and answer. A method without a task does its
-    /// work before it answers: a 500 of it, or one of the exceptions, may come from half-way, and whatever data it answers
-    /// with says that it is done.
+    /// work before it answers: a 500 of it, or one of the exceptions, may come from half-way, except what it is known to
+    /// check first. Whatever data it answers with says that it is done.
     pub fn verdict(&self, starts_task: bool) -> Sent {
         match self.status {
             200 => self.accepted(starts_task),
             400 if self.body.is_err() => self.unknown("was cut off before it named its reason"),
             400..=499 if self.status != 408 => self.refused(starts_task),
-            500 if self.json().is_some() && !starts_task => self.half_way(),
+            500 if self.json().is_some() && !starts_task && !self.was_checked_first() => self.half_way(),
             500 if self.json().is_some() => self.refused(starts_task),
             501 => self.refused(starts_task),
             595 if self.body.as_ref().is_ok_and(String::is_empty) => {
@@ -107,6 +126,13 @@ impl Answer {
             Some(why) => self.unknown(why),
             None => Sent::Refused { status: self.status, message: self.words().joined() },
         }
+    }
+
+    /// What even a method without a task says only before it has done anything.
+    fn was_checked_first(&self) -> bool {
+        let told = self.words().message;
+        CHECKED_FIRST.iter().any(|words| told.contains(words))
+            || ONE_WRITE.iter().any(|beginning| told.starts_with(beginning))
     }
 
     fn half_way(&self) -> Sent {
@@ -284,6 +310,14 @@ mod tests {
         let body = serde_json::json!({ "data": null, "message": message }).to_string();
         let half_way = Sent::HalfWay { status: 500, message: message.to_owned() };
         assert_eq!(without_a_task(500, &body), half_way);
+        for checked_first in [
+            "checksum mismatch (file change by other user?)\n",
+            "VM is locked (backup)\n",
+            "create pool failed: pool 'web' already exists\n",
+        ] {
+            let body = serde_json::json!({ "data": null, "message": checked_first }).to_string();
+            assert!(matches!(without_a_task(500, &body), Sent::Refused { .. }), "{checked_first}");
+        }
         let hotplug = r#"{"data":null,"message":"x\n","errors":{"net2":"hotplug problem - no"}}"#;
         assert!(matches!(without_a_task(400, hotplug), Sent::HalfWay { status: 400, .. }));
         let checked = r#"{"data":null,"message":"Permission check failed\n"}"#;

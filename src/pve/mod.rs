@@ -2,13 +2,17 @@
 //!
 //! Every request leaves through [`client`]; whatever changes something leaves through [`Client::send`], once.
 
+mod acquaintance;
 mod answer;
 pub mod client;
+mod endpoint;
 mod ha;
 mod lenient;
+mod members;
 mod pinning;
 mod proxmox;
 mod read_error;
+mod running;
 pub mod sim;
 pub mod survey;
 pub mod tasks;
@@ -18,6 +22,7 @@ pub mod tls;
 pub mod token;
 #[cfg(test)]
 mod transport_tests;
+mod wire;
 
 pub use client::{Client, ConnectError};
 pub use proxmox::{Connection, Proxmox};

@@ -49,9 +49,38 @@ pub enum ReadError {
         "failed to {asked}: the answer is not what Proxmox VE writes ({why}); check that the address is that of its API"
     )]
     NotUnderstood { asked: Asked, why: String },
+    #[error("{why}")]
+    EndpointsDisagree { why: String },
 }
 
 impl ReadError {
+    /// Two endpoints were tried in vain, this one first.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unreachable { asked, why }, Self::Unreachable { asked: then, why: and }) => {
+                let asked = Asked { endpoint: format!("{} and {}", asked.endpoint, then.endpoint), ..asked };
+                Self::Unreachable { asked, why: bounded(&format!("{why}; {and}")) }
+            }
+            (_, other) => other,
+        }
+    }
+
+    /// For what is no answer, although one came.
+    pub(super) fn into_unreachable(self) -> Self {
+        match self {
+            Self::Unauthorised { asked, why } | Self::NotUnderstood { asked, why } => {
+                Self::Unreachable { asked, why }
+            }
+            Self::Forbidden { asked, message } | Self::Refused { asked, message, .. } => {
+                Self::Unreachable { asked, why: message }
+            }
+            Self::BadParameters { asked, errors } => Self::Unreachable { asked, why: listed(&errors) },
+            error @ (Self::Unreachable { .. } | Self::Moving { .. } | Self::EndpointsDisagree { .. }) => {
+                error
+            }
+        }
+    }
+
     /// Whether it says that the guest is not, or no longer, on that node.
     pub fn says_no_such_guest(&self) -> bool {
         matches!(self, Self::Refused { status: 500, message, .. }
@@ -93,6 +122,10 @@ fn refusal(asked: Asked, answer: &Answer) -> ReadError {
         401 => ReadError::Unauthorised { asked, why: message },
         403 => ReadError::Forbidden { asked, message },
         400 if !words.errors.is_empty() => ReadError::BadParameters { asked, errors: words.errors },
+        // The node behind the address has lost its cluster file system; others may have theirs.
+        500 if message.starts_with("RPCEnvironment init request failed") => {
+            ReadError::Unreachable { asked, why: message }
+        }
         // No daemon of Proxmox could do it: the node behind the address, or a proxy before it, is not well.
         502..=504 | 595..=599 => ReadError::Unreachable { asked, why: bounded(&answer.outline()) },
         200..=399 => ReadError::NotUnderstood { asked, why: bounded(&answer.outline()) },

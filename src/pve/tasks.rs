@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::core::task::{TaskState, Upid};
 
@@ -31,6 +32,14 @@ struct Row {
 }
 
 #[derive(Deserialize)]
+struct ActiveRow {
+    upid: String,
+    #[serde(default)]
+    status: String,
+    endtime: Option<Value>,
+}
+
+#[derive(Deserialize)]
 struct NodeTime {
     #[serde(deserialize_with = "lenient::number")]
     time: i64,
@@ -55,6 +64,18 @@ pub async fn task_state(client: &Client, upid: &Upid) -> Result<TaskState, ReadE
             Err(client.misread(&path, &format!("a task is `{other}` and has no exit status")))
         }
     }
+}
+
+/// The tasks that run on a node, by their ids. One that is not among them may have ended, or may just not be listed: only
+/// [`task_state`] tells.
+///
+/// The list also has tasks that ended a moment ago and were not yet filed: these have an end.
+pub async fn running_on(client: &Client, node: &str) -> Result<HashSet<String>, ReadError> {
+    let path = format!("/nodes/{}/tasks", segment(node));
+    let query = [("source", "active".to_owned()), ("limit", PAGE.to_string())];
+    let rows: Vec<ActiveRow> = client.get(&path, &query).await?;
+    let runs = |row: &ActiveRow| row.endtime.is_none() && row.status.eq_ignore_ascii_case("running");
+    Ok(rows.into_iter().filter(runs).map(|row| row.upid).collect())
 }
 
 /// All tasks of a guest or other object that began at `since` (seconds, by the node's clock) or later.
@@ -144,6 +165,21 @@ mod tests {
             r#"{"errors":{"upid":"no such task"},"data":null,"message":"Parameter verification failed.\n"}"#;
         let vanished = Reply::json(400, "Parameter verification failed.", body);
         assert_eq!(state(vanished).await.unwrap(), TaskState::Vanished);
+    }
+
+    #[tokio::test]
+    async fn a_task_runs_only_if_the_list_gives_it_no_end() {
+        let rows = serde_json::json!([
+            { "upid": upid(1, "101"), "status": "RUNNING", "saved": "0" },
+            { "upid": upid(2, "101"), "status": "running" },
+            { "upid": upid(3, "101"), "status": "OK", "endtime": 1_795_222_270, "saved": "0" },
+            { "upid": upid(4, "101"), "status": "unexpected status", "saved": "0" },
+        ]);
+        let server = Server::plain([Reply::ok(&serde_json::json!({ "data": rows }).to_string())]).await;
+        let running = running_on(&server.client(&Trust::Anyone), "pve1").await.unwrap();
+        assert_eq!(running, HashSet::from([upid(1, "101"), upid(2, "101")]));
+        let query = "/api2/json/nodes/pve1/tasks?source=active&limit=500";
+        assert!(server.requests()[0].starts_with(&format!("GET {query} HTTP")), "{:?}", server.requests());
     }
 
     #[tokio::test]

@@ -26,6 +26,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{ApiToken, Client, Trust};
 
+/// As long as a change may take to leave.
+pub const AT_ONCE: Duration = Duration::from_secs(5);
+
 /// Occurs in no text that leaves this room.
 pub const CANARY: &str = "7d1f4a4e-canary-4cc3-9c3f-2f6a1f3c0e55";
 
@@ -108,7 +111,7 @@ impl Server {
 
     /// A client that waits as long as a busy machine may take.
     pub fn client(&self, trust: &Trust) -> Client {
-        Client::new(&self.endpoint(), token(), trust, Duration::from_secs(20)).unwrap()
+        Client::new(&[self.endpoint()], token(), trust, Duration::from_secs(20)).unwrap()
     }
 
     /// A client for tests in which the time has to run out.
@@ -127,7 +130,7 @@ impl Server {
 }
 
 pub fn impatient_client(endpoint: &str, trust: &Trust) -> Client {
-    Client::new(endpoint, token(), trust, Duration::from_millis(400)).unwrap()
+    Client::new(&[endpoint], token(), trust, Duration::from_millis(400)).unwrap()
 }
 
 pub fn token() -> ApiToken {

@@ -27,6 +27,10 @@ impl ApiToken {
         &self.id
     }
 
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && self.secret.expose_secret() == other.secret.expose_secret()
+    }
+
     /// The value of the `Authorization` header, marked as sensitive so that no log shows it.
     pub(super) fn header(&self) -> Result<HeaderValue, TokenError> {
         let text = format!("PVEAPIToken={}={}", self.id, self.secret.expose_secret());

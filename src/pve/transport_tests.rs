@@ -14,7 +14,7 @@ use crate::{
 use super::{
     Client, ReadError, Trust,
     survey::version,
-    testing::{CANARY, Identity, Reply, Server, impatient_client, token},
+    testing::{AT_ONCE, CANARY, Identity, Reply, Server, impatient_client, token},
 };
 
 const UPID: &str = "UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:101:agent@pve!plans:";
@@ -42,7 +42,7 @@ fn bundle(pem: &str) -> Trust {
 /// Sends once to a server that does this, and makes sure that it met at most one request.
 async fn send_to(reply: Reply) -> (Sent, usize) {
     let server = Server::plain([reply, started(), started()]).await;
-    let sent = server.client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new()).await;
+    let sent = server.client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
     assert!(server.connections() <= 1, "{} connections for one change", server.connections());
     (sent, server.requests().len())
 }
@@ -53,7 +53,7 @@ async fn post_and_put_send_a_form_and_delete_a_query_without_a_body() {
     let client = server.client(&Trust::Anyone);
     for method in [Method::Post, Method::Put, Method::Delete] {
         assert!(
-            matches!(client.send(&call(method), &BTreeMap::new()).await, Sent::Task(upid) if upid.as_str() == UPID)
+            matches!(client.send(&call(method), &BTreeMap::new(), AT_ONCE).await, Sent::Task(upid) if upid.as_str() == UPID)
         );
     }
     let requests = server.requests();
@@ -81,7 +81,10 @@ async fn a_change_without_parameters_is_not_chunked_which_proxmox_refuses() {
     let server = Server::plain([started(), started()]).await;
     for method in [Method::Post, Method::Delete] {
         let bare = Call { params: BTreeMap::new(), ..call(method) };
-        assert!(matches!(server.client(&Trust::Anyone).send(&bare, &BTreeMap::new()).await, Sent::Task(_)));
+        assert!(matches!(
+            server.client(&Trust::Anyone).send(&bare, &BTreeMap::new(), AT_ONCE).await,
+            Sent::Task(_)
+        ));
     }
     let requests = server.requests();
     assert!(requests[0].contains("content-length: 0\r\n"), "{}", requests[0]);
@@ -99,12 +102,12 @@ async fn an_error_means_something_else_where_there_is_no_task() {
     let server = Server::plain([error.clone(), error]).await;
     let client = server.client(&Trust::Anyone);
     assert!(matches!(
-        client.send(&call(Method::Put), &BTreeMap::new()).await,
+        client.send(&call(Method::Put), &BTreeMap::new(), AT_ONCE).await,
         Sent::Refused { status: 500, .. }
     ));
     let without_a_task = Call { starts_task: false, ..call(Method::Put) };
     assert!(matches!(
-        client.send(&without_a_task, &BTreeMap::new()).await,
+        client.send(&without_a_task, &BTreeMap::new(), AT_ONCE).await,
         Sent::HalfWay { status: 500, .. }
     ));
 }
@@ -138,7 +141,10 @@ async fn a_server_that_never_answers_leaves_the_outcome_unknown() {
         Reply::Say("HTTP/1.1 200 OK\r\nContent-Length: 80\r\n\r\n{\"data\":\"UPID".to_owned()),
     ] {
         let server = Server::plain([reply, started()]).await;
-        let sent = server.impatient_client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new()).await;
+        let sent = server
+            .impatient_client(&Trust::Anyone)
+            .send(&call(Method::Post), &BTreeMap::new(), AT_ONCE)
+            .await;
         assert!(matches!(&sent, Sent::Unknown { why } if why.contains("timed out")), "{sent:?}");
         assert_eq!((server.connections(), server.requests().len()), (1, 1));
     }
@@ -150,8 +156,9 @@ async fn what_finds_no_connection_was_not_sent() {
     let closed = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     for endpoint in [closed.as_str(), "http://no-such-host.invalid:8006"] {
-        let sent =
-            impatient_client(endpoint, &Trust::Anyone).send(&call(Method::Post), &BTreeMap::new()).await;
+        let sent = impatient_client(endpoint, &Trust::Anyone)
+            .send(&call(Method::Post), &BTreeMap::new(), AT_ONCE)
+            .await;
         assert!(matches!(sent, Sent::NotSent { .. }), "{endpoint}: {sent:?}");
     }
 }
@@ -159,7 +166,8 @@ async fn what_finds_no_connection_was_not_sent() {
 #[tokio::test]
 async fn a_handshake_that_never_ends_was_not_sent() {
     let server = Server::tls(&Identity::new(), [Reply::Ignore]).await;
-    let sent = server.impatient_client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new()).await;
+    let sent =
+        server.impatient_client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
     assert!(matches!(&sent, Sent::NotSent { why } if why.contains("timed out")), "{sent:?}");
 }
 
@@ -205,7 +213,7 @@ async fn changes_never_share_a_connection_even_if_the_server_would() {
     let server = Server::plain([started(), started(), started()]).await;
     let client = server.client(&Trust::Anyone);
     for count in 1..=3 {
-        assert!(matches!(client.send(&call(Method::Post), &BTreeMap::new()).await, Sent::Task(_)));
+        assert!(matches!(client.send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await, Sent::Task(_)));
         assert_eq!((server.connections(), server.requests().len()), (count, count));
     }
 }
@@ -223,7 +231,7 @@ async fn a_connection_that_the_server_closed_just_before_costs_no_second_request
         |sent| matches!(sent, Sent::Unknown { .. }),
     ];
     for (index, expected) in expected.iter().enumerate() {
-        let sent = client.send(&call(Method::Post), &BTreeMap::new()).await;
+        let sent = client.send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
         assert!(expected(&sent), "{index}: {sent:?}");
         assert_eq!(server.connections(), index + 1);
     }
@@ -259,7 +267,7 @@ async fn a_proxy_in_the_environment_is_not_used() {
         return;
     }
     let server = Server::plain([started()]).await;
-    let sent = server.client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new()).await;
+    let sent = server.client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
     assert!(matches!(sent, Sent::Task(_)), "{sent:?}");
 }
 
@@ -270,7 +278,7 @@ async fn the_right_fingerprint_is_trusted_whatever_the_name_or_issuer() {
         let server = Server::tls(&identity, [started()]).await;
         let sent = server
             .client(&Trust::Fingerprint(identity.fingerprint()))
-            .send(&call(Method::Post), &BTreeMap::new())
+            .send(&call(Method::Post), &BTreeMap::new(), AT_ONCE)
             .await;
         assert!(matches!(sent, Sent::Task(_)), "{sent:?}");
     }
@@ -281,7 +289,7 @@ async fn a_server_with_another_fingerprint_never_sees_a_request() {
     let identity = Identity::new();
     let server = Server::tls(&identity, [started()]).await;
     let client = server.client(&Trust::Fingerprint(Identity::new().fingerprint()));
-    let sent = client.send(&call(Method::Post), &BTreeMap::new()).await;
+    let sent = client.send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
     assert!(matches!(&sent, Sent::NotSent { why } if why.contains("tls.fingerprint")), "{sent:?}");
     let read = version(&client).await.unwrap_err();
     assert!(matches!(read, ReadError::Unreachable { .. }), "{read}");
@@ -296,7 +304,7 @@ async fn a_copied_certificate_without_its_key_is_not_trusted() {
         let impostor = identity.impersonated().speaking(version);
         for trust in [pin.clone(), bundle(&identity.authority_pem), Trust::Anyone] {
             let server = Server::tls(&impostor, [started()]).await;
-            let sent = server.client(&trust).send(&call(Method::Post), &BTreeMap::new()).await;
+            let sent = server.client(&trust).send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
             assert!(matches!(sent, Sent::NotSent { .. }), "{trust:?}: {sent:?}");
             assert_eq!(server.requests().len(), 0);
         }
@@ -309,12 +317,12 @@ async fn a_bundle_trusts_its_own_authority_and_no_other() {
     let server = Server::tls(&identity, [started()]).await;
     let sent = server
         .client(&bundle(&Identity::new().authority_pem))
-        .send(&call(Method::Post), &BTreeMap::new())
+        .send(&call(Method::Post), &BTreeMap::new(), AT_ONCE)
         .await;
     assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
     assert_eq!(server.requests().len(), 0);
     let both = format!("{}{}", Identity::new().authority_pem, identity.authority_pem);
-    let sent = server.client(&bundle(&both)).send(&call(Method::Post), &BTreeMap::new()).await;
+    let sent = server.client(&bundle(&both)).send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
     assert!(matches!(sent, Sent::Task(_)), "{sent:?}");
 }
 
@@ -323,8 +331,8 @@ async fn trusting_the_system_does_not_trust_a_stranger() {
     let server = Server::tls(&Identity::new(), [started()]).await;
     let token = token();
     // Where a machine trusts nobody at all, the client can't even be made.
-    if let Ok(client) = Client::new(&server.endpoint(), token, &Trust::System, Duration::from_secs(2)) {
-        let sent = client.send(&call(Method::Post), &BTreeMap::new()).await;
+    if let Ok(client) = Client::new(&[server.endpoint()], token, &Trust::System, Duration::from_secs(2)) {
+        let sent = client.send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
         assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
     }
     assert_eq!(server.requests().len(), 0);
@@ -335,7 +343,7 @@ async fn a_path_that_would_go_elsewhere_is_not_sent() {
     let server = Server::plain([started()]).await;
     let astray = Call { path: "/nodes/pve1/../../version".to_owned(), ..call(Method::Post) };
     assert!(matches!(
-        server.client(&Trust::Anyone).send(&astray, &BTreeMap::new()).await,
+        server.client(&Trust::Anyone).send(&astray, &BTreeMap::new(), AT_ONCE).await,
         Sent::NotSent { .. }
     ));
     assert_eq!(server.connections(), 0);
@@ -346,7 +354,7 @@ async fn a_server_that_repeats_the_token_can_not_place_it_in_any_text() {
     for status in [200, 400, 401, 403, 500, 501, 503, 595] {
         let server = Server::plain([Reply::Echo(status), Reply::Echo(status)]).await;
         let client = server.client(&Trust::Anyone);
-        let sent = client.send(&call(Method::Post), &BTreeMap::new()).await;
+        let sent = client.send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
         let read = version(&client).await.unwrap_err();
         assert!(server.requests().iter().all(|request| request.contains(CANARY)));
         let shown = format!("{client:?} {sent:?} {read:?} {read}");

@@ -18,7 +18,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::{
-    api::{ProxmoxActionApproval, ProxmoxActionPlan, SecretKeyRef},
+    api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, SecretKeyRef},
     core::approval::Proof,
     ports::{Changes, FINALIZER, Key, Kind, Notice, SecretError, Secrets, Severity, Store, StoreError},
 };
@@ -148,6 +148,19 @@ impl Store for KubeStore {
 
     async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
         self.list(namespace, &format!("spec.target={target}")).await
+    }
+
+    async fn plans_in_flight(
+        &self,
+        namespace: &str,
+        environment: &str,
+    ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
+        let mut found = Vec::new();
+        for phase in [Phase::Dispatching, Phase::Running] {
+            let fields = format!("spec.environment={environment},status.phase={phase}");
+            found.extend(self.list(namespace, &fields).await?);
+        }
+        Ok(found)
     }
 
     async fn replace_status<K: Kind>(&self, object: &K) -> Result<K, StoreError> {

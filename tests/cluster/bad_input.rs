@@ -162,7 +162,7 @@ async fn a_plan_that_can_not_go_on_says_why_whether_it_was_approved_or_only_read
         .request(&stage.plan("high", "delete_guest", "lxc/201", &json!({})), Phase::AwaitingApproval)
         .await;
     stage.apply("approver", &stage.approval("mine", &high, &json!({}))).await;
-    stage.apply("requester", &stage.plan("low", "start_guest", "qemu/101", &json!({}))).await;
+    stage.apply("requester", &stage.plan("low", "create_snapshot", "qemu/101", &json!({}))).await;
     for name in ["low", "high"] {
         let status =
             stage.plan_when(name, "blocked", |status| status.phase == Phase::Approved).await.status.unwrap();

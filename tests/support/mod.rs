@@ -7,5 +7,6 @@ pub(crate) mod conformance;
 pub(crate) mod home;
 pub(crate) mod manifests;
 pub(crate) mod proxmox;
+pub(crate) mod relay;
 pub(crate) mod stage;
 pub(crate) mod worlds;

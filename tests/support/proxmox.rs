@@ -7,20 +7,25 @@ use proxmox_agent::{
     core::task::{Sent, TaskState},
     pve::{
         ApiToken, Client, Trust,
-        sim::{Fault, Simulator, Trigger},
+        sim::{self, Fault, Simulator, Trigger},
         tasks,
     },
 };
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::stage::TOKEN;
+
 /// Who may do anything, and is not the operator.
 pub(crate) const ROOT: &str = "root@pam!full";
+
+/// As long as a change may take to leave.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 fn client(sim: &Simulator) -> Client {
     let secret = SecretString::from(format!("{ROOT}={}", sim.tokens()[ROOT]));
     let token = ApiToken::try_from(&secret).unwrap();
-    Client::new(sim.url(), token, &Trust::Anyone, Duration::from_secs(10)).unwrap()
+    Client::new(&[sim.url()], token, &Trust::Anyone, Duration::from_secs(10)).unwrap()
 }
 
 /// Changes something and waits until it is done.
@@ -33,7 +38,7 @@ pub(crate) async fn change(sim: &Simulator, method: Method, path: &str, params: 
         starts_task: method != Method::Put,
         secrets: BTreeMap::new(),
     };
-    let upid = match client(sim).send(&call, &BTreeMap::new()).await {
+    let upid = match client(sim).send(&call, &BTreeMap::new(), AT_ONCE).await {
         Sent::Done => return,
         Sent::Task(upid) => upid,
         other => panic!("{call}: {other:?}"),
@@ -61,13 +66,18 @@ pub(crate) async fn unmanage(sim: &Simulator, sid: &str) {
         starts_task: false,
         secrets: BTreeMap::new(),
     };
-    assert_eq!(client(sim).send(&call, &BTreeMap::new()).await, Sent::Done);
+    assert_eq!(client(sim).send(&call, &BTreeMap::new(), AT_ONCE).await, Sent::Done);
 }
 
 /// Whether a guest runs right now: `pve1/qemu/100`.
 pub(crate) async fn runs(sim: &Simulator, guest: &str) -> bool {
     let current: Value = client(sim).get(&format!("/nodes/{guest}/status/current"), &[]).await.unwrap();
     current["status"] == "running"
+}
+
+/// How many of the operator's changes were carried out.
+pub(crate) fn executed(sim: &Simulator) -> usize {
+    sim.ledger().iter().filter(|e| e.who == TOKEN && e.outcome != sim::Outcome::NotExecuted).count()
 }
 
 /// The daemon restarts at the next request, whatever it is, and loses its running tasks.

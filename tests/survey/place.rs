@@ -50,7 +50,7 @@ pub(crate) fn sample_for(given: &[(&str, &[&str])]) -> String {
 pub(crate) fn client(url: &str, sim: &Simulator, token: &str) -> Client {
     let secret = SecretString::from(format!("{token}={}", sim.tokens()[token]));
     let token = ApiToken::try_from(&secret).unwrap();
-    Client::new(url, token, &Trust::Anyone, Duration::from_secs(20)).unwrap()
+    Client::new(&[url], token, &Trust::Anyone, Duration::from_secs(20)).unwrap()
 }
 
 pub(crate) fn query(target: &str, sections: &[Section]) -> Query {

@@ -1,5 +1,7 @@
 //! What became of a call: its task, its guest, the task list.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -10,7 +12,7 @@ use crate::{
         Error,
         scene::{ENVIRONMENT_NOT_FOUND, Scene},
     },
-    core::lifecycle::{Event, Rivals},
+    core::lifecycle::{self, Event, Rivals},
     ports::{Hypervisor, Hypervisors, Store},
 };
 
@@ -31,14 +33,22 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn look_at_task(&mut self) -> Result<Event, Error> {
         let Some(upid) = self.state.upid().cloned() else { return Ok(Event::Woken) };
+        let tolerance = self.tolerance();
         let looked = match self.scene_in_flight().await? {
-            Ok(scene) => scene.hypervisor.task(&upid).await,
+            Ok(scene) => scene.hypervisor.task(&upid, tolerance).await,
             Err(event) => return Ok(event),
         };
         Ok(match looked {
             Ok(task) => Event::Task(task),
             Err(error) => self.unavailable(error),
         })
+    }
+
+    /// How old news of the task may be: those who look at tasks of one node at about the same time share what they see.
+    fn tolerance(&self) -> Duration {
+        let sent_at = self.state.intent().map(|intent| intent.at.0);
+        let age = sent_at.map(|at| self.ports.clock.now().duration_since(at)).unwrap_or_default();
+        (lifecycle::pause_between_looks(age) / 2).unsigned_abs()
     }
 
     pub(super) async fn look_at_ha(&mut self) -> Result<Event, Error> {

@@ -1,6 +1,7 @@
 //! Carries a plan through its life: asks `core::lifecycle::step` what to do next, does it, and tells it what came of it.
 
 mod in_flight;
+mod place;
 mod report;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +20,7 @@ use crate::{
         judge::{Judged, Setting, TARGET_NOT_FOUND, Unjudged, judge},
         lifecycle::{self, Effect, Event, IntentDraft, Order, State, step},
         observe::{Found, Query, Readout, rows_wanted},
+        places::{Occupied, occupied},
         privileges,
         request::{Request, normalise},
         task::Sent,
@@ -27,12 +29,15 @@ use crate::{
 };
 
 use super::{
-    Error, bench,
+    Error, Together, bench,
+    crowd::Admitted,
     scene::{Scene, blocked, resolve},
 };
 
 /// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
 const SETTLE_MARGIN: SignedDuration = SignedDuration::from_secs(8);
+/// As many as an intent holds.
+const MOST_STORAGES: usize = 32;
 /// When to try again after something needed was missing.
 const RETRY: SignedDuration = SignedDuration::from_secs(15);
 
@@ -45,31 +50,63 @@ struct Look<'a, S, H: Hypervisors> {
     scene: Option<Scene<H::Connection>>,
     /// What would be sent, as it was judged last in this look.
     dispatch: Option<Dispatch>,
+    /// What that would be at work on.
+    occupied: Occupied,
     wake_at: Option<Timestamp>,
+    together: &'a Together,
+    /// While it asks its Proxmox.
+    admitted: Option<Admitted>,
+    /// It has asked for a place in vain.
+    is_in_line: bool,
 }
 
 /// Looks at a plan and takes it as far as it goes. Returns when to look again, if not at the next change.
 pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
+    together: &Together,
     key: &Key,
 ) -> Result<Option<Timestamp>, Error> {
     let Some(plan) = ports.store.get::<ProxmoxActionPlan>(key).await? else { return Ok(None) };
     let state = lifecycle::read(plan.status.as_ref())?;
-    let order = Order::of(&plan.spec);
     let first = if plan.metadata.deletion_timestamp.is_some() { Event::Deleted } else { Event::Woken };
-    let mut look = Look { ports, key, plan, state, scene: None, dispatch: None, wake_at: None };
-    let mut inbox = VecDeque::from([first]);
-    while let Some(event) = inbox.pop_front() {
-        let (state, effects) = step(&order, look.state, event, ports.clock.now());
-        look.state = state;
-        for effect in effects {
-            inbox.extend(look.perform(effect).await?);
-        }
+    let mut look = Look {
+        ports,
+        key,
+        plan,
+        state,
+        scene: None,
+        dispatch: None,
+        occupied: Occupied::default(),
+        wake_at: None,
+        together,
+        admitted: None,
+        is_in_line: false,
+    };
+    let was_in_flight = look.keep_its_place();
+    let done = look.take_as_far_as_it_goes(first).await;
+    look.settle_its_place(was_in_flight, done.is_ok());
+    match done {
+        Ok(()) => Ok(look.wake_at),
+        // It is no failure to come again later.
+        Err(error @ Error::Crowded) => Ok(error.retry_after().map(|pause| ports.clock.now() + pause)),
+        Err(error) => Err(error),
     }
-    Ok(look.wake_at)
 }
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
+    async fn take_as_far_as_it_goes(&mut self, first: Event) -> Result<(), Error> {
+        let order = Order::of(&self.plan.spec);
+        let mut inbox = VecDeque::from([first]);
+        while let Some(event) = inbox.pop_front() {
+            let (state, effects) = step(&order, self.state.clone(), event, self.ports.clock.now());
+            self.state = state;
+            for effect in effects {
+                inbox.extend(self.perform(effect).await?);
+            }
+        }
+        Ok(())
+    }
+
     /// Does one thing, and says what came of it if it was a question.
     async fn perform(&mut self, effect: Effect) -> Result<Option<Event>, Error> {
         match effect {
@@ -100,8 +137,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     /// The scene, resolved once per look.
     async fn scene(&mut self) -> Result<Result<&Scene<H::Connection>, Event>, Error> {
+        let environment = self.environment();
+        if self.admitted.is_none() {
+            self.admitted = Some(self.together.crowd.enter(&environment).await.ok_or(Error::Crowded)?);
+        }
         if self.scene.is_none() {
-            let environment = Key::new(&self.key.namespace, &self.plan.spec.environment);
             match resolve(self.ports, &environment).await? {
                 Ok(scene) => self.scene = Some(scene),
                 Err(obstacle) => {
@@ -142,7 +182,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         Ok(judged)
     }
 
-    /// Judges against the world as it is right now, and keeps what would be sent.
+    /// Judges against the world as it is right now, and keeps what would be sent and what that would be at work on.
     async fn judge_request(&mut self, request: &Request) -> Result<Result<Judged, Event>, Error> {
         let plan_uid = self.plan.uid().unwrap_or_default();
         let scene = match self.scene().await? {
@@ -163,6 +203,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         };
         match judge(request, &world, setting) {
             Ok((judged, dispatch)) => {
+                self.occupied =
+                    dispatch.as_ref().map(|call| occupied(request, call, &world)).unwrap_or_default();
                 self.dispatch = dispatch;
                 Ok(Ok(judged))
             }
@@ -208,6 +250,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let Some(Dispatch { node, task_id, task_types, .. }) = self.dispatch.clone() else {
             return Ok(Event::Woken);
         };
+        if self.goes_on_at_once(&judged)
+            && let Err(busy) = self.take_a_place().await?
+        {
+            return Ok(busy);
+        }
         let nonce = self.ports.clock.nonce();
         let Some(Scene { hypervisor, .. }) = &self.scene else { return Ok(Event::Woken) };
         let sender = hypervisor.token_id();
@@ -218,6 +265,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let draft = IntentDraft {
             nonce,
             node,
+            storages: self.occupied.storages.iter().take(MOST_STORAGES).cloned().collect(),
             task_id,
             task_types,
             sender,
@@ -261,11 +309,12 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(secrets) => secrets,
             Err(error) => return Ok(Event::Sent(Sent::NotSent { why: error.to_string() })),
         };
-        if self.ports.clock.now() >= until {
+        let left = until.duration_since(self.ports.clock.now());
+        if !left.is_positive() {
             let why = format!("it was announced, but could not leave before {until}");
             return Ok(Event::Sent(Sent::NotSent { why }));
         }
-        Ok(Event::Sent(scene.hypervisor.send(call, &secrets).await))
+        Ok(Event::Sent(scene.hypervisor.send(call, &secrets, left.unsigned_abs()).await))
     }
 
     /// The values that the call only says the whereabouts of.

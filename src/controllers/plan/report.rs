@@ -123,6 +123,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let pause = moment.duration_since(self.ports.clock.now());
         if matches!(self.state, State::Running(..)) && pause <= SHORT_PAUSE {
             let pause = Duration::try_from(pause).unwrap_or(Duration::ZERO);
+            // Nothing is asked meanwhile.
+            self.admitted = None;
             self.ports.clock.sleep(pause).await;
             return Some(Event::Woken);
         }

@@ -8,6 +8,7 @@ use crate::{
         audit::AuditEvent,
         ha::HaGuest,
         judge::{Denial, Judged},
+        places::{NODE_BUSY, STORAGE_BUSY},
         request::Violation,
         task::{Sent, TaskState, Upid},
     },
@@ -56,6 +57,13 @@ pub enum Event {
 pub struct Blocked {
     pub reason: String,
     pub message: String,
+}
+
+impl Blocked {
+    /// Nobody has to do anything about it: it is a matter of time.
+    pub(super) fn passes_by_itself(&self) -> bool {
+        [NODE_BUSY, STORAGE_BUSY].contains(&self.reason.as_str())
+    }
 }
 
 /// What other plans for the same target are known to have done.
@@ -113,6 +121,7 @@ pub struct Telling {
 pub struct IntentDraft {
     pub nonce: String,
     pub node: String,
+    pub storages: Vec<String>,
     pub task_id: String,
     pub task_types: Vec<String>,
     pub sender: String,
@@ -127,6 +136,7 @@ impl IntentDraft {
             attempt,
             nonce: self.nonce,
             node: self.node,
+            storages: self.storages,
             task_id: self.task_id,
             task_types: self.task_types,
             sender: self.sender,

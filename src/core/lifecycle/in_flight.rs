@@ -196,10 +196,13 @@ pub(super) fn followed(
     }
 }
 
-/// Often at first, then ever less: a task that has run for a minute is not over in the next second.
 pub(super) fn next_look(age: SignedDuration, now: Timestamp) -> Timestamp {
-    let pause = (age / 4).clamp(SignedDuration::from_millis(200), SignedDuration::from_secs(10));
-    now.saturating_add(pause).unwrap_or(Timestamp::MAX)
+    now.saturating_add(pause_between_looks(age)).unwrap_or(Timestamp::MAX)
+}
+
+/// Often at first, then ever less: a task that has run for a minute is not over in the next second.
+pub fn pause_between_looks(age: SignedDuration) -> SignedDuration {
+    (age / 4).clamp(SignedDuration::from_millis(200), SignedDuration::from_secs(10))
 }
 
 fn stopped(

@@ -13,6 +13,8 @@ mod state;
 mod step;
 
 pub use event::{Blocked, Effect, Event, IntentDraft, Rivals, Telling};
+pub use in_flight::pause_between_looks;
+pub use recheck::goes_on_at_once;
 pub use report::{Corrupt, is_under_way, judged, read, report};
 pub use state::{Ended, Order, Outcome, Sending, Setback, State};
 pub use step::step;

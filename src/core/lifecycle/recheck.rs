@@ -45,6 +45,11 @@ pub(super) fn rechecked(
     }
 }
 
+/// Whether a plan that was judged anew goes on without anybody being asked.
+pub fn goes_on_at_once(before: &Judged, now: &Judged) -> bool {
+    replaced(before, now).is_empty() && (before.plan_hash == now.plan_hash || now.approvals_required == 0)
+}
+
 /// Nobody has to be asked, and what will be sent was judged by what was read a moment ago.
 fn goes_on(judged: Judged, draft: IntentDraft, what_moved: &str) -> (State, Vec<Effect>) {
     let message = format!(

@@ -97,3 +97,19 @@ fn a_plan_that_is_approved_too_early_waits_and_asks_again_when_its_approval_is_g
     let (state, _) = step(&order, state, Event::Approvals(tally(1)), noon());
     assert_eq!(state.phase(), Phase::Approved);
 }
+
+#[test]
+fn a_place_is_needed_for_exactly_what_goes_on_at_once() {
+    let before = judged_on("pve1", 1);
+    let after = [
+        before.clone(),
+        judged_on("pve2", 1),
+        judged_on("pve2", 0),
+        judged_as_another_guest(),
+        Judged { approvals_required: 0, ..judged_as_another_guest() },
+    ];
+    for now in after {
+        let (state, _) = rechecked(before.clone(), now.clone());
+        assert_eq!(matches!(state, State::Confirmed { .. }), goes_on_at_once(&before, &now), "{now:?}");
+    }
+}

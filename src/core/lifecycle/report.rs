@@ -124,7 +124,8 @@ fn words(state: &State) -> (String, String) {
 /// `Ready`, `Reconciling` and `Stalled` as kstatus reads them.
 fn set_conditions(status: &mut PlanStatus, state: &State, generation: Option<i64>, now: Timestamp) {
     let ready = status.phase == Phase::Succeeded;
-    let stalled = state.blocked().is_some() || status.phase.is_terminal() && !ready;
+    let stuck = state.blocked().is_some_and(|blocked| !blocked.passes_by_itself());
+    let stalled = stuck || status.phase.is_terminal() && !ready;
     let reconciling = !stalled && !ready && status.phase != Phase::AwaitingApproval;
     let message = bounded(&status.message, 1024);
     let mut conditions: Vec<Condition> = std::mem::take(&mut status.conditions);

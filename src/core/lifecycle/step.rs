@@ -96,7 +96,7 @@ fn deleted(order: &Order, state: State, now: Timestamp) -> (State, Vec<Effect>) 
 /// Says what stands in the way, once.
 fn blocked_by(order: &Order, mut state: State, blocked: Blocked) -> (State, Vec<Effect>) {
     let is_news = state.blocked() != Some(&blocked);
-    let telling = tell(true, &blocked.reason, &blocked.message);
+    let telling = tell(!blocked.passes_by_itself(), &blocked.reason, &blocked.message);
     state.set_blocked(blocked);
     let mut effects = vec![];
     if is_news && state.blocked().is_some() {

@@ -68,6 +68,7 @@ pub(super) fn tally(count: usize) -> Tally {
 pub(super) fn draft() -> IntentDraft {
     IntentDraft {
         nonce: "n".into(),
+        storages: vec![],
         node: "pve1".into(),
         task_id: "100".into(),
         task_types: vec!["qmstart".into(), "hastart".into()],

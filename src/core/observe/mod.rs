@@ -11,7 +11,7 @@ pub use guest::{Disk, Guest, Nic, Snapshot, disks_in, names_disk, nics_in};
 
 pub use parts::{
     AclEntry, ActiveTask, Backup, BackupJob, FirewallRule, Ha, HaResource, HaRule, Interface, MigrationCheck,
-    Network, Node, Nodes, Pool, ReplicationJob, Sdn, Storage, Vnet, Volume, Zone,
+    Network, Node, NodeRow, Nodes, Pool, ReplicationJob, Sdn, Storage, Vnet, Volume, Zone,
 };
 pub use query::Query;
 pub use readout::{Found, InventoryRow, Readout, TaskRow, rows_wanted};

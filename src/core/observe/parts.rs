@@ -23,6 +23,15 @@ pub struct Node {
     pub memory: Option<(u64, u64)>,
 }
 
+/// One node as the cluster lists it to everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRow {
+    pub name: String,
+    pub online: bool,
+    /// The SHA-256 of its certificate; empty if the cluster does not tell.
+    pub certificate: String,
+}
+
 /// A storage as the cluster knows it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Storage {

@@ -19,12 +19,14 @@ pub struct Query {
 impl Query {
     pub fn of(request: &Request) -> Self {
         let action = request.action;
+        let node = request.text("node").map(str::to_owned);
+        let touched = action.touches.iter().flat_map(|touch| touch.sections()).copied();
         Self {
             target: request.target.clone(),
             existence: action.existence,
-            node: request.text("node").map(str::to_owned),
+            sections: touched.chain(needed_to_send(request, node.as_deref())).collect(),
+            node,
             destination: request.text("destination").map(str::to_owned),
-            sections: action.touches.iter().flat_map(|touch| touch.sections()).copied().collect(),
         }
     }
 
@@ -38,4 +40,10 @@ impl Query {
             sections: BTreeSet::new(),
         }
     }
+}
+
+/// A change that belongs to no node is carried out by one all the same.
+fn needed_to_send(request: &Request, node: Option<&str>) -> Option<Section> {
+    let has_a_node = node.is_some() || matches!(request.target, Target::Guest(_) | Target::Node(_));
+    (!has_a_node && !request.action.is_read()).then_some(Section::Nodes)
 }

@@ -13,7 +13,7 @@ use crate::{
     core::{
         afterwards::afterwards,
         judge::{Setting, judge},
-        observe::{Guest, Ha, Met, Object, Query, Seen, World, disks_in},
+        observe::{Guest, Ha, Met, Object, Seen, World, disks_in},
         request::{Request, normalise, tests::spec},
         risk::assess,
         testing::{guest, snapshot},
@@ -89,9 +89,8 @@ fn every_part_that_is_looked_at_is_used_and_every_part_that_is_used_is_looked_at
 #[test]
 fn whatever_can_not_be_seen_makes_an_action_as_risky_as_can_be() {
     for request in requests() {
-        for hidden in
-            Query::of(&request).sections.iter().filter(|section| **section != Section::SnapshotConfigs)
-        {
+        let touched = request.action.touches.iter().flat_map(|touch| touch.sections());
+        for hidden in touched.filter(|section| **section != Section::SnapshotConfigs) {
             let world = World { target: target_of(&request), ..world() };
             let world =
                 with_parts(&world, |section| if section == *hidden { Part::Unknown } else { Part::AsItIs });

@@ -1,5 +1,5 @@
 //! The running simulation: one state, one ledger, and what happens to requests on their way.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ::http::StatusCode;
@@ -21,6 +21,7 @@ pub(super) struct Simulation {
     pub(super) routes: Routes,
     state: Mutex<State>,
     ledger: Mutex<Ledger>,
+    reads: Mutex<BTreeMap<String, u64>>,
     cut_connections: OnceLock<Cutter>,
     /// Told after everything that may have changed the state.
     changes: watch::Sender<()>,
@@ -38,6 +39,7 @@ impl Simulation {
             routes: Routes::all(),
             state: Mutex::new(State::new(world)),
             ledger: Mutex::new(ledger),
+            reads: Mutex::default(),
             cut_connections: OnceLock::new(),
             changes: watch::Sender::new(()),
         }
@@ -57,6 +59,11 @@ impl Simulation {
 
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often each path was read.
+    pub(super) fn reads(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every node goes down and comes up again: tasks are gone, guests run only if they start by themselves.
@@ -107,6 +114,9 @@ impl Simulation {
             Ok(asked) => asked,
             Err(response) => return Ok(response),
         };
+        if !asked.is_mutation() {
+            *self.reads().entry(asked.path()).or_default() += 1;
+        }
         let disturbance = self.state().faults.meet(asked.method.as_str(), &asked.path());
         let entry = asked.is_mutation().then(|| self.receive(&asked));
         if let Some(outcome) = self.intercept(&disturbance, entry) {

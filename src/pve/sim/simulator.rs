@@ -183,6 +183,11 @@ impl Simulator {
         self.simulation.ledger().entries()
     }
 
+    /// How often each path below `/api2/json` was read, logins included.
+    pub fn reads(&self) -> BTreeMap<String, u64> {
+        self.simulation.reads().clone()
+    }
+
     /// Replaces the faults that are switched on.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         self.simulation.state().faults = Faults::new(faults);

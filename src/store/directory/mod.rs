@@ -228,6 +228,31 @@ impl Store for DirectoryStore {
         .await
     }
 
+    async fn plans_in_flight(
+        &self,
+        namespace: &str,
+        environment: &str,
+    ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
+        let (namespace, environment) = (namespace.to_owned(), environment.to_owned());
+        let kind = <ProxmoxActionPlan as kube::Resource>::kind(&()).into_owned();
+        self.run("read plans", move |contents| {
+            contents.refresh()?;
+            let is_there = |object: &object::Object| {
+                object.metadata.namespace.as_ref() == Some(&namespace)
+                    && object.spec["environment"].as_str() == Some(&environment)
+            };
+            let plans =
+                contents.objects.iter().filter(|(id, entry)| id.kind == kind && is_there(&entry.object));
+            let plans: Result<Vec<ProxmoxActionPlan>, _> =
+                plans.map(|(_, entry)| entry.object.typed()).collect();
+            let in_flight = |plan: &ProxmoxActionPlan| {
+                plan.status.as_ref().is_some_and(|status| status.phase.is_in_flight())
+            };
+            Ok(plans?.into_iter().filter(in_flight).collect())
+        })
+        .await
+    }
+
     async fn replace_status<K: Kind>(&self, object: &K) -> Result<K, StoreError> {
         let known = known(object);
         let refused =

@@ -7,7 +7,8 @@ use proxmox_agent::{
 };
 
 use super::{Home, a_plan, applied, dispatching, in_phase, initialised, key, next_about};
-use crate::support::manifests::{approval, plan, policy};
+use crate::support::manifests::{approval, manifest, plan, policy};
+use serde_json::json;
 
 pub async fn a_recreated_object_is_another_one<H: Home>(home: &H) {
     let (store, plan) = (home.store(), a_plan(home, "p").await);
@@ -38,6 +39,30 @@ pub async fn an_approval_deleted_a_moment_ago_is_not_read<H: Home>(home: &H) {
         assert_eq!(store.approvals_of(&key("p")).await.unwrap(), []);
         assert_eq!(store.get::<ProxmoxActionApproval>(&key(name)).await.unwrap(), None);
     }
+}
+
+pub async fn plans_in_flight_are_found_by_their_environment<H: Home>(home: &H) {
+    let store = home.store();
+    a_plan(home, "waits").await;
+    let running = a_plan(home, "runs").await;
+    let ended = a_plan(home, "over").await;
+    let elsewhere =
+        json!({"environment": "other", "action": "start_guest", "target": "qemu/100", "requestedBy": "a"});
+    let elsewhere: ProxmoxActionPlan =
+        applied(home, &manifest("ProxmoxActionPlan", "elsewhere", &elsewhere), "elsewhere").await;
+    for plan in [&running, &elsewhere] {
+        store.replace_status(&dispatching(plan)).await.unwrap();
+    }
+    store.replace_status(&in_phase(&ended, Phase::Denied)).await.unwrap();
+    let names = async |environment: &str| -> Vec<String> {
+        let found = store.plans_in_flight("default", environment).await.unwrap();
+        found.into_iter().filter_map(|plan| plan.metadata.name).collect()
+    };
+    assert_eq!(names("home").await, ["runs"]);
+    assert_eq!(names("other").await, ["elsewhere"]);
+    let running: ProxmoxActionPlan = store.get(&key("runs")).await.unwrap().unwrap();
+    store.replace_status(&in_phase(&running, Phase::Running)).await.unwrap();
+    assert_eq!(names("home").await, ["runs"]);
 }
 
 pub async fn approvals_are_found_by_their_plan<H: Home>(home: &H) {

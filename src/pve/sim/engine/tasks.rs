@@ -56,11 +56,16 @@ impl State {
             node: node.to_owned(),
             pid: self.last_pid,
             pstart: u64::try_from(uptime).unwrap_or_default() * 100 + self.clock.ticks(),
-            starttime: self.clock.seconds(),
+            starttime: self.seconds_on(node),
             kind: kind.to_owned(),
             id: id.to_owned(),
             who: who.to_owned(),
         }
+    }
+
+    /// What time a node believes it is.
+    fn seconds_on(&self, node: &str) -> i64 {
+        self.clock.seconds() + self.world.nodes.get(node).map_or(0, |node| node.clock_ahead)
     }
 
     /// When the last of the running tasks that hold a guest's lock will be over.
@@ -219,7 +224,7 @@ impl State {
             kind: task.upid.kind.clone(),
             id: task.upid.id.clone(),
             user: task.upid.who.clone(),
-            started_seconds_ago: self.clock.seconds() - task.upid.starttime,
+            started_seconds_ago: self.seconds_on(&task.upid.node) - task.upid.starttime,
             remaining_seconds: task
                 .is_running()
                 .then(|| task.ends.saturating_duration_since(now).as_secs_f64()),

@@ -103,7 +103,7 @@ fn status(call: &mut Call<'_>) -> Answer {
 
 fn time(call: &mut Call<'_>) -> Answer {
     let node = known_node(call)?;
-    let now = call.state.clock.seconds();
+    let now = call.state.clock.seconds() + node.clock_ahead;
     data(json!({ "time": now, "localtime": now, "timezone": node.timezone }))
 }
 

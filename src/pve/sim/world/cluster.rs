@@ -53,6 +53,8 @@ pub(in crate::pve::sim) struct Node {
     pub(in crate::pve::sim) uptime: i64,
     pub(in crate::pve::sim) bridges: Vec<String>,
     pub(in crate::pve::sim) timezone: String,
+    /// By how many seconds its clock is ahead of all others.
+    pub(in crate::pve::sim) clock_ahead: i64,
     pub(in crate::pve::sim) votes: u32,
     /// The HA manager keeps away from a node in maintenance.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -87,6 +89,7 @@ impl Default for Node {
             uptime: 86_400,
             bridges: vec!["vmbr0".to_owned()],
             timezone: "Etc/UTC".to_owned(),
+            clock_ahead: 0,
             votes: 1,
             maintenance: false,
             listen: None,
