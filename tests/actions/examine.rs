@@ -24,8 +24,7 @@ pub(crate) fn surprises(case: &Case, played: &Played, is_spelt_out: bool) -> Vec
     }
     surprises.extend(sent_once(played));
     let (call, with) = call_of(played);
-    let as_written =
-        |sends: &Sends| fits_text(&sends.call, &call) && fits(&given(&sends.with), &with);
+    let as_written = |sends: &Sends| fits_text(&sends.call, &call) && fits(&given(&sends.with), &with);
     if !case.sends.as_ref().map_or(!is_spelt_out, as_written) {
         surprises.push(format!("sends: {}", json!({"call": call, "with": with})));
     }
@@ -50,10 +49,15 @@ fn sent_once(played: &Played) -> Option<String> {
     // The simulation writes no secret down.
     let hidden: BTreeMap<String, String> =
         entry.params.iter().filter(|(name, _)| !call.secrets.contains_key(*name)).map(owned).collect();
-    let given: BTreeMap<String, String> =
-        call.params.iter().filter(|(name, _)| entry.params.get(*name).is_none_or(|v| v != "<hidden>")).map(owned).collect();
+    let given: BTreeMap<String, String> = call
+        .params
+        .iter()
+        .filter(|(name, _)| entry.params.get(*name).is_none_or(|v| v != "<hidden>"))
+        .map(owned)
+        .collect();
     let hidden: BTreeMap<String, String> = hidden.into_iter().filter(|(_, v)| v != "<hidden>").collect();
-    let is_same = entry.method == call.method.as_str() && entry.path == decoded(&call.path) && hidden == given;
+    let is_same =
+        entry.method == call.method.as_str() && entry.path == decoded(&call.path) && hidden == given;
     let accepted = !["not sent", "refused", "half-way"].iter().any(|word| played.ends.starts_with(word));
     let as_told = (entry.outcome == Outcome::Executed) == accepted;
     (!is_same || !as_told).then(|| format!("what arrived is not what was judged: {call} {entry:?}"))

@@ -6,8 +6,18 @@ use serde_json::{Map, Value, json};
 
 /// What says nothing about what an action did, or is another thing at every look.
 const LEFT_OUT: [&str; 12] = [
-    "acl", "bootSeconds", "faults", "groups", "lockSeconds", "refusalSeconds", "replicationSeconds", "roles",
-    "shutdownSeconds", "statsSeconds", "taskSeconds", "tasks",
+    "acl",
+    "bootSeconds",
+    "faults",
+    "groups",
+    "lockSeconds",
+    "refusalSeconds",
+    "replicationSeconds",
+    "roles",
+    "shutdownSeconds",
+    "statsSeconds",
+    "taskSeconds",
+    "tasks",
 ];
 
 /// A document of `tests/data/actions`.
