@@ -11,6 +11,7 @@ mod denial;
 mod diff;
 mod fingerprint;
 pub mod ha;
+pub mod handed_out;
 pub mod hash;
 pub mod identity;
 pub mod judge;

@@ -163,7 +163,8 @@ impl Answer {
 /// else the rest of one that begins with another would stay.
 fn redact(text: &str, secrets: &BTreeMap<String, SecretString>) -> String {
     let values = secrets.values().map(|secret| secret.expose_secret().trim_end_matches('\n'));
-    let mut values: Vec<&str> = values.flat_map(|value| std::iter::once(value).chain(value.lines())).collect();
+    let mut values: Vec<&str> =
+        values.flat_map(|value| std::iter::once(value).chain(value.lines())).collect();
     values.retain(|value| !value.trim().is_empty());
     values.sort_by_key(|value| std::cmp::Reverse(value.len()));
     values.into_iter().fold(text.to_owned(), |text, value| {
@@ -430,7 +431,9 @@ mod tests {
 
     #[test]
     fn no_spelling_of_a_secret_is_told() {
-        for secret in ["hunter2", "q\"u'o\\te", "pässwörd 日本", "first\nsecond", "100%25 + &a=b", "7", " a b "] {
+        for secret in
+            ["hunter2", "q\"u'o\\te", "pässwörd 日本", "first\nsecond", "100%25 + &a=b", "7", " a b "]
+        {
             let echo = |spelled: &str| {
                 serde_json::json!({
                     "data": null,
