@@ -55,8 +55,12 @@ pub(super) static ACTIONS: &[Action] = &[
                 "whether the guest runs on; `snapshot` if absent",
             ),
             param("compress", ParamType::OneOf(&["0", "gzip", "lzo", "zstd"]), "how it is compressed"),
-            param("notes", ParamType::Text { max: 900 }, "a note that is kept with the backup")
-                .sent_as("notes-template"),
+            param(
+                "notes",
+                ParamType::Notes { max: 900 },
+                "a note that is kept with the backup; `{{guestname}}` and the like are filled in",
+            )
+            .sent_as("notes-template"),
             flag("protected", "keep it from being pruned"),
         ]],
         operation: Operation::Change(Change {
