@@ -8,6 +8,7 @@ use crate::{
     },
 };
 
+use super::creation::GONE;
 use super::params::{GUEST, flag, node, param, task};
 
 /// What all of them have in common.
@@ -99,7 +100,7 @@ pub(super) static ACTIONS: &[Action] = &[
         ],
         requires: &["cluster.quorum"],
         natural_key: NaturalKey::Present,
-        undo: Undo::Plan { action: "delete_guest", fill: Fill::SameTarget, but: "" },
+        undo: Undo::Plan { action: "delete_guest", fill: Fill::SameTarget, but: GONE },
         ..BACKUP
     },
     Action {

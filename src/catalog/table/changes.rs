@@ -69,7 +69,7 @@ pub(super) static ACTIONS: &[Action] = &[
         undo: Undo::Plan {
             action: "set_guest_config",
             fill: Fill::OldSettings,
-            but: "disks that were made or removed stay so",
+            but: "disks that were made or removed, and waiting changes that were dropped, stay so",
         },
         ..CHANGE
     },

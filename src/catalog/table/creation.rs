@@ -13,6 +13,8 @@ use super::{
     settings,
 };
 
+pub(super) const GONE: &str = "all that was written to it since goes with it";
+
 /// What all of them have in common.
 const CREATION: Action = Action {
     name: "",
@@ -30,7 +32,7 @@ const CREATION: Action = Action {
     touches: &[Touch::Space],
     fingerprint: Fingerprint::Identity,
     natural_key: NaturalKey::Present,
-    undo: Undo::Plan { action: "delete_guest", fill: Fill::SameTarget, but: "" },
+    undo: Undo::Plan { action: "delete_guest", fill: Fill::SameTarget, but: GONE },
 };
 
 const NEEDS: &[Need] = &[
@@ -122,7 +124,7 @@ pub(super) static ACTIONS: &[Action] = &[
             Need::at(&["Datastore.AllocateSpace"], Place::DiskStorages),
         ],
         fingerprint: Fingerprint::IdentityAndConfig,
-        undo: Undo::Plan { action: "delete_guest", fill: Fill::NewGuest("newid"), but: "" },
+        undo: Undo::Plan { action: "delete_guest", fill: Fill::NewGuest("newid"), but: GONE },
         ..CREATION
     },
 ];
