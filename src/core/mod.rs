@@ -12,6 +12,7 @@ mod denial;
 mod diff;
 mod fingerprint;
 pub mod ha;
+pub mod handed_out;
 pub mod hash;
 pub mod identity;
 pub mod judge;

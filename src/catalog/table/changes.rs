@@ -72,16 +72,19 @@ pub(super) static ACTIONS: &[Action] = &[
         undo: Undo::Plan {
             action: "set_guest_config",
             fill: Fill::OldSettings,
-            but: "disks that were made or removed stay so",
+            but: "disks that were made or removed, and waiting changes that were dropped, stay so",
         },
         ..CHANGE
     },
     Action {
         name: "set_guest_tags",
         title: "Set the tags of a VM or container",
-        params: &[&[
-            param("tags", ParamType::List { max: 512 }, "all its tags, separated by semicolons").required()
-        ]],
+        params: &[&[param(
+            "tags",
+            ParamType::Settings { max: 512 },
+            "all its tags, separated by semicolons",
+        )
+        .required()]],
         base_risk: Risk::Low,
         risk_reason: "a label; policies may read it",
         needs: &[Need::on_target(&["VM.Config.Options"])],

@@ -135,7 +135,7 @@ pub(super) static ACTIONS: &[Action] = &[
                 ]),
                 "log level",
             ),
-            param("comment", ParamType::Text { max: 512 }, "a note"),
+            param("comment", TEXT, "a note, on one line: each line of the file is a rule"),
         ]],
         operation: Operation::Change(Change {
             fills: &[Filled::Marker("comment")],

@@ -3,6 +3,7 @@
 mod in_flight;
 mod place;
 mod report;
+mod secrets;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,8 +12,8 @@ use kube::ResourceExt;
 use secrecy::SecretString;
 
 use crate::{
-    api::{ProxmoxActionPlan, SecretKeyRef},
-    catalog::{Call, Operation, Reading, SecretValue},
+    api::ProxmoxActionPlan,
+    catalog::{Call, Operation, Reading},
     core::{
         approval::{Tally, tally},
         call::Dispatch,
@@ -206,7 +207,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
                 self.occupied =
                     dispatch.as_ref().map(|call| occupied(request, call, &world)).unwrap_or_default();
                 self.dispatch = dispatch;
-                Ok(Ok(judged))
+                Ok(self.lacks_a_secret(request).await.map_or(Ok(judged), Err))
             }
             Err(Unjudged::Denied(denial)) => Ok(Err(Event::Denied(denial))),
             Err(Unjudged::NotCanonical(error)) => Err(error.into()),
@@ -250,6 +251,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let Some(Dispatch { node, task_id, task_types, .. }) = self.dispatch.clone() else {
             return Ok(Event::Woken);
         };
+        if node.is_empty() {
+            let message = "no node that is online can be seen, and one has to carry it out: grant the token Sys.Audit on /";
+            return Ok(self.unavailable(HypervisorError { message: message.to_owned() }));
+        }
         if self.goes_on_at_once(&judged)
             && let Err(busy) = self.take_a_place().await?
         {
@@ -320,9 +325,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     /// The values that the call only says the whereabouts of.
     async fn secrets_of(&self, call: &Call) -> Result<BTreeMap<String, SecretString>, SecretError> {
         let mut values = BTreeMap::new();
-        for (name, SecretValue { name: secret, key }) in &call.secrets {
-            let reference = SecretKeyRef { name: secret.clone(), key: key.clone() };
-            values.insert(name.clone(), self.ports.secrets.read(&self.key.namespace, &reference).await?);
+        for (name, from) in &call.secrets {
+            values.insert(name.clone(), self.secret(from).await?);
         }
         Ok(values)
     }

@@ -175,7 +175,8 @@ fn shown(settings: &BTreeMap<String, String>) -> Vec<String> {
     settings.iter().map(|(key, value)| format!("{key}: {}", hide(key, value))).collect()
 }
 
-fn hide<'a>(key: &str, value: &'a str) -> &'a str {
+/// A setting's value as anybody may see it.
+pub fn hide<'a>(key: &str, value: &'a str) -> &'a str {
     if SECRETS.contains(&key) { "(hidden)" } else { value }
 }
 

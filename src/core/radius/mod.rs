@@ -7,6 +7,7 @@ mod clones;
 mod cluster_tests;
 mod disks;
 mod firewall;
+mod guards;
 mod guest;
 #[cfg(test)]
 mod guest_tests;
@@ -78,6 +79,7 @@ pub fn radius(request: &Request, world: &World, now: Timestamp) -> Radius {
         look(*touch, ask, &mut found);
     }
     stakes::look(ask, &mut found);
+    guards::look(ask, &mut found);
     found.in_order()
 }
 
