@@ -3,7 +3,6 @@
 use crate::catalog::{GuestKind, Touch};
 
 use super::{
-    call::sid,
     observe::{Guest, World},
     request::Request,
 };
@@ -94,7 +93,7 @@ fn refusals(request: &Request, guest: &Guest, world: &World) -> Vec<String> {
         .known()
         .is_some_and(|jobs| jobs.iter().any(|job| job.guest == Some(guest.reference.vmid)));
     let in_ha = guest.ha_managed
-        || world.ha.known().is_some_and(|ha| ha.resources.iter().any(|own| own.sid == sid(guest.reference)));
+        || world.ha.known().is_some_and(|ha| ha.resources.iter().any(|own| own.sid == guest.reference.sid()));
     let snapshots = !guest.snapshots.is_empty();
     let is_vm = guest.reference.kind == GuestKind::Qemu;
     let facts = [
@@ -159,8 +158,7 @@ fn settings(request: &Request, guest: &Guest) -> Vec<String> {
         return vec![];
     }
     let taken = |name: &str| HOTPLUGGED.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit()));
-    let removed =
-        request.text("delete").unwrap_or_default().split([',', ';', ' ']).filter(|name| !name.is_empty());
+    let removed = request.list("delete");
     let set = request
         .params
         .keys()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::SecretValue;
+use crate::catalog::{SecretValue, split_list};
 
 use super::observe::names_disk;
 
@@ -12,7 +12,7 @@ pub fn privileges(
     secrets: &BTreeMap<String, SecretValue>,
 ) -> BTreeSet<&'static str> {
     let listed = ["delete", "revert"].into_iter().filter_map(|name| params.get(name));
-    let listed = listed.flat_map(|list| list.split([',', ';', ' '])).filter(|key| !key.is_empty());
+    let listed = listed.flat_map(|list| split_list(list));
     params.keys().chain(secrets.keys()).map(String::as_str).chain(listed).filter_map(privilege).collect()
 }
 

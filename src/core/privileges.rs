@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::PrivilegeReport,
-    catalog::{Existence, Need, ParamValue, Place, Target},
+    catalog::{Existence, Need, ParamValue, Place, Target, split_list},
 };
 
 use super::{
@@ -94,8 +94,7 @@ fn places(place: Place, request: &Request, world: &World, dispatch: Option<&Disp
     let one = |path: String| vec![vec![path]];
     let each = |kind: &str, param: &str| {
         let values = request.params.get(param).map(ParamValue::to_wire).unwrap_or_default();
-        let values = values.split(',').map(str::trim).filter(|value| !value.is_empty());
-        values.map(|value| vec![format!("/{kind}/{value}")]).collect::<Vec<_>>()
+        split_list(&values).map(|value| vec![format!("/{kind}/{value}")]).collect::<Vec<_>>()
     };
     let or_pool = |mut rows: Vec<Vec<String>>| {
         let pool = request.text("pool").map(|pool| format!("/pool/{pool}"));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::ProxmoxActionPlanSpec,
-    catalog::{self, Action, Param, ParamValue, Target, similar::listed},
+    catalog::{self, Action, Param, ParamValue, Target, similar::listed, split_list},
 };
 
 use super::hash::{NotCanonical, RequestHash};
@@ -162,6 +162,11 @@ impl Request {
             Some(ParamValue::Text(text)) => Some(text),
             _ => None,
         }
+    }
+
+    /// The items of a list parameter; none if it was not given.
+    pub fn list(&self, name: &str) -> impl Iterator<Item = &str> {
+        split_list(self.text(name).unwrap_or_default())
     }
 
     pub fn flag(&self, name: &str) -> bool {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{CompensatingPlan, PreviewedUndo},
-    catalog::{self, Fill, GuestRef, ParamType, ParamValue, Target, Undo},
+    catalog::{self, Fill, GuestRef, ParamType, ParamValue, Target, Undo, split_list},
 };
 
 use super::{call::Dispatch, diff::present_settings, observe::World, request::Request};
@@ -96,7 +96,7 @@ fn old_settings(
     let mut absent = Vec::new();
     let deleted = dispatch.call.params.get("delete").map(String::as_str).unwrap_or_default();
     let set = dispatch.call.params.keys().chain(dispatch.call.secrets.keys()).map(String::as_str);
-    for wire in set.chain(deleted.split(',')).filter(|name| !name.is_empty()) {
+    for wire in set.chain(split_list(deleted)) {
         let Some((spelled, type_)) = spelled(action, wire, request) else { continue };
         match now.get(wire) {
             Some(value) => {

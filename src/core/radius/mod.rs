@@ -132,8 +132,7 @@ impl<'a> Ask<'a> {
 
     /// The settings that `delete` names.
     fn removed(self) -> impl Iterator<Item = &'a str> {
-        let list = self.request.text("delete").unwrap_or_default();
-        list.split([',', ';', ' ']).filter(|name| !name.is_empty())
+        self.request.list("delete")
     }
 
     /// The node that it is about.
