@@ -108,6 +108,8 @@ pub enum Filled {
     Sid(&'static str),
     /// The digest of the configuration that was met: Proxmox refuses the call if it has changed since.
     Digest,
+    /// The digest of the firewall rules that were met: a position means another rule when they have changed since.
+    RulesDigest,
     /// A snapshot's name, made from the plan if it names none, and a description that carries the plan's uid.
     Snapshot,
     /// A description or note, under this name, that carries the plan's uid.

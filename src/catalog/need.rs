@@ -34,8 +34,20 @@ pub enum Place {
     GuestsOrAll(&'static str),
     /// `/pool/{value}` of a parameter.
     Pool(&'static str),
-    /// The storages of the disks that the parameters allocate or that the guest has.
-    DiskStorages,
+    /// The storages that the parameters make disks on; the one of the parameter `storage` if they make none.
+    NewDisks,
+    /// The storage that the copies of the guest's disks lie on: that of the parameter `storage`, else those of the disks.
+    CopiedDisks,
+    /// The storage of the guest's disk that a parameter names.
+    Disk(&'static str),
+    /// The storages of the CDs, images and templates that the parameters name.
+    Images,
+    /// The storage of the target, if it is a volume that is no backup.
+    PlainVolume,
+    /// The storage of the backup that is the target or that is restored. A guest may always use its own.
+    BackupStorage,
+    /// The guest that this backup is of.
+    BackupOwner,
     /// The bridges of the network cards that the parameters name.
     Bridges,
 }

@@ -125,7 +125,13 @@ fn need(need: &Need) -> String {
         Place::NewGuest(param) => format!("the guest `{param}` or the pool"),
         Place::GuestsOrAll(param) => format!("the guests of `{param}`, or `/` without it"),
         Place::Pool(param) => format!("the pool `{param}`"),
-        Place::DiskStorages => "the storages of the disks".to_owned(),
+        Place::NewDisks => "the storages that disks are made on".to_owned(),
+        Place::CopiedDisks => "the storages that the disks are copied to".to_owned(),
+        Place::Disk(param) => format!("the storage of the disk `{param}`"),
+        Place::Images => "the storages of the images, CDs and templates".to_owned(),
+        Place::PlainVolume => "its storage, if it is no backup".to_owned(),
+        Place::BackupStorage => "the storage of the backup, if it is another guest's".to_owned(),
+        Place::BackupOwner => "the guest that the backup is of, if it is another".to_owned(),
         Place::Bridges => "the bridges of the network cards".to_owned(),
     };
     let given = need.given.map(|param| format!(" (with `{param}`)")).unwrap_or_default();

@@ -165,6 +165,12 @@ fn fill(
                 params.insert("digest".to_owned(), digest.to_owned());
             }
         }
+        Filled::RulesDigest => {
+            let rules = world.firewall.known().and_then(|rules| rules.first());
+            if let Some(digest) = rules.and_then(|rule| rule.digest.as_deref()) {
+                params.insert("digest".to_owned(), digest.to_owned());
+            }
+        }
         Filled::Snapshot => {
             params.insert("snapname".to_owned(), snapshot_name(request, plan)?);
             params.insert("description".to_owned(), marked(params.get("description"), plan.uid));

@@ -10,7 +10,7 @@ use crate::{
 use super::{
     call::Dispatch,
     config_keys,
-    observe::{World, disks_in, nics_in},
+    observe::{Disk, Guest, Nic, World, disks_in, names_disk, nics_in},
     request::Request,
 };
 
@@ -73,7 +73,7 @@ fn needed(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> BTre
     for need in request.action.needs.iter().filter(applies) {
         for paths in places(need.on, request, world, dispatch) {
             if need.any_of == Need::PER_SETTING {
-                grants.extend(per_setting(dispatch, &paths));
+                grants.extend(per_setting(request, world, dispatch, &paths));
             } else {
                 grants.insert(Grant::of(need.any_of, &paths, need.or));
             }
@@ -83,10 +83,17 @@ fn needed(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> BTre
 }
 
 /// Each setting of a guest has its own privilege.
-fn per_setting(dispatch: Option<&Dispatch>, paths: &[String]) -> Vec<Grant> {
-    let Some(Dispatch { call, .. }) = dispatch else { return vec![] };
-    let privileges = config_keys::privileges(&call.params, &call.secrets).into_iter();
-    privileges.map(|privilege| Grant::of(&[privilege], paths, None)).collect()
+fn per_setting(
+    request: &Request,
+    world: &World,
+    dispatch: Option<&Dispatch>,
+    paths: &[String],
+) -> Vec<Grant> {
+    let (Some(Dispatch { call, .. }), Some(guest)) = (dispatch, request.target.guest()) else {
+        return vec![];
+    };
+    let privileges = config_keys::privileges(call, guest.kind, world.guest()).into_iter();
+    privileges.map(|any_of| Grant::of(any_of, paths, None)).collect()
 }
 
 /// Where a privilege has to be held: at one path of each row.
@@ -94,7 +101,9 @@ fn places(place: Place, request: &Request, world: &World, dispatch: Option<&Disp
     let one = |path: String| vec![vec![path]];
     let each = |kind: &str, param: &str| {
         let values = request.params.get(param).map(ParamValue::to_wire).unwrap_or_default();
-        split_list(&values).map(|value| vec![format!("/{kind}/{value}")]).collect::<Vec<_>>()
+        // `from:to` says where what lies on one storage goes; `1` that everything stays on its own.
+        let there = split_list(&values).map(|value| value.split_once(':').map_or(value, |(_, to)| to));
+        there.filter(|value| *value != "1").map(|value| vec![format!("/{kind}/{value}")]).collect::<Vec<_>>()
     };
     let or_pool = |mut rows: Vec<Vec<String>>| {
         let pool = request.text("pool").map(|pool| format!("/pool/{pool}"));
@@ -116,8 +125,17 @@ fn places(place: Place, request: &Request, world: &World, dispatch: Option<&Disp
         Place::GuestsOrAll(param) if request.params.contains_key(param) => each("vms", param),
         Place::GuestsOrAll(_) => one("/".to_owned()),
         Place::Pool(param) => each("pool", param),
-        Place::DiskStorages => disk_storages(request, world).into_iter().map(|path| vec![path]).collect(),
-        Place::Bridges => bridges(dispatch).into_iter().map(|path| vec![path]).collect(),
+        Place::NewDisks => on_storages(new_disks(request)),
+        Place::CopiedDisks => on_storages(copied_disks(request, world)),
+        Place::Disk(param) => on_storages(storage_of_disk(request, world, param)),
+        Place::Images => on_storages(images(request)),
+        Place::PlainVolume if backup_of(request).is_none() => one(place_of(&request.target)),
+        Place::PlainVolume => vec![],
+        Place::BackupStorage => on_storages(backup_of(request).map(|(storage, _)| storage)),
+        Place::BackupOwner => {
+            backup_of(request).map(|(_, owner)| vec![format!("/vms/{owner}")]).into_iter().collect()
+        }
+        Place::Bridges => bridges(world, dispatch).into_iter().map(|path| vec![path]).collect(),
     }
 }
 
@@ -136,30 +154,88 @@ fn place_of(target: &Target) -> String {
     }
 }
 
-/// The storages that the parameters allocate on; where they name none, those of the guest's own disks.
-fn disk_storages(request: &Request, world: &World) -> Vec<String> {
-    let texts = request.params.iter().map(|(name, value)| (name.clone(), value.to_wire()));
-    let asked: BTreeSet<String> = disks_in(&texts.collect())
-        .iter()
-        .filter(|disk| !disk.is_cdrom)
-        .map(|disk| format!("/storage/{}", disk.storage()))
-        .collect();
-    if !asked.is_empty() {
-        return asked.into_iter().collect();
-    }
-    if let Some(storage) = request.text("storage") {
-        return vec![format!("/storage/{storage}")];
-    }
-    let own = world.guest().map(super::observe::Guest::disks).unwrap_or_default();
-    let own = own.iter().filter(|disk| !disk.is_cdrom).map(|disk| format!("/storage/{}", disk.storage()));
-    own.collect::<BTreeSet<String>>().into_iter().collect()
+/// Each once, however many disks are on it.
+fn on_storages(names: impl IntoIterator<Item = String>) -> Vec<Vec<String>> {
+    let names: BTreeSet<String> = names.into_iter().collect();
+    names.into_iter().map(|name| vec![format!("/storage/{name}")]).collect()
 }
 
-/// Proxmox keeps the right to a plain bridge under the zone `localnetwork`.
-fn bridges(dispatch: Option<&Dispatch>) -> Vec<String> {
-    let nics = dispatch.map(|dispatch| nics_in(&dispatch.call.params)).unwrap_or_default();
-    let bridges = nics.into_iter().filter_map(|nic| nic.bridge);
-    bridges.map(|bridge| format!("/sdn/zones/localnetwork/{bridge}")).collect()
+/// The volumes that the parameters name.
+fn volumes(request: &Request) -> Vec<Disk> {
+    let texts = request.params.iter().map(|(name, value)| (name.clone(), value.to_wire()));
+    disks_in(&texts.collect())
+}
+
+/// The storages that disks are made on; what exists already is only named.
+fn new_disks(request: &Request) -> Vec<String> {
+    let volumes = volumes(request);
+    let made: Vec<String> =
+        volumes.iter().filter(|disk| disk.is_new()).map(|disk| disk.storage().to_owned()).collect();
+    if !made.is_empty() { made } else { request.text("storage").map(str::to_owned).into_iter().collect() }
+}
+
+fn copied_disks(request: &Request, world: &World) -> Vec<String> {
+    if let Some(storage) = request.text("storage") {
+        return vec![storage.to_owned()];
+    }
+    let own = world.guest().map(Guest::disks).unwrap_or_default();
+    own.iter().filter(|disk| !disk.is_cdrom).map(|disk| disk.storage().to_owned()).collect()
+}
+
+fn storage_of_disk(request: &Request, world: &World, param: &str) -> Option<String> {
+    let named = request.text(param)?;
+    let own = world.guest()?.disks();
+    own.iter().find(|disk| disk.key == named).map(|disk| disk.storage().to_owned())
+}
+
+/// The storages of images: of CDs, of what disks are imported from, of a container's template.
+fn images(request: &Request) -> Vec<String> {
+    let values = request.params.iter().filter(|(name, _)| names_disk(name) || *name == "template");
+    let storage = |volume: &str| {
+        let (storage, rest) = volume.split_once(':')?;
+        let is_image = ["iso/", "vztmpl/", "import/"].iter().any(|content| rest.starts_with(content));
+        is_image.then(|| storage.to_owned())
+    };
+    let parts = values.flat_map(|(_, value)| {
+        let value = value.to_wire();
+        let part = |part: &str| storage(part.split_once('=').map_or(part, |(_, value)| value));
+        value.split(',').filter_map(part).collect::<Vec<_>>()
+    });
+    parts.collect()
+}
+
+/// The storage of the backup that a request is about, and whose backup it is. None if it is the target's own.
+fn backup_of(request: &Request) -> Option<(String, String)> {
+    let volume = match &request.target {
+        Target::Volume(volume) => volume.to_string(),
+        _ => request.params.get("archive")?.to_wire(),
+    };
+    let (storage, name) = volume.split_once(':')?;
+    let owner = backup_owner(name)?;
+    let is_own = request.target.guest().is_some_and(|guest| guest.vmid.to_string() == owner);
+    (!is_own).then(|| (storage.to_owned(), owner.to_owned()))
+}
+
+/// `backup/vzdump-qemu-100-...` on most storages, `backup/vm/100/...` on a backup server.
+fn backup_owner(name: &str) -> Option<&str> {
+    let name = name.strip_prefix("backup/")?;
+    let mut parts = name.split(['-', '/']);
+    let kind = parts.find(|part| ["qemu", "lxc", "vm", "ct"].contains(part));
+    kind.and_then(|_| parts.next()).filter(|owner| owner.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Where cards are plugged in, and where those are that they take the place of. Proxmox keeps the right to a plain bridge
+/// under the zone `localnetwork`, and that to a VLAN below it.
+fn bridges(world: &World, dispatch: Option<&Dispatch>) -> BTreeSet<String> {
+    let Some(Dispatch { call, .. }) = dispatch else { return BTreeSet::new() };
+    let taken_out: BTreeSet<&str> = config_keys::removed(call).collect();
+    let is_touched = |nic: &Nic| call.params.contains_key(&nic.key) || taken_out.contains(nic.key.as_str());
+    let old = world.guest().map(Guest::nics).unwrap_or_default().into_iter().filter(is_touched);
+    let place = |nic: Nic| {
+        let vlan = nic.vlan.map(|vlan| format!("/{vlan}")).unwrap_or_default();
+        Some(format!("/sdn/zones/localnetwork/{}{vlan}", nic.bridge?))
+    };
+    nics_in(&call.params).into_iter().chain(old).filter_map(place).collect()
 }
 
 impl Grant {
@@ -224,7 +300,7 @@ mod tests {
             "VM.Config.CPU on /vms/100",
             "VM.Config.Network on /vms/100",
             "VM.Config.Disk on /vms/100",
-            "VM.Config.Cloudinit on /vms/100",
+            "VM.Config.Cloudinit on /vms/100 or VM.Config.Network on /vms/100",
             "SDN.Use on /sdn/zones/localnetwork/vmbr1",
         ] {
             assert!(lacking.iter().any(|words| words == needed), "{needed}: {lacking:?}");

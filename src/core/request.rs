@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::ProxmoxActionPlanSpec,
-    catalog::{self, Action, Param, ParamValue, Target, similar::listed, split_list},
+    catalog::{self, Action, Changes, Param, ParamValue, Target, similar::listed, split_list},
 };
 
 use super::hash::{NotCanonical, RequestHash};
@@ -110,7 +110,18 @@ fn read_params(
         let problem = format!("is missing: {} needs it, {}", action.name, param.type_.allowed());
         violations.push(violation(format!("spec.params.{}", param.name), problem));
     }
+    if given.is_empty() && is_about_settings(action) {
+        let known = listed(action.params().map(|param| param.name), "");
+        let problem = format!("is empty: {} needs at least one of {known}", action.name);
+        violations.push(violation("spec.params", problem));
+    }
     params
+}
+
+/// It changes what its parameters name, so that without any it says nothing.
+fn is_about_settings(action: &Action) -> bool {
+    let changes_settings = action.change().is_some_and(|change| change.changes == Changes::Settings);
+    changes_settings && action.params().all(|param| !param.required)
 }
 
 fn unknown_param(action: &Action, given: &str) -> String {
@@ -194,6 +205,12 @@ pub(crate) mod tests {
     fn problems(action: &str, target: &str, params: Value) -> Vec<String> {
         let violations = normalise("default", &spec(action, target, params)).unwrap_err();
         violations.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_change_of_settings_names_at_least_one() {
+        let problems = problems("change_backup_job", "backup-job/nightly", json!({}));
+        assert!(problems[0].starts_with("spec.params: is empty: change_backup_job needs"), "{problems:?}");
     }
 
     #[test]

@@ -6,10 +6,15 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{CompensatingPlan, PreviewedUndo},
-    catalog::{self, Fill, GuestRef, ParamType, ParamValue, Target, Undo, split_list},
+    catalog::{self, Fill, GuestKind, GuestRef, ParamType, ParamValue, Target, Undo, split_list},
 };
 
-use super::{call::Dispatch, diff::present_settings, observe::World, request::Request};
+use super::{
+    call::Dispatch,
+    diff::present_settings,
+    observe::{World, names_disk},
+    request::Request,
+};
 
 pub fn undo(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> PreviewedUndo {
     match request.action.undo {
@@ -22,7 +27,7 @@ pub fn undo(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> Pr
                 let but = if but.is_empty() { String::new() } else { format!(", but {but}") };
                 PreviewedUndo { how: format!("{} on {}{but}", plan.action, plan.target), plan: Some(plan) }
             }
-            None => never("what is there now was not seen, so it can't be put back from here"),
+            None => never("what is there now was not seen, or does not come back"),
         },
     }
 }
@@ -41,10 +46,7 @@ fn compensation(
     let mut target = request.target.to_string();
     let params = match fill {
         Fill::SameTarget => BTreeMap::new(),
-        Fill::SameParams(names) => names
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), json!(request.params.get(*name)?))))
-            .collect(),
+        Fill::SameParams(names) => same(request, names),
         Fill::Fixed(values) => {
             let action = catalog::find(action)?;
             let typed = |(name, value): &(&str, &str)| {
@@ -58,12 +60,8 @@ fn compensation(
             BTreeMap::new()
         }
         Fill::OldSettings => old_settings(action, request, world, dispatch?)?,
-        Fill::OldNode => named("destination", &world.guest()?.node),
-        Fill::OldStorage => {
-            let disk = request.text("disk")?;
-            let on = world.guest()?.disks().into_iter().find(|own| own.key == disk)?;
-            BTreeMap::from([("disk".to_owned(), json!(disk)), ("storage".to_owned(), json!(on.storage()))])
-        }
+        Fill::OldNode => old_node(request, world)?,
+        Fill::OldStorage => old_storage(request, world)?,
         Fill::OldObject => old_object(action, request, world)?,
     };
     Some(CompensatingPlan { action: action.to_owned(), target, params })
@@ -71,6 +69,33 @@ fn compensation(
 
 fn named(name: &str, value: &str) -> BTreeMap<String, Value> {
     BTreeMap::from([(name.to_owned(), json!(value))])
+}
+
+/// Back by the way that it came.
+fn old_node(request: &Request, world: &World) -> Option<BTreeMap<String, Value>> {
+    let mut params = same(request, &["online", "restart", "withLocalDisks"]);
+    params.insert("destination".to_owned(), json!(world.guest()?.node));
+    Some(params)
+}
+
+/// Where the disk was, and as what: on some storages the format decides whether it can have snapshots.
+fn old_storage(request: &Request, world: &World) -> Option<BTreeMap<String, Value>> {
+    let (disk, guest) = (request.text("disk")?, world.guest()?);
+    let on = guest.disks().into_iter().find(|own| own.key == disk)?;
+    let mut params = same(request, &["disk", "delete"]);
+    params.insert("storage".to_owned(), json!(on.storage()));
+    let format = on.volume.rsplit_once('.').map(|(_, format)| format);
+    let format = format.filter(|format| ["raw", "qcow2", "vmdk"].contains(format));
+    if let Some(format) = format.filter(|_| guest.reference.kind == GuestKind::Qemu) {
+        params.insert("format".to_owned(), json!(format));
+    }
+    Some(params)
+}
+
+/// The parameters of these names as the request has them.
+fn same(request: &Request, names: &[&str]) -> BTreeMap<String, Value> {
+    let given = |name: &&str| Some(((*name).to_owned(), json!(request.params.get(*name)?)));
+    names.iter().filter_map(given).collect()
 }
 
 fn new_guest(request: &Request, param: &str) -> Option<String> {
@@ -96,7 +121,8 @@ fn old_settings(
     let mut absent = Vec::new();
     let deleted = dispatch.call.params.get("delete").map(String::as_str).unwrap_or_default();
     let set = dispatch.call.params.keys().chain(dispatch.call.secrets.keys()).map(String::as_str);
-    for wire in set.chain(split_list(deleted)) {
+    let is_lost = |name: &&str| request.flag("force") && names_disk(name);
+    for wire in set.chain(split_list(deleted).filter(|name| !is_lost(name))) {
         let Some((spelled, type_)) = spelled(action, wire, request) else { continue };
         match now.get(wire) {
             Some(value) => {
@@ -108,7 +134,7 @@ fn old_settings(
     if !absent.is_empty() {
         params.insert("delete".to_owned(), json!(absent.join(",")));
     }
-    Some(params)
+    (!params.is_empty()).then_some(params)
 }
 
 /// All settings of what will be gone, as far as the plan that brings it back can carry them.
@@ -122,13 +148,16 @@ fn old_object(action: &str, request: &Request, world: &World) -> Option<BTreeMap
     Some(known.collect())
 }
 
+/// They say what becomes of settings, and are none.
+const NO_SETTINGS: [&str; 3] = ["delete", "force", "revert"];
+
 /// How a plan spells what Proxmox calls so. What asks for a secret is left out: nobody can read the old one back.
 fn spelled(action: &catalog::Action, wire: &str, request: &Request) -> Option<(String, ParamType)> {
     let kind = request.target.guest().map(|guest| guest.kind);
     let fits = |param: &&'static catalog::Param| {
         let spelled = if param.row.is_some() { wire } else { param.name };
         !param.is_secret()
-            && param.name != "delete"
+            && !NO_SETTINGS.contains(&param.name)
             && param.is_called(spelled)
             && param.wire_name(spelled, kind).as_deref() == Some(wire)
     };

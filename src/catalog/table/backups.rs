@@ -92,10 +92,16 @@ pub(super) static ACTIONS: &[Action] = &[
         needs: &[
             Need::on_target(&["VM.Allocate"]),
             Need::at(&["Datastore.AllocateSpace"], Place::Storage("storage")),
+            Need::at(&["Datastore.AllocateSpace"], Place::BackupStorage),
+            Need::at(&["VM.Backup"], Place::BackupOwner),
         ],
         requires: &["cluster.quorum"],
         natural_key: NaturalKey::Present,
-        undo: Undo::Plan { action: "delete_guest", fill: Fill::SameTarget, but: "" },
+        undo: Undo::Plan {
+            action: "delete_guest",
+            fill: Fill::SameTarget,
+            but: "it has to be stopped first if it runs",
+        },
         ..BACKUP
     },
     Action {
@@ -108,6 +114,8 @@ pub(super) static ACTIONS: &[Action] = &[
         needs: &[
             Need::on_target(&["VM.Backup", "VM.Allocate"]),
             Need::at(&["Datastore.AllocateSpace"], Place::Storage("storage")),
+            Need::at(&["Datastore.AllocateSpace"], Place::BackupStorage),
+            Need::at(&["VM.Backup"], Place::BackupOwner),
         ],
         requires: &["cluster.quorum"],
         touches: &[Touch::Guest, Touch::NewerData],

@@ -62,7 +62,10 @@ pub(super) static ACTIONS: &[Action] = &[
         risk_reason: "the guest may behave otherwise, at once or at its next start",
         needs: &[
             Need::on_target(Need::PER_SETTING),
-            Need::at(&["Datastore.AllocateSpace"], Place::DiskStorages),
+            // It changes how the whole node starts.
+            Need::at(&["Sys.Modify"], Place::At("/")).when_given("startup").only_for(VM),
+            Need::at(&["Datastore.AllocateSpace"], Place::NewDisks),
+            Need::at(&["Datastore.AllocateSpace", "Datastore.Audit"], Place::Images),
             Need::at(&["SDN.Use"], Place::Bridges),
         ],
         touches: &[Touch::Disks, Touch::Nics],
@@ -119,7 +122,7 @@ pub(super) static ACTIONS: &[Action] = &[
         risk_reason: "a disk can't be made smaller again",
         needs: &[
             Need::on_target(&["VM.Config.Disk"]),
-            Need::at(&["Datastore.AllocateSpace"], Place::DiskStorages),
+            Need::at(&["Datastore.AllocateSpace"], Place::Disk("disk")),
         ],
         plane: "storage",
         touches: &[Touch::DiskPlace],
@@ -183,6 +186,7 @@ pub(super) static ACTIONS: &[Action] = &[
         risk_reason: "offline or with a restart it is an outage; a migration that breaks off can leave it locked",
         needs: &[
             Need::on_target(&["VM.Migrate"]),
+            Need::on_target(&["VM.Config.Disk"]).when_given("targetStorage"),
             Need::at(&["Datastore.AllocateSpace"], Place::Storage("targetStorage")),
         ],
         touches: &[Touch::Migration],

@@ -30,13 +30,20 @@ const CREATION: Action = Action {
     touches: &[Touch::Space],
     fingerprint: Fingerprint::Identity,
     natural_key: NaturalKey::Present,
-    undo: Undo::Plan { action: "delete_guest", fill: Fill::SameTarget, but: "" },
+    undo: Undo::Plan {
+        action: "delete_guest",
+        fill: Fill::SameTarget,
+        but: "it has to be stopped first if it runs",
+    },
 };
 
 const NEEDS: &[Need] = &[
     Need::on_target(&["VM.Allocate"]),
     Need::on_target(Need::PER_SETTING),
-    Need::at(&["Datastore.AllocateSpace"], Place::DiskStorages),
+    // It changes how the whole node starts.
+    Need::at(&["Sys.Modify"], Place::At("/")).when_given("startup").only_for(VM),
+    Need::at(&["Datastore.AllocateSpace"], Place::NewDisks),
+    Need::at(&["Datastore.AllocateSpace", "Datastore.Audit"], Place::Images),
     Need::at(&["SDN.Use"], Place::Bridges),
 ];
 
@@ -119,7 +126,7 @@ pub(super) static ACTIONS: &[Action] = &[
         needs: &[
             Need::on_target(&["VM.Clone"]),
             Need::at(&["VM.Allocate"], Place::NewGuest("newid")),
-            Need::at(&["Datastore.AllocateSpace"], Place::DiskStorages),
+            Need::at(&["Datastore.AllocateSpace"], Place::CopiedDisks),
         ],
         fingerprint: Fingerprint::IdentityAndConfig,
         undo: Undo::Plan { action: "delete_guest", fill: Fill::NewGuest("newid"), but: "" },

@@ -162,11 +162,17 @@ pub(super) static ACTIONS: &[Action] = &[
         .not_sent()
         .required()]],
         operation: Operation::Change(Change {
-            fills: &[Filled::Digest],
+            fills: &[Filled::RulesDigest],
             changes: Changes::Gone,
             ..Change::new(Method::Delete, "/{scope}/firewall/rules/{position}")
         }),
         risk_reason: "lets through what it kept out, or the other way round; positions of others shift",
+        needs: &[
+            Need::on_target(&["VM.Config.Network"]).only_for(GUEST),
+            Need::on_target(&["Sys.Modify"]).only_for(&[TargetKind::Node, TargetKind::Cluster]),
+            // Without it nobody sees which rule stands at the position. Who sees a guest sees its rules.
+            Need::on_target(&["Sys.Audit"]).only_for(&[TargetKind::Node, TargetKind::Cluster]),
+        ],
         fingerprint: Fingerprint::IdentityAndConfig,
         undo: Undo::Plan {
             action: "add_firewall_rule",
@@ -186,7 +192,11 @@ pub(super) static ACTIONS: &[Action] = &[
         }),
         base_risk: Risk::Critical,
         risk_reason: "reloads the network of every node; guests on what goes lose their network",
-        needs: &[Need::at(&["SDN.Allocate"], Place::At("/sdn"))],
+        needs: &[
+            Need::at(&["SDN.Allocate"], Place::At("/sdn")),
+            // Without it nobody tells which nodes there are, and the task can't be looked for.
+            Need::at(&["Sys.Audit"], Place::At("/")),
+        ],
         domain: "sdn",
         touches: &[Touch::Sdn],
         fingerprint: Fingerprint::None,

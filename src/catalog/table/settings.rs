@@ -1,6 +1,6 @@
 //! The settings of guests that plans can give, in Proxmox's own names.
 //!
-//! Left out on purpose: `args`, `hookscript`, `lock`, `skiplock` and `vmgenid`, which only root may set or which get around
+//! Left out on purpose: `affinity`, `args`, `hookscript`, `lock`, `skiplock` and `vmgenid`, which only root may set or which get around
 //! what protects a guest, and host devices, which bind a guest to one node.
 
 use crate::catalog::{GuestKind, Param, ParamType};
@@ -30,7 +30,6 @@ pub(super) static COMMON: &[Param] = &[
     param("nameserver", SETTINGS, "DNS servers"),
     param("searchdomain", SETTINGS, "DNS search domain"),
     param("ostype", SETTINGS, "the kind of system in it"),
-    param("arch", SETTINGS, "processor architecture"),
     param("unused[n]", SETTINGS, "a disk that is kept and not used").times(256),
 ];
 
@@ -62,7 +61,6 @@ pub(super) static VM: &[Param] = &[
     vm("hotplug", "what can be plugged in while it runs"),
     vm("keyboard", "keyboard layout"),
     vm("startdate", "what its clock begins with"),
-    vm("affinity", "the host's cores that it may use"),
     vm_flag("acpi", "ACPI"),
     vm_flag("kvm", "hardware virtualisation"),
     vm_flag("numa", "NUMA"),
@@ -87,7 +85,8 @@ pub(super) static CLOUD_INIT: &[Param] = &[
 pub(super) static CONTAINER: &[Param] = &[
     ct("rootfs", "its root disk, such as `local-lvm:8`"),
     ct("mp[n]", "a mount point").times(256),
-    ct("features", "what it may do beyond the ordinary"),
+    ct("features", "what it may do beyond the ordinary: Proxmox lets only root give more than `nesting=1`"),
+    ct("arch", "processor architecture"),
     ct("cmode", "what its console is"),
     ct("timezone", "its time zone"),
     param("swap", COUNT, "swap in MiB").only_for(GuestKind::Lxc),

@@ -58,7 +58,9 @@ pub(super) static ACTIONS: &[Action] = &[
         risk_reason: "the node fetches what the address gives; takes space on the storage",
         needs: &[
             Need::on_target(&["Datastore.AllocateTemplate"]),
+            // Either the first alone, or both of the others.
             Need::at(&["Sys.AccessNetwork"], Place::Node).or("Sys.Modify", "/"),
+            Need::at(&["Sys.AccessNetwork"], Place::Node).or("Sys.Audit", "/"),
         ],
         requires: &[],
         touches: &[Touch::Space],
@@ -77,7 +79,11 @@ pub(super) static ACTIONS: &[Action] = &[
         }),
         base_risk: Risk::Critical,
         risk_reason: "gone for good; Proxmox does not ask whether a guest still uses it",
-        needs: &[Need::on_target(&["Datastore.Allocate", "Datastore.AllocateSpace"])],
+        needs: &[
+            Need::at(&["Datastore.Allocate"], Place::PlainVolume),
+            Need::at(&["Datastore.AllocateSpace"], Place::BackupStorage),
+            Need::at(&["VM.Backup"], Place::BackupOwner),
+        ],
         requires: &[],
         touches: &[Touch::Volume],
         natural_key: NaturalKey::Absent,

@@ -90,7 +90,7 @@ fn sent(action: &Action, change: &Change, kind: Option<GuestKind>) -> Vec<String
     let fixed = change.fixed.iter().chain(lxc_fixed).map(|(name, _)| (*name).to_owned());
     let filled = change.fills.iter().map(|filled| match filled {
         Filled::Id(name) | Filled::Sid(name) | Filled::Marker(name) => (*name).to_owned(),
-        Filled::Digest => "digest".to_owned(),
+        Filled::Digest | Filled::RulesDigest => "digest".to_owned(),
         Filled::Snapshot => "snapname".to_owned(),
     });
     params.chain(fixed).chain(filled).collect()

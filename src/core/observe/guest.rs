@@ -65,6 +65,8 @@ pub struct Nic {
     /// Such as `net0`.
     pub key: String,
     pub bridge: Option<String>,
+    /// The tag of its VLAN.
+    pub vlan: Option<String>,
     pub mac: Option<String>,
 }
 
@@ -88,6 +90,12 @@ impl Guest {
 }
 
 impl Disk {
+    /// A disk that is to be made, such as `local-lvm:32`; all others name a volume that is there.
+    pub fn is_new(&self) -> bool {
+        let volume = self.volume.split_once(':').map_or("", |(_, volume)| volume);
+        volume == "cloudinit" || volume.parse::<f64>().is_ok()
+    }
+
     /// The storage that it lies on.
     pub fn storage(&self) -> &str {
         self.volume.split(':').next().unwrap_or_default()
@@ -130,9 +138,11 @@ fn nic(key: &str, value: &str) -> Nic {
     let parts = PropertyString::parse(value);
     // A VM's card is written `virtio=AA:BB:...`, a container's `hwaddr=AA:BB:...`.
     let is_mac = |value: &&str| value.len() == 17 && value.split(':').count() == 6;
+    let told = |name: &str| parts.get(name).map(str::to_owned);
     Nic {
         key: key.to_owned(),
-        bridge: parts.get("bridge").map(str::to_owned),
+        bridge: told("bridge"),
+        vlan: told("tag"),
         mac: parts.values().find(is_mac).map(str::to_uppercase),
     }
 }

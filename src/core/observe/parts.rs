@@ -177,6 +177,8 @@ pub struct Vnet {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FirewallRule {
     pub position: u32,
+    /// Of all rules of this firewall together.
+    pub digest: Option<String>,
     pub settings: BTreeMap<String, String>,
 }
 

@@ -385,6 +385,7 @@ fn a_pool_gives_rights_and_chooses_backups() {
 fn a_firewall_rule_can_lock_out_whoever_could_mend_it() {
     let accept = FirewallRule {
         position: 0,
+        digest: None,
         settings: settings(&[("type", "in"), ("action", "ACCEPT"), ("dport", "8006"), ("enable", "1")]),
     };
     let drop = json!({"type": "in", "action": "DROP", "enable": true});

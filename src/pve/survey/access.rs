@@ -46,9 +46,9 @@ pub(super) async fn firewall(
 fn rules(rows: Vec<Row>) -> Vec<FirewallRule> {
     let rule = |row: Row| {
         let mut settings = settings(row);
-        settings.remove("digest");
+        let digest = settings.remove("digest");
         let position = settings.remove("pos").and_then(|position| position.parse().ok());
-        FirewallRule { position: position.unwrap_or_default(), settings }
+        FirewallRule { position: position.unwrap_or_default(), digest, settings }
     };
     rows.into_iter().map(rule).collect()
 }

@@ -25,6 +25,7 @@ struct Order {
 fn clone(call: &mut Call<'_>) -> Answer {
     let kind = call.guest_type();
     let target: u32 = call.parameters.number("newid").unwrap_or_default();
+    demand_pool(call)?;
     demand_storage(call)?;
     call.state.demand_quorum()?;
     let guest = source_guest(call)?;
@@ -62,6 +63,13 @@ fn clone(call: &mut Call<'_>) -> Answer {
         })
     });
     call.fork(new.undone_by(move |state| super::create::abandon(state, target)))
+}
+
+fn demand_pool(call: &Call<'_>) -> Result<(), Refusal> {
+    match call.parameters.text("pool").filter(|pool| !call.state.world.pools.contains_key(*pool)) {
+        Some(pool) => Err(Refusal::Forbidden(Some(format!("pool '{pool}' does not exist")))),
+        None => Ok(()),
+    }
 }
 
 /// A storage for the disks has to be usable on both nodes, and shared if there are two.

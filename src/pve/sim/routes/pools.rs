@@ -88,23 +88,44 @@ fn update(call: &mut Call<'_>) -> Answer {
     const DOING: &str = "update pools failed: ";
     call.state.demand_file_lock("user_cfg", DOING)?;
     known(call, &name, DOING)?;
+    let before = call.state.world.pools.clone();
+    let done = change(call, &name);
+    if done.is_err() {
+        // What is written, is written as a whole.
+        call.state.world.pools = before;
+    }
+    done
+}
+
+fn change(call: &mut Call<'_>, name: &str) -> Answer {
     let removes = call.parameters.flag("delete");
     let vms: Vec<u32> = call.parameters.list("vms").iter().filter_map(|vmid| vmid.parse().ok()).collect();
     for vmid in vms {
+        demand_rights_on(call, &format!("/vms/{vmid}"), "VM.Allocate")?;
         if removes {
-            remove_guest(call, &name, vmid)?;
+            remove_guest(call, name, vmid)?;
         } else {
-            add_guest(call, &name, vmid)?;
+            add_guest(call, name, vmid)?;
         }
     }
     for storage in call.parameters.list("storage") {
-        change_storage(call, &name, storage, removes)?;
+        demand_rights_on(call, &format!("/storage/{storage}"), "Datastore.Allocate")?;
+        change_storage(call, name, storage, removes)?;
     }
     let comment = call.parameters.text("comment").map(str::to_owned);
-    if let (Some(pool), Some(comment)) = (call.state.world.pools.get_mut(&name), comment) {
+    if let (Some(pool), Some(comment)) = (call.state.world.pools.get_mut(name), comment) {
         pool.comment = Some(comment);
     }
     nothing()
+}
+
+/// Whoever changes a pool changes the rights on its members.
+fn demand_rights_on(call: &Call<'_>, path: &str, privilege: &str) -> Result<(), Refusal> {
+    if call.rights().has_any(path, &["Permissions.Modify", privilege]) {
+        return Ok(());
+    }
+    let lacking = format!("{path}, Permissions.Modify|{privilege}");
+    refuse(format!("update pools failed: 403 Permission check failed ({lacking})"))
 }
 
 fn remove_guest(call: &mut Call<'_>, name: &str, vmid: u32) -> Result<(), Refusal> {

@@ -142,6 +142,12 @@ fn delete(call: &mut Call<'_>) -> Answer {
     const DOING: &str = "delete storage failed: ";
     let name = call.text("storage").to_owned();
     call.state.demand_file_lock("storage_cfg", DOING)?;
+    let rests_on_it = |storage: &Storage| {
+        storage.text("base").and_then(|base| base.split_once(':')).is_some_and(|(base, _)| base == name)
+    };
+    if call.state.world.storages.values().any(rests_on_it) {
+        return refuse(format!("{DOING}can't remove storage - storage is used as base of another storage"));
+    }
     match call.state.world.storages.remove(&name) {
         Some(storage) => {
             call.state.undefined.insert(name, storage.volumes);

@@ -86,6 +86,10 @@ fn resume(call: &mut Call<'_>) -> Answer {
         if on_disk {
             return work_start(run, &subject, false);
         }
+        let guest = run.state.guest(&subject.node, subject.kind, subject.vmid)?;
+        if guest.status != Power::Running && guest.text("lock") != Some("backup") {
+            guest.demand_unlocked()?;
+        }
         subject.set_power(run.state, Power::Running)
     });
     call.fork(new)

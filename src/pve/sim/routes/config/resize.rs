@@ -8,6 +8,8 @@ pub(super) fn vm(call: &mut Call<'_>) -> Answer {
     let (node, vmid) = (call.node().to_owned(), call.vmid());
     let (disk, size) = (call.text("disk").to_owned(), call.text("size").to_owned());
     let digest = call.parameters.text("digest").map(str::to_owned);
+    // The worker asks for it, and tells it as its end.
+    let may_grow = demand_space(call, &disk);
     let new = call.guest_task("resize", move |run| {
         let guest = run.state.guest(&node, GuestType::Qemu, vmid)?;
         if digest.is_some_and(|digest| digest != guest.digest()) {
@@ -17,6 +19,9 @@ pub(super) fn vm(call: &mut Call<'_>) -> Answer {
         let text = guest.text(&disk).ok_or_else(|| format!("disk '{disk}' does not exist"))?;
         if disks::is_cdrom(&PropertyString::parse(text)) {
             return Err("you can't resize a cdrom".to_owned());
+        }
+        if let Err(Refusal::Forbidden(Some(lacking))) = may_grow {
+            return Err(format!("403 Permission check failed ({lacking})"));
         }
         let (old, new) = sizes(run.state, &node, text, &size)?;
         if new < old {
@@ -39,6 +44,7 @@ pub(super) fn container(call: &mut Call<'_>) -> Answer {
     let Some(text) = guest.text(&disk) else {
         return refuse(format!("no such mountpoint '{disk}'"));
     };
+    demand_space(call, &disk)?;
     let (old, new) = sizes(call.state, &node, text, call.text("size")).map_err(Refusal::Failed)?;
     if new < old {
         return refuse("unable to shrink disk size");
@@ -51,6 +57,15 @@ pub(super) fn container(call: &mut Call<'_>) -> Answer {
         grow(run.state, &node, GuestType::Lxc, vmid, &disk, new)
     });
     call.fork(task)
+}
+
+/// More space is taken of the storage that the disk is on.
+fn demand_space(call: &Call<'_>, disk: &str) -> Result<(), Refusal> {
+    let drive = call.guest().ok().and_then(|guest| guest.text(disk)).unwrap_or_default();
+    match PropertyString::parse(drive).bare.split_once(':') {
+        Some((storage, _)) => call.demand(&format!("/storage/{storage}"), "Datastore.AllocateSpace"),
+        None => Ok(()),
+    }
 }
 
 /// The present size and the wanted one, of which `+5G` is relative.
