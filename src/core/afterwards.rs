@@ -12,7 +12,7 @@ use super::{
 };
 
 pub(super) fn afterwards(request: &Request, world: &World) -> Vec<String> {
-    let touches = |touch: Touch| request.action.touches.contains(&touch);
+    let touches = |touch| request.action.touches(touch);
     let mut told = Vec::new();
     if let Some(nodes) = world.nodes.known() {
         told.extend(memory(request, world, nodes));

@@ -43,7 +43,7 @@ pub fn changes(request: &Request, world: &World, dispatch: &Dispatch) -> Vec<Pre
             vec![changed(&snapshot(dispatch, request), Some("a restore point".into()), None)]
         }
         Changes::Settings => settings(request, world, dispatch),
-        Changes::Other => vec![],
+        Changes::WaitingApplied | Changes::Other => vec![],
     }
 }
 

@@ -120,7 +120,7 @@ fn read_params(
 
 /// It changes what its parameters name, so that without any it says nothing.
 fn is_about_settings(action: &Action) -> bool {
-    let changes_settings = action.change().is_some_and(|change| change.changes == Changes::Settings);
+    let changes_settings = action.changes() == Some(Changes::Settings);
     changes_settings && action.params().all(|param| !param.required)
 }
 

@@ -72,6 +72,7 @@ pub(super) static ACTIONS: &[Action] = &[
         }),
         base_risk: Risk::High,
         risk_reason: "many guests at once take memory and CPU",
+        touches: &[Touch::NodeBoot],
         undo: Undo::Plan { action: "stop_node_guests", fill: Fill::SameParams(&["guests"]), but: "" },
         ..ALL_GUESTS
     },

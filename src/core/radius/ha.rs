@@ -115,23 +115,22 @@ fn placed(rule: &HaRule, guests: &[Guest], ha: Option<&Ha>, found: &mut Radius) 
     }
 }
 
-pub(super) fn manager(ask: Ask<'_>, found: &mut Radius) {
-    let ha = found.seen(&ask.world.ha);
-    let nodes = found.seen(&ask.world.nodes);
-    found.seen(&ask.world.guests);
-    let disarms = ask.request.action.name == "disarm_ha";
-    for resource in ha.map(|ha| ha.resources.as_slice()).unwrap_or_default() {
-        let effect = match disarms {
-            true => "is no longer started elsewhere when its node fails",
-            false => "is looked after by HA again",
-        };
-        found.hit(&of_resource(&resource.sid), effect).raises(Risk::Critical);
+pub(super) fn disarmed(ask: Ask<'_>, found: &mut Radius) {
+    every_resource(ask, "is no longer started elsewhere when its node fails", found);
+    found.seen(&ask.world.nodes);
+}
+
+pub(super) fn armed(ask: Ask<'_>, found: &mut Radius) {
+    every_resource(ask, "is looked after by HA again", found);
+    let nodes = found.seen(&ask.world.nodes).map(|nodes| nodes.nodes.as_slice()).unwrap_or_default();
+    for node in nodes.iter().filter(|node| !node.online) {
+        found.hit(&format!("node/{}", node.name), "is not online and may be fenced").raises(Risk::Critical);
     }
-    for node in nodes.map(|nodes| nodes.nodes.as_slice()).unwrap_or_default() {
-        if !disarms && !node.online {
-            found
-                .hit(&format!("node/{}", node.name), "is not online and may be fenced")
-                .raises(Risk::Critical);
-        }
+}
+
+fn every_resource(ask: Ask<'_>, effect: &str, found: &mut Radius) {
+    found.seen(&ask.world.guests);
+    for resource in found.seen(&ask.world.ha).map(|ha| ha.resources.as_slice()).unwrap_or_default() {
+        found.hit(&of_resource(&resource.sid), effect).raises(Risk::Critical);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     api::Risk,
-    catalog::{Changes, Target, split_list},
+    catalog::{Target, Touch, split_list},
     core::{
         measure::size,
         observe::{Guest, Ha, Node, Nodes, Storage},
@@ -156,8 +156,7 @@ pub(super) fn guests(ask: Ask<'_>, found: &mut Radius) {
 }
 
 fn is_start(ask: Ask<'_>) -> bool {
-    ask.request.action.change().is_some_and(|change| change.changes == Changes::Power("running"))
-        || ask.request.action.name == "start_node_guests"
+    ask.request.action.touches(Touch::NodeBoot)
 }
 
 fn is_important(guest: &Guest) -> bool {
