@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{GuestKind, Name, Vmid, VolumeId};
+use super::{GuestKind, Name, Vmid, VolumeId, notation::percent_encoded};
 
 /// A parameter of an action.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Param {
     pub fn to_wire(&self, value: &ParamValue) -> String {
         let plain = value.to_wire();
         match self.type_ {
-            ParamType::PublicKeys => percent_encoded(plain.trim_end()),
+            ParamType::PublicKeys => percent_encoded(plain.trim_end(), b"-._~"),
             ParamType::Notes { .. } => plain.replace('\\', "\\\\").replace('\n', "\\n"),
             _ => plain,
         }
@@ -250,13 +250,6 @@ impl ParamValue {
             Self::Secret(secret) => format!("(from secret {secret})"),
         }
     }
-}
-
-fn percent_encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 /// Digits and a unit of Proxmox, with or without a `+`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::catalog::{
     Call, Change, Filled, GuestKind, GuestRef, Param, ParamType, ParamValue, SecretValue, Target, TaskId,
+    path_segment,
 };
 
 use super::{
@@ -97,19 +98,19 @@ fn path(change: &Change, request: &Request, node: &str) -> String {
 fn placeholder(name: &str, request: &Request, node: &str) -> String {
     let guest = request.target.guest();
     match name {
-        "node" => segment(node),
+        "node" => path_segment(node),
         "kind" => guest.map(|guest| guest.kind.as_str().to_owned()).unwrap_or_default(),
         "vmid" => guest.map(|guest| guest.vmid.to_string()).unwrap_or_default(),
-        "sid" => guest.map(sid).unwrap_or_default(),
-        "id" => segment(&request.target.id()),
+        "sid" => guest.map(GuestRef::sid).unwrap_or_default(),
+        "id" => path_segment(&request.target.id()),
         "storage" if matches!(request.target, Target::Volume(_)) => storage_of(&request.target),
         // Where the rules of a firewall stand.
         "scope" => match &request.target {
-            Target::Guest(guest) => format!("nodes/{}/{guest}", segment(node)),
-            Target::Node(_) => format!("nodes/{}", segment(node)),
+            Target::Guest(guest) => format!("nodes/{}/{guest}", path_segment(node)),
+            Target::Node(_) => format!("nodes/{}", path_segment(node)),
             _ => "cluster".to_owned(),
         },
-        param => segment(&request.params.get(param).map(ParamValue::to_wire).unwrap_or_default()),
+        param => path_segment(&request.params.get(param).map(ParamValue::to_wire).unwrap_or_default()),
     }
 }
 
@@ -117,22 +118,6 @@ fn storage_of(target: &Target) -> String {
     match target {
         Target::Volume(volume) => volume.storage.to_string(),
         _ => String::new(),
-    }
-}
-
-/// One segment of a path: whatever is in the text, it stays within its place.
-fn segment(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:@!".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}
-
-/// How HA calls a guest.
-pub fn sid(guest: GuestRef) -> String {
-    match guest.kind {
-        GuestKind::Qemu => format!("vm:{}", guest.vmid),
-        GuestKind::Lxc => format!("ct:{}", guest.vmid),
     }
 }
 
@@ -174,7 +159,7 @@ fn fill(
             params.insert(name.to_owned(), request.target.id());
         }
         Filled::Sid(name) => {
-            params.insert(name.to_owned(), request.target.guest().map(sid).unwrap_or_default());
+            params.insert(name.to_owned(), request.target.guest().map(GuestRef::sid).unwrap_or_default());
         }
         Filled::Digest => {
             if let Some(digest) = digest(world) {

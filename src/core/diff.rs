@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::PreviewedChange,
-    catalog::{Changes, ParamValue, Target},
+    catalog::{Changes, ParamValue, Target, split_list},
 };
 
 use super::{
-    call::{Dispatch, sid},
+    call::Dispatch,
     observe::{Guest, World, hide},
     request::Request,
 };
@@ -43,7 +43,7 @@ pub fn changes(request: &Request, world: &World, dispatch: &Dispatch) -> Vec<Pre
             vec![changed(&snapshot(dispatch, request), Some("a restore point".into()), None)]
         }
         Changes::Settings => settings(request, world, dispatch),
-        Changes::Other => vec![],
+        Changes::WaitingApplied | Changes::Other => vec![],
     }
 }
 
@@ -92,11 +92,11 @@ fn settings(request: &Request, world: &World, dispatch: &Dispatch) -> Vec<Previe
         .map(|(name, value)| changed(&name, seen(&name), Some(value)))
         .collect();
     let deleted = dispatch.call.params.get("delete").map(String::as_str).unwrap_or_default();
-    for name in deleted.split([',', ';', ' ']).filter(|name| !name.is_empty()) {
+    for name in split_list(deleted) {
         changes.push(changed(name, seen(name), None));
     }
     let reverted = dispatch.call.params.get("revert").map(String::as_str).unwrap_or_default();
-    for name in reverted.split([',', ';', ' ']).filter(|name| !name.is_empty()) {
+    for name in split_list(reverted) {
         changes.push(changed(&format!("{name} (waiting)"), waiting(name), seen(name)));
     }
     changes
@@ -124,7 +124,7 @@ pub fn present_settings<'a>(request: &Request, world: &'a World) -> Option<&'a B
     match (request.action.domain, &request.target) {
         ("ha", Target::Guest(guest)) => {
             let resources = &world.ha.known()?.resources;
-            resources.iter().find(|resource| resource.sid == sid(*guest)).map(|resource| &resource.settings)
+            resources.iter().find(|resource| resource.sid == guest.sid()).map(|resource| &resource.settings)
         }
         ("network", _) => {
             let iface = request.text("iface")?;

@@ -19,6 +19,7 @@ pub mod judge;
 pub mod lifecycle;
 mod measure;
 pub mod observe;
+pub mod occupied;
 pub mod places;
 pub mod policy;
 mod preview;

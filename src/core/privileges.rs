@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::PrivilegeReport,
-    catalog::{Existence, Need, ParamValue, Place, Target},
+    catalog::{Existence, Need, ParamValue, Place, Target, split_list},
 };
 
 use super::{
@@ -101,9 +101,8 @@ fn places(place: Place, request: &Request, world: &World, dispatch: Option<&Disp
     let one = |path: String| vec![vec![path]];
     let each = |kind: &str, param: &str| {
         let values = request.params.get(param).map(ParamValue::to_wire).unwrap_or_default();
-        let values = values.split(',').map(str::trim).filter(|value| !value.is_empty());
         // `from:to` says where what lies on one storage goes; `1` that everything stays on its own.
-        let there = values.map(|value| value.split_once(':').map_or(value, |(_, to)| to));
+        let there = split_list(&values).map(|value| value.split_once(':').map_or(value, |(_, to)| to));
         there.filter(|value| *value != "1").map(|value| vec![format!("/{kind}/{value}")]).collect::<Vec<_>>()
     };
     let or_pool = |mut rows: Vec<Vec<String>>| {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{CompensatingPlan, PreviewedUndo, ProxmoxActionPlanSpec},
-    catalog::{self, Fill, GuestKind, GuestRef, ParamType, ParamValue, Target, Undo},
+    catalog::{self, Fill, GuestKind, GuestRef, ParamType, ParamValue, Target, Undo, split_list},
 };
 
 use super::{
@@ -191,8 +191,8 @@ fn old_settings(
     let mut absent = Vec::new();
     let deleted = dispatch.call.params.get("delete").map(String::as_str).unwrap_or_default();
     let set = dispatch.call.params.keys().chain(dispatch.call.secrets.keys()).map(String::as_str);
-    let is_lost = |name: &str| request.flag("force") && names_disk(name);
-    for wire in set.chain(deleted.split(',').filter(|name| !is_lost(name))).filter(|name| !name.is_empty()) {
+    let is_lost = |name: &&str| request.flag("force") && names_disk(name);
+    for wire in set.chain(split_list(deleted).filter(|name| !is_lost(name))) {
         let Some((spelled, type_)) = spelled(action, wire, request) else { continue };
         match now.get(wire) {
             Some(value) => {
@@ -297,12 +297,12 @@ mod tests {
         let config =
             settings(&[("cores", "2"), ("tags", "web"), ("onboot", "1"), ("net0", "virtio,bridge=vmbr0")]);
         let world = world_of(Guest { config, ..guest("qemu/100") });
-        let params = json!({"cores": 4, "onboot": false, "balloon": 512, "delete": "net0"});
+        let params = json!({"cores": 4, "onboot": false, "balloon": 512, "delete": "net0;tags"});
         let (action, target, params) = plan(undone("set_guest_config", "qemu/100", params, &world));
         assert_eq!((action.as_str(), target.as_str()), ("set_guest_config", "qemu/100"));
         assert_eq!(
             params,
-            json!({"cores": 2, "onboot": true, "net0": "virtio,bridge=vmbr0", "delete": "balloon"})
+            json!({"cores": 2, "onboot": true, "net0": "virtio,bridge=vmbr0", "tags": "web", "delete": "balloon"})
         );
     }
 

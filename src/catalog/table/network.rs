@@ -94,6 +94,7 @@ pub(super) static ACTIONS: &[Action] = &[
         title: "Apply the waiting changes of a node's network settings",
         operation: Operation::Change(Change {
             tasks: task(&["srvreload"], TaskId::Word("networking")),
+            changes: Changes::WaitingApplied,
             ..Change::new(Method::Put, "/nodes/{node}/network")
         }),
         base_risk: Risk::Critical,

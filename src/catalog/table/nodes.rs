@@ -73,6 +73,7 @@ pub(super) static ACTIONS: &[Action] = &[
         base_risk: Risk::High,
         risk_reason: "many guests at once take memory and CPU",
         undo: Undo::Never("which guests were off is not known beforehand: shut them down one by one"),
+        touches: &[Touch::NodeBoot],
         ..ALL_GUESTS
     },
     Action {
