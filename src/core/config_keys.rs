@@ -39,19 +39,20 @@ fn value_of<'a>(met: Option<&'a Guest>, key: &str) -> &'a str {
 
 fn of_vm(key: &str, value: &str) -> &'static [AnyOf] {
     let is_cd = value.split(',').any(|property| property == "media=cdrom");
-    let is_cloud_init = value.split(',').any(|part| part.ends_with(":cloudinit") || part.contains("-cloudinit"));
+    let is_cloud_init =
+        value.split(',').any(|part| part.ends_with(":cloudinit") || part.contains("-cloudinit"));
     match stem(key) {
         _ if names_disk(key) && is_cloud_init => &[&["VM.Config.Cloudinit"], &["VM.Config.CDROM"]],
         _ if names_disk(key) && is_cd => &[&["VM.Config.CDROM"]],
         _ if names_disk(key) => &[&["VM.Config.Disk"]],
         "boot" => &[&["VM.Config.Disk"]],
         "net" => &[&["VM.Config.Network"]],
-        "ciuser" | "cipassword" | "sshkeys" | "citype" | "ciupgrade" | "cicustom" | "ipconfig" | "nameserver"
-        | "searchdomain" => &[&["VM.Config.Cloudinit", "VM.Config.Network"]],
+        "ciuser" | "cipassword" | "sshkeys" | "citype" | "ciupgrade" | "cicustom" | "ipconfig"
+        | "nameserver" | "searchdomain" => &[&["VM.Config.Cloudinit", "VM.Config.Network"]],
         "cores" | "sockets" | "vcpus" | "cpulimit" | "cpuunits" | "cpu" | "numa" => &[&["VM.Config.CPU"]],
         "memory" | "balloon" | "shares" => &[&["VM.Config.Memory"]],
-        "acpi" | "audio" | "hotplug" | "kvm" | "machine" | "rng" | "scsihw" | "serial" | "smbios" | "tablet"
-        | "vga" | "watchdog" => &[&["VM.Config.HWType"]],
+        "acpi" | "audio" | "hotplug" | "kvm" | "machine" | "rng" | "scsihw" | "serial" | "smbios"
+        | "tablet" | "vga" | "watchdog" => &[&["VM.Config.HWType"]],
         "freeze" => &[&["VM.PowerMgmt"]],
         _ => &[&["VM.Config.Options"]],
     }

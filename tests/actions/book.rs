@@ -10,7 +10,18 @@ use crate::worlds::{document, patch};
 
 /// The files, one for each domain of the table.
 pub(crate) const DOMAINS: [&str; 13] = [
-    "power", "snapshots", "removal", "changes", "settings", "creation", "backups", "storage", "pools", "ha", "network", "nodes",
+    "power",
+    "snapshots",
+    "removal",
+    "changes",
+    "settings",
+    "creation",
+    "backups",
+    "storage",
+    "pools",
+    "ha",
+    "network",
+    "nodes",
     "jobs",
 ];
 

@@ -12,11 +12,14 @@ use crate::{
     worlds::difference,
 };
 
-/// Everything that is another way than expected. A success has to spell its call out.
-pub(crate) fn surprises(case: &Case, played: &Played, is_spelt_out: bool) -> Vec<String> {
+/// Everything that is another way than expected. A success has to end well, and its case to spell the call out.
+pub(crate) fn surprises(case: &Case, played: &Played, is_success: bool) -> Vec<String> {
     let mut surprises = played.oddities.clone();
     if !fits_text(&case.ends, &played.ends) {
         surprises.push(format!("ends: {} {}", json!(played.ends), played.message));
+    }
+    if is_success && !["done", "task: OK"].contains(&played.ends.as_str()) {
+        surprises.push("is no success".to_owned());
     }
     let leaves = difference(&played.before, &played.after);
     if !fits(&given(&case.leaves), &leaves) {
@@ -24,9 +27,8 @@ pub(crate) fn surprises(case: &Case, played: &Played, is_spelt_out: bool) -> Vec
     }
     surprises.extend(sent_once(played));
     let (call, with) = call_of(played);
-    let as_written =
-        |sends: &Sends| fits_text(&sends.call, &call) && fits(&given(&sends.with), &with);
-    if !case.sends.as_ref().map_or(!is_spelt_out, as_written) {
+    let as_written = |sends: &Sends| fits_text(&sends.call, &call) && fits(&given(&sends.with), &with);
+    if !case.sends.as_ref().map_or(!is_success, as_written) {
         surprises.push(format!("sends: {}", json!({"call": call, "with": with})));
     }
     surprises
@@ -50,10 +52,15 @@ fn sent_once(played: &Played) -> Option<String> {
     // The simulation writes no secret down.
     let hidden: BTreeMap<String, String> =
         entry.params.iter().filter(|(name, _)| !call.secrets.contains_key(*name)).map(owned).collect();
-    let given: BTreeMap<String, String> =
-        call.params.iter().filter(|(name, _)| entry.params.get(*name).is_none_or(|v| v != "<hidden>")).map(owned).collect();
+    let given: BTreeMap<String, String> = call
+        .params
+        .iter()
+        .filter(|(name, _)| entry.params.get(*name).is_none_or(|v| v != "<hidden>"))
+        .map(owned)
+        .collect();
     let hidden: BTreeMap<String, String> = hidden.into_iter().filter(|(_, v)| v != "<hidden>").collect();
-    let is_same = entry.method == call.method.as_str() && entry.path == decoded(&call.path) && hidden == given;
+    let is_same =
+        entry.method == call.method.as_str() && entry.path == decoded(&call.path) && hidden == given;
     let accepted = !["not sent", "refused", "half-way"].iter().any(|word| played.ends.starts_with(word));
     let as_told = (entry.outcome == Outcome::Executed) == accepted;
     (!is_same || !as_told).then(|| format!("what arrived is not what was judged: {call} {entry:?}"))

@@ -1,6 +1,6 @@
 //! One case from the look to the end: look, judge, let something happen, send once, follow the task.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use proxmox_agent::{
@@ -14,10 +14,7 @@ use proxmox_agent::{
         task::{Sent, TaskState, Upid},
     },
     ports::Hypervisor,
-    pve::{
-        Connection,
-        sim::LedgerEntry,
-    },
+    pve::{Connection, sim::LedgerEntry},
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -68,9 +65,8 @@ impl Ask {
             "requestedBy": "ada",
         });
         let spec = serde_json::from_value(spec).unwrap();
-        let problems = |problems: Vec<_>| {
-            problems.iter().map(ToString::to_string).collect::<Vec<String>>().join("; ")
-        };
+        let problems =
+            |problems: Vec<_>| problems.iter().map(ToString::to_string).collect::<Vec<String>>().join("; ");
         normalise("default", &spec).map_err(problems)
     }
 }
@@ -85,8 +81,7 @@ pub(crate) async fn judged(
     let world = token.look(&Query::of(&request), &privileges::paths(&request)).await;
     let world = world.map_err(|error| ("can't look".to_owned(), error.to_string()))?;
     let environment = stage.environment();
-    let setting =
-        Setting { plan_uid: PLAN, environment: &environment, policy: None, now: Timestamp::now() };
+    let setting = Setting { plan_uid: PLAN, environment: &environment, policy: None, now: Timestamp::now() };
     match judge(&request, &world, setting) {
         Ok((judged, dispatch)) => Ok((judged, dispatch.unwrap_or_else(|| panic!("{ask:?} reads")))),
         Err(Unjudged::Denied(denial)) => Err((format!("denied {}", denial.reason), denial.message)),
@@ -153,7 +148,7 @@ async fn finish(
 
 /// Sends once and follows the task to its end.
 async fn send(token: &Connection, dispatch: &Dispatch, oddities: &mut Vec<String>) -> String {
-    match token.send(&dispatch.call, &secrets(&dispatch.call)).await {
+    match token.send(&dispatch.call, &secrets(&dispatch.call), Duration::ZERO).await {
         Sent::NotSent { why } => format!("not sent: {why}"),
         Sent::Refused { status, message } => format!("refused {status}: {message}"),
         Sent::HalfWay { status, message } => format!("half-way {status}: {message}"),
@@ -188,7 +183,7 @@ async fn recognise(token: &Connection, dispatch: &Dispatch, upid: &Upid, odditie
 
 async fn end_of(token: &Connection, upid: &Upid) -> String {
     loop {
-        match token.task(upid).await.unwrap() {
+        match token.task(upid, Duration::ZERO).await.unwrap() {
             TaskState::Running => tokio::task::yield_now().await,
             TaskState::Stopped { exit_status } => return exit_status,
             TaskState::Vanished => panic!("{upid} has vanished"),

@@ -66,7 +66,7 @@ impl Stage {
 
     /// The real client, as `user@realm!token=secret`.
     pub fn connect(&self, token: &str) -> Connection {
-        Proxmox.connect(&self.environment(), &SecretString::from(token.to_owned())).unwrap()
+        Proxmox::default().connect(&self.environment(), &SecretString::from(token.to_owned())).unwrap()
     }
 
     pub fn environment(&self) -> ProxmoxEnvironment {

@@ -137,7 +137,8 @@ async fn play_case(
 /// Carries the preview's compensating plan out and compares the world with the one before.
 async fn undo(stage: &Stage, case: &Case, played: &Played) -> Option<String> {
     let plan = played.judged.as_ref()?.preview.undo.plan.clone()?;
-    let ask = Ask { action: plan.action, target: plan.target, params: serde_json::to_value(plan.params).unwrap() };
+    let ask =
+        Ask { action: plan.action, target: plan.target, params: serde_json::to_value(plan.params).unwrap() };
     let back = play_on(stage, &ask).await;
     let rest = difference(&played.before, &back.after);
     let as_told = match &case.undo_ends {
@@ -145,8 +146,7 @@ async fn undo(stage: &Stage, case: &Case, played: &Played) -> Option<String> {
         None => ["done", "task: OK"].contains(&back.ends.as_str()),
     };
     let is_expected = fits(&given(&case.undone), &rest);
-    (!as_told || !is_expected)
-        .then(|| format!("undone: {rest} ({} {} {ask:?})", back.ends, back.message))
+    (!as_told || !is_expected).then(|| format!("undone: {rest} ({} {} {ask:?})", back.ends, back.message))
 }
 
 /// A token without one of the needed rights: denied at plan time; and refused by Proxmox if the right is taken away between
@@ -175,10 +175,16 @@ async fn lacking(stage: &Stage, entry: &Entry, case: &Case, world: &Value) -> Ve
         lines.push(Line::new(entry, case.name(&format!("no {}", right.words)), &planned.ends, surprises));
         let sent = play(stage, &ask, &world, (&all, &less), &Value::Null).await;
         let is_known = entry.asked_for_too_much.contains_key(&right.words);
-        let is_refused = sent.ends.starts_with("refused 403: ") || sent.ends.contains("403 Permission check failed");
+        let is_refused =
+            sent.ends.starts_with("refused 403: ") || sent.ends.contains("403 Permission check failed");
         let surprise = (is_refused == is_known || sent.ledger.len() != 1)
             .then(|| format!("taken away before it is sent: {}", sent.ends));
-        lines.push(Line::new(entry, case.name(&format!("lost {}", right.words)), &sent.ends, surprise.into_iter().collect()));
+        lines.push(Line::new(
+            entry,
+            case.name(&format!("lost {}", right.words)),
+            &sent.ends,
+            surprise.into_iter().collect(),
+        ));
     }
     lines
 }

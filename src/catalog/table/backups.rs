@@ -98,10 +98,10 @@ pub(super) static ACTIONS: &[Action] = &[
         requires: &["cluster.quorum"],
         natural_key: NaturalKey::Present,
         undo: Undo::Plan {
-        action: "delete_guest",
-        fill: Fill::SameTarget,
-        but: "it has to be stopped first if it runs",
-    },
+            action: "delete_guest",
+            fill: Fill::SameTarget,
+            but: "it has to be stopped first if it runs",
+        },
         ..BACKUP
     },
     Action {
