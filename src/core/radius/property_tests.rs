@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{radius, testing::*};
 use crate::{
     api::{Preview, ProxmoxEnvironment, Risk},
-    catalog::{self, Action, Section, Touch},
+    catalog::{self, Action, Changes, Section, Touch},
     core::{
         afterwards::afterwards,
         judge::{Setting, judge},
@@ -27,9 +27,13 @@ fn requests() -> Vec<Request> {
 }
 
 fn asked(action: &Action, target: &str) -> Request {
-    let required = action.params().filter(|param| param.required);
+    let mut given: Vec<&catalog::Param> = action.params().filter(|param| param.required).collect();
+    // A change of settings names at least one.
+    if given.is_empty() && action.change().is_some_and(|change| change.changes == Changes::Settings) {
+        given.extend(action.param("comment").or(action.param("description")).or(action.param("delete")));
+    }
     let params: serde_json::Map<String, Value> =
-        required.map(|param| (param.name.to_owned(), example(param))).collect();
+        given.into_iter().map(|param| (param.name.to_owned(), example(param))).collect();
     normalise("default", &spec(action.name, target, Value::Object(params))).unwrap()
 }
 
