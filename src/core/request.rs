@@ -111,7 +111,8 @@ fn read_params(
         violations.push(violation(format!("spec.params.{}", param.name), problem));
     }
     if given.is_empty() && is_about_settings(action) {
-        let problem = format!("is empty: {} changes what its parameters name", action.name);
+        let known = listed(action.params().map(|param| param.name), "");
+        let problem = format!("is empty: {} needs at least one of {known}", action.name);
         violations.push(violation("spec.params", problem));
     }
     params
@@ -204,7 +205,7 @@ pub(crate) mod tests {
     #[test]
     fn a_change_of_settings_names_at_least_one() {
         let problems = problems("change_backup_job", "backup-job/nightly", json!({}));
-        assert!(problems[0].starts_with("spec.params: is empty: change_backup_job"), "{problems:?}");
+        assert!(problems[0].starts_with("spec.params: is empty: change_backup_job needs"), "{problems:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{radius, testing::*};
 use crate::{
     api::{Preview, ProxmoxEnvironment, Risk},
-    catalog::{self, Action, Changes, Section, Touch},
+    catalog::{self, Action, Existence, Section, Touch},
     core::{
         afterwards::afterwards,
         judge::{Setting, judge},
@@ -27,13 +27,14 @@ fn requests() -> Vec<Request> {
 }
 
 fn asked(action: &Action, target: &str) -> Request {
-    let mut given: Vec<&catalog::Param> = action.params().filter(|param| param.required).collect();
-    // A change of settings names at least one.
-    if given.is_empty() && action.change().is_some_and(|change| change.changes == Changes::Settings) {
-        given.extend(action.param("comment").or(action.param("description")).or(action.param("delete")));
+    let required = action.params().filter(|param| param.required);
+    let mut params: serde_json::Map<String, Value> =
+        required.map(|param| (param.name.to_owned(), example(param))).collect();
+    // A change of settings names at least one; a note touches nobody.
+    let note = ["description", "comment"].into_iter().find(|name| action.param(name).is_some());
+    if let Some(note) = note.filter(|_| params.is_empty() && action.existence == Existence::Exists) {
+        params.insert(note.to_owned(), json!("a note"));
     }
-    let params: serde_json::Map<String, Value> =
-        given.into_iter().map(|param| (param.name.to_owned(), example(param))).collect();
     normalise("default", &spec(action.name, target, Value::Object(params))).unwrap()
 }
 
