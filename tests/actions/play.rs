@@ -99,10 +99,9 @@ pub(crate) async fn play(
     between: &Value,
 ) -> Played {
     stage.set(world, grants.0).await;
-    let met = stage.world().await;
     let decision = judged(stage, &stage.agent, ask).await;
     if between.is_object() || grants.0 != grants.1 {
-        let mut then = met.clone();
+        let mut then = stage.world().await;
         patch(&mut then, &given(between));
         stage.set(&then, grants.1).await;
     }
