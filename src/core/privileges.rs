@@ -293,6 +293,47 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_is_there_takes_no_space_and_a_cd_is_no_disk() {
+        let config = [("ide2", "local:iso/a.iso,media=cdrom"), ("net0", "virtio,bridge=vmbr0,tag=5")];
+        let config = config.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let met = Guest { config, ..guest("qemu/100") };
+        let lacking = |params| {
+            let request = normalise("default", &spec("set_guest_config", "qemu/100", params)).unwrap();
+            let world = World { rights: Rights::default(), ..world_of(met.clone()) };
+            let plan = PlanIdentity { hash: &PlanHash::of("a test", &1).unwrap(), uid: "uid" };
+            let dispatch = dispatch_for(&request, &world, plan).unwrap();
+            compare(&request, &world, dispatch.as_ref()).unwrap_err()
+        };
+        assert_eq!(lacking(json!({"scsi1": "tank:vm-100-disk-1"})), ["VM.Config.Disk on /vms/100"]);
+        let new = ["Datastore.AllocateSpace on /storage/tank", "VM.Config.Disk on /vms/100"];
+        assert_eq!(lacking(json!({"scsi1": "tank:8"})), new);
+        assert_eq!(lacking(json!({"delete": "ide2"})), ["VM.Config.CDROM on /vms/100"]);
+        let image = "Datastore.AllocateSpace on /storage/local or Datastore.Audit on /storage/local";
+        let cd = json!({"ide2": "local:iso/b.iso,media=cdrom"});
+        assert_eq!(lacking(cd), [image, "VM.Config.CDROM on /vms/100"]);
+        let card = ["SDN.Use on /sdn/zones/localnetwork/vmbr0/5", "VM.Config.Network on /vms/100"];
+        assert_eq!(lacking(json!({"delete": "net0"})), card, "it is taken out of where it is");
+    }
+
+    #[test]
+    fn a_backup_of_another_guest_has_its_own_rights() {
+        let lacking = |action: &str, target: &str, params| compared(action, target, params, &[]).unwrap_err();
+        for archive in
+            ["local:backup/vzdump-qemu-101-2026_11_01-02_00_00.vma.zst", "local:backup/vm/101/2026"]
+        {
+            let params = json!({"node": "pve1", "archive": archive});
+            let needed = [
+                "Datastore.AllocateSpace on /storage/local",
+                "VM.Allocate on /vms/300",
+                "VM.Backup on /vms/101",
+            ];
+            assert_eq!(lacking("restore_guest", "qemu/300", params), needed, "{archive}");
+            let own = lacking("restore_over_guest", "qemu/101", json!({"archive": archive}));
+            assert_eq!(own, ["VM.Backup on /vms/101 or VM.Allocate on /vms/101"], "{archive}");
+        }
+    }
+
+    #[test]
     fn each_setting_needs_its_own_privilege() {
         let params = json!({"cores": 4, "net0": "virtio,bridge=vmbr1", "delete": "scsi0", "cipassword": "ci/password"});
         let lacking = compared("set_guest_config", "qemu/100", params, &[]).unwrap_err();
