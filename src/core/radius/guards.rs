@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::Risk,
-    catalog::{Changes, Existence, GuestKind, GuestRef},
+    catalog::{Changes, Existence, GuestKind, GuestRef, contract::PropertyString, split_list},
     core::observe::{Guest, names_disk},
 };
 
@@ -34,7 +34,7 @@ fn taken_off(ask: Ask<'_>, guest: &Guest, asked: &BTreeMap<String, String>, foun
     if guest.protected && is_off("protection") {
         found.hit(subject, "loses its protection from being deleted").raises(Risk::High);
     }
-    let tags = asked.get("tags").map(|tags| tags.split([',', ';', ' ']).map(str::to_owned).collect());
+    let tags = asked.get("tags").map(|tags| split_list(tags).map(str::to_owned).collect());
     if is_production(guest)
         && (goes("tags") || tags.is_some_and(|tags| !is_production(&Guest { tags, ..guest.clone() })))
     {
@@ -46,7 +46,7 @@ fn taken_off(ask: Ask<'_>, guest: &Guest, asked: &BTreeMap<String, String>, foun
         found.hit(subject, format!("loses its {name}, which Proxmox sets itself")).raises(Risk::Critical);
     }
     for nic in guest.nics() {
-        let is_filtered = |text: &String| text.split(',').any(|property| property == "firewall=1");
+        let is_filtered = |text: &String| PropertyString::parse(text).get("firewall") == Some("1");
         let was = guest.config.get(&nic.key).is_some_and(is_filtered);
         if was && asked.get(&nic.key).is_some_and(|new| !is_filtered(new)) {
             found.hit(subject, format!("has no firewall before {} any more", nic.key)).raises(Risk::High);

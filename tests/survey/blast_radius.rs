@@ -1,8 +1,7 @@
 //! What an action would break, named in its preview: for each destructive one, in a world where something hangs on its
 //! target that nobody sees who looks at the target alone.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails, and says where")]
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use proxmox_agent::{
@@ -14,16 +13,13 @@ use proxmox_agent::{
         privileges,
         request::normalise,
     },
-    pve::{
-        ApiToken, Client, Trust,
-        sim::{Options, Simulator, World},
-        survey,
-    },
+    pve::{sim::Simulator, survey},
 };
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
-const DEPENDENTS: &str = include_str!("data/worlds/dependents.yaml");
+use crate::place::{client, start};
+
+const DEPENDENTS: &str = include_str!("../data/worlds/dependents.yaml");
 const TOKEN: &str = "agent@pve!operator";
 
 /// An action, and who has to be named: subject, and words of its effect.
@@ -212,17 +208,6 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-async fn start(world: &str) -> Simulator {
-    let world = World::from_yaml(world).unwrap();
-    Simulator::start(Options { world, plain_http: true, ..Options::default() }).await.unwrap()
-}
-
-fn client(sim: &Simulator) -> Client {
-    let secret = SecretString::from(format!("{TOKEN}={}", sim.tokens()[TOKEN]));
-    let token = ApiToken::try_from(&secret).unwrap();
-    Client::new(&[sim.url()], token, &Trust::Anyone, Duration::from_secs(20)).unwrap()
-}
-
 async fn judged(sim: &Simulator, action: &str, target: &str, params: &Value) -> Judged {
     let spec = ProxmoxActionPlanSpec {
         environment: "home".into(),
@@ -234,7 +219,8 @@ async fn judged(sim: &Simulator, action: &str, target: &str, params: &Value) -> 
     };
     let request = normalise("default", &spec).unwrap_or_else(|wrong| panic!("{action}: {wrong:?}"));
     let query = Query::of(&request);
-    let world = survey::look(&client(sim), &query, &privileges::paths(&request)).await.unwrap();
+    let world =
+        survey::look(&client(sim.url(), sim, TOKEN), &query, &privileges::paths(&request)).await.unwrap();
     let spec = json!({"endpoints": [sim.url()], "credentials": {"secretRef": {"name": "s"}}});
     let environment = ProxmoxEnvironment::new("home", serde_json::from_value(spec).unwrap());
     let setting = Setting { plan_uid: "uid", environment: &environment, policy: None, now: Timestamp::now() };
