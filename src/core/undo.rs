@@ -297,7 +297,7 @@ mod tests {
         let config =
             settings(&[("cores", "2"), ("tags", "web"), ("onboot", "1"), ("net0", "virtio,bridge=vmbr0")]);
         let world = world_of(Guest { config, ..guest("qemu/100") });
-        let params = json!({"cores": 4, "onboot": false, "balloon": 512, "delete": "net0;tags"});
+        let params = json!({"cores": 4, "onboot": false, "balloon": 512, "delete": "net0,tags"});
         let (action, target, params) = plan(undone("set_guest_config", "qemu/100", params, &world));
         assert_eq!((action.as_str(), target.as_str()), ("set_guest_config", "qemu/100"));
         assert_eq!(
