@@ -80,7 +80,7 @@ fn many_settings() -> Value {
 }
 
 /// The plan as it would be written, if it is not refused.
-fn written(action: &str, target: &str, params: Value, world: &World, message: &str) -> Option<Value> {
+fn written(action: &str, target: &str, params: &Value, world: &World, message: &str) -> Option<Value> {
     let spec = json!({"environment": "home", "action": action, "target": target, "params": params, "requestedBy": "x"});
     let asked: ProxmoxActionPlanSpec = serde_json::from_value(spec.clone()).unwrap();
     let reached = json!({"endpoints": ["https://pve1"], "credentials": {"secretRef": {"name": "s"}}});
@@ -111,10 +111,10 @@ fn the_largest_status_is_kept_and_far_from_what_etcd_takes() {
     let of_storage = Met::Object(Object { settings: world.settings().unwrap().clone(), digest: None });
     let storage_world = World { target: of_storage, ..world.clone() };
     let largest = [
-        written("delete_guest", "qemu/100", json!({"purge": true}), &world, &text.repeat(20)),
-        written("stop_guest", "qemu/100", json!({}), &world, &text),
-        written("remove_storage", "storage/local", json!({}), &storage_world, &text),
-        written("set_guest_config", "qemu/100", json!({"delete": "net0,net1"}), &world, &text),
+        written("delete_guest", "qemu/100", &json!({"purge": true}), &world, &text.repeat(20)),
+        written("stop_guest", "qemu/100", &json!({}), &world, &text),
+        written("remove_storage", "storage/local", &json!({}), &storage_world, &text),
+        written("set_guest_config", "qemu/100", &json!({"delete": "net0,net1"}), &world, &text),
     ];
     let sizes: Vec<usize> = largest.iter().map(|plan| is_kept(plan.as_ref().unwrap())).collect();
     assert!(sizes.iter().all(|size| *size < MOST_BYTES), "{sizes:?}");
@@ -134,7 +134,7 @@ proptest! {
             ("set_guest_config", params),
             ("clone_guest", json!({"newid": 99999})),
         ] {
-            if let Some(plan) = written(action, "qemu/100", params, &world, &text) {
+            if let Some(plan) = written(action, "qemu/100", &params, &world, &text) {
                 prop_assert!(is_kept(&plan) < MOST_BYTES);
             }
         }
