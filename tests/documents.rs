@@ -3,6 +3,9 @@
 // A test that can't read a document has to fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "documents/previews.rs"]
+mod previews;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -28,6 +31,7 @@ use proxmox_agent::{
         request::normalise,
     },
     ports::{Key, Kind, Store},
+    pve::sim,
     store::directory::{DirectoryOptions, DirectoryStore},
     system::SystemClock,
 };
@@ -261,6 +265,7 @@ async fn is_valid(yaml: &str) {
         "ClusterRole" => drop(parse::<ClusterRole>(yaml)),
         "Role" => drop(parse::<Role>(yaml)),
         "RoleBinding" => drop(parse::<RoleBinding>(yaml)),
+        "" => drop(sim::World::from_yaml(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"))),
         other => panic!("an example of kind {other} is checked by nobody"),
     }
 }
