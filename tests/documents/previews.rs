@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, time::Duration};
 
 use proxmox_agent::{
-    catalog::{self, Existence, Section},
+    catalog::{self, Existence, Need, Section},
     core::observe::{Met, Query, World as Looked},
     pve::{
         ApiToken, Client, Trust,
@@ -221,4 +221,14 @@ async fn the_role_that_the_guide_makes_for_seeing_hides_nothing_and_holds_nothin
 #[test]
 fn the_world_of_the_examples_has_the_role_that_the_guide_makes_for_seeing() {
     assert_eq!(roles_of_the_world()[SEEING], roles_of_the_guide()[SEEING]);
+}
+
+#[test]
+fn the_guide_names_every_privilege_that_an_action_needs() {
+    let spans = page("docs/getting-started.md").code_spans();
+    let needs = catalog::actions().flat_map(|action| action.needs);
+    let whole = needs.filter(|need| need.any_of != Need::PER_SETTING);
+    let is_named = |need: &&Need| need.any_of.iter().any(|privilege| spans.iter().any(|span| span == privilege));
+    let lacking: BTreeSet<_> = whole.filter(|need| !is_named(need)).map(|need| need.any_of).collect();
+    assert!(lacking.is_empty(), "{lacking:?}");
 }
