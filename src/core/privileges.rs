@@ -301,7 +301,7 @@ mod tests {
             "VM.Config.CPU on /vms/100",
             "VM.Config.Network on /vms/100",
             "VM.Config.Disk on /vms/100",
-            "VM.Config.Cloudinit on /vms/100",
+            "VM.Config.Cloudinit on /vms/100 or VM.Config.Network on /vms/100",
             "SDN.Use on /sdn/zones/localnetwork/vmbr1",
         ] {
             assert!(lacking.iter().any(|words| words == needed), "{needed}: {lacking:?}");

@@ -111,7 +111,7 @@ fn read_params(
         violations.push(violation(format!("spec.params.{}", param.name), problem));
     }
     if given.is_empty() && is_about_settings(action) {
-        let known = action.params().map(|param| param.name).collect::<Vec<_>>().join(", ");
+        let known = listed(action.params().map(|param| param.name), "");
         let problem = format!("is empty: {} needs at least one of {known}", action.name);
         violations.push(violation("spec.params", problem));
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{radius, testing::*};
 use crate::{
     api::{Preview, ProxmoxEnvironment, Risk},
-    catalog::{self, Action, Section, Touch},
+    catalog::{self, Action, Existence, Section, Touch},
     core::{
         afterwards::afterwards,
         judge::{Setting, judge},
@@ -28,8 +28,13 @@ fn requests() -> Vec<Request> {
 
 fn asked(action: &Action, target: &str) -> Request {
     let required = action.params().filter(|param| param.required);
-    let params: serde_json::Map<String, Value> =
+    let mut params: serde_json::Map<String, Value> =
         required.map(|param| (param.name.to_owned(), example(param))).collect();
+    // A change of settings names at least one; a note touches nobody.
+    let note = ["description", "comment"].into_iter().find(|name| action.param(name).is_some());
+    if let Some(note) = note.filter(|_| params.is_empty() && action.existence == Existence::Exists) {
+        params.insert(note.to_owned(), json!("a note"));
+    }
     normalise("default", &spec(action.name, target, Value::Object(params))).unwrap()
 }
 
