@@ -228,7 +228,8 @@ fn the_guide_names_every_privilege_that_an_action_needs() {
     let spans = page("docs/getting-started.md").code_spans();
     let needs = catalog::actions().flat_map(|action| action.needs);
     let whole = needs.filter(|need| need.any_of != Need::PER_SETTING);
-    let is_named = |need: &&Need| need.any_of.iter().any(|privilege| spans.iter().any(|span| span == privilege));
+    let is_named =
+        |need: &&Need| need.any_of.iter().any(|privilege| spans.iter().any(|span| span == privilege));
     let lacking: BTreeSet<_> = whole.filter(|need| !is_named(need)).map(|need| need.any_of).collect();
     assert!(lacking.is_empty(), "{lacking:?}");
 }
