@@ -41,7 +41,8 @@ fn action_taxonomy() -> Result<String, std::fmt::Error> {
          anything else is refused, with the field and what is allowed.\n\n\
          How to read an entry: its *privileges* are all needed, `VM.Config.*` being that of each setting that is named. What \
          is *at stake* decides what is looked at before, and so [what the plan shows](preview.md). What *planHash holds* is \
-         [what an approval takes for granted](request-hashing.md). Some plans [by example](plans-by-example.md).\n\n\
+         [what an approval takes for granted](request-hashing.md). *Requires* and *Known without a task by* are for people: \
+         nothing goes by them yet. Some plans [by example](plans-by-example.md).\n\n\
          | action | what it does | target | risk | plane / domain |\n|---|---|---|---|---|\n"
     );
     for action in catalog::actions() {
