@@ -4,140 +4,13 @@
 
 mod support;
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-};
+use std::{fs, os::unix::fs::PermissionsExt};
 
-use proxmox_agent::pve::sim::{self, Options, Simulator, World};
 use support::{
+    house::House,
     stage::{TOKEN, until},
     worlds,
 };
-use tempfile::TempDir;
-
-/// A directory of YAML with its state and its token, and a Proxmox behind it.
-struct House {
-    folder: TempDir,
-    sim: Simulator,
-}
-
-impl House {
-    async fn new(tier: &str) -> Self {
-        Self::in_world(tier, World::sample()).await
-    }
-
-    async fn in_world(tier: &str, world: World) -> Self {
-        let sim = Simulator::start(Options { world, ..Options::default() }).await.unwrap();
-        let house = Self { folder: TempDir::new().unwrap(), sim };
-        let token = house.state().join("secrets/default/pve-home/token");
-        fs::create_dir_all(token.parent().unwrap()).unwrap();
-        fs::write(&token, format!("{TOKEN}={}\n", house.sim.tokens()[TOKEN])).unwrap();
-        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
-        let environment = format!(
-            "apiVersion: proxmox-agent.io/v1alpha1\nkind: ProxmoxEnvironment\nmetadata: {{name: home}}\nspec:\n  \
-             endpoints: [\"{}\"]\n  credentials: {{secretRef: {{name: pve-home}}}}\n  \
-             tls: {{fingerprint: \"{}\"}}\n  tier: {tier}\n  requestTimeoutSeconds: 1\n",
-            house.sim.url(),
-            house.sim.fingerprint()
-        );
-        house.write("environment.yaml", &environment);
-        house
-    }
-
-    fn dir(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn state(&self) -> PathBuf {
-        self.dir().join(".proxmox-agent")
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        fs::write(self.dir().join(file), text).unwrap();
-    }
-
-    fn plan(&self, name: &str, action: &str, target: &str, more: &str) {
-        let text = format!(
-            "apiVersion: proxmox-agent.io/v1alpha1\nkind: ProxmoxActionPlan\nmetadata: {{name: {name}}}\nspec:\n  \
-             environment: home\n  action: {action}\n  target: {target}\n  \
-             requestedBy: requester@example.test\n{more}"
-        );
-        self.write(&format!("{name}.yaml"), &text);
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"));
-        command.args(args).arg("--dir").arg(self.dir()).env("RUST_LOG", "warn");
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Ended {
-        Ended::from(self.command(args).output().unwrap())
-    }
-
-    fn once(&self) -> Ended {
-        self.run(&["standalone", "--once"])
-    }
-
-    /// Keeps running until it is dropped.
-    fn daemon(&self) -> Daemon {
-        let log = fs::File::create(self.dir().join("daemon.log")).unwrap();
-        Daemon(self.command(&["standalone"]).stdout(Stdio::null()).stderr(log).spawn().unwrap())
-    }
-
-    fn status(&self, plan: &str) -> serde_json::Value {
-        let file = self.state().join(format!("objects/proxmoxactionplans/default/{plan}.yaml"));
-        let Ok(text) = fs::read_to_string(file) else { return serde_json::Value::Null };
-        serde_saphyr::from_str::<serde_json::Value>(&text).unwrap()["status"].clone()
-    }
-
-    async fn comes_to(&self, plan: &str, phase: &str) {
-        until(&format!("{plan} is {phase}"), || self.status(plan)["phase"] == phase).await;
-    }
-
-    fn calls(&self) -> Vec<String> {
-        let ledger = self.sim.ledger().into_iter();
-        let arrived = ledger.filter(|entry| entry.outcome != sim::Outcome::NotExecuted);
-        arrived.map(|entry| format!("{} {}", entry.method, entry.path)).collect()
-    }
-}
-
-struct Daemon(Child);
-
-impl Daemon {
-    /// SIGKILL: it has no chance to tidy up.
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[derive(Debug)]
-struct Ended {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_low_risk_plan_runs_and_the_exit_code_says_so() {
@@ -282,15 +155,16 @@ async fn the_token_secret_stays_in_its_file() {
     let ended = house.once();
     let secret = &house.sim.tokens()[TOKEN];
     assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret));
-    for entry in walk(&house.state()) {
-        if !entry.starts_with(house.state().join("secrets")) {
-            let text = String::from_utf8_lossy(&fs::read(&entry).unwrap()).into_owned();
-            assert!(!text.contains(secret), "the secret is in {}", entry.display());
-        }
+    for (file, text) in house.kept() {
+        assert!(!text.contains(secret), "the secret is in {file}");
     }
 }
 
-fn walk(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+#[tokio::test(flavor = "multi_thread")]
+async fn what_belongs_to_the_whole_cluster_is_carried_out_by_any_node_that_is_there() {
+    let house = House::in_world("lab", worlds::with_every_privilege()).await;
+    house.plan("group", "create_pool", "pool/tests", "");
+    let ended = house.once();
+    assert_eq!(ended.code, 0, "{}", house.status("group"));
+    assert_eq!(house.calls(), ["POST /pools"]);
 }

@@ -171,6 +171,8 @@ pub enum Changes {
     SnapshotAdded,
     /// A snapshot is gone.
     SnapshotGone,
+    /// Settings that were written before and wait come into force.
+    WaitingApplied,
     /// Nothing that could be shown as before and after.
     Other,
 }
@@ -258,6 +260,15 @@ impl Action {
             GuestKind::Qemu => change.tasks.qemu,
             GuestKind::Lxc => change.tasks.lxc,
         })
+    }
+
+    /// What of the present state it replaces, if it changes anything.
+    pub fn changes(&self) -> Option<Changes> {
+        self.change().map(|change| change.changes)
+    }
+
+    pub fn touches(&self, touch: Touch) -> bool {
+        self.touches.contains(&touch)
     }
 
     pub fn params(&self) -> impl Iterator<Item = &'static Param> {

@@ -6,7 +6,9 @@
 mod action;
 mod call;
 pub mod contract;
+mod guest;
 mod need;
+mod notation;
 mod param;
 pub mod similar;
 mod table;
@@ -18,10 +20,10 @@ pub use action::{
     Tasks, Undo,
 };
 pub use call::{Call, Method};
+pub use guest::{GuestKind, GuestRef, Vmid};
 pub use need::{Need, Place};
+pub use notation::{path_segment, split_list};
 pub use param::{Param, ParamType, ParamValue, SecretValue, Wire};
 pub use table::{actions, find};
-pub use target::{
-    GuestKind, GuestRef, InventoryScope, Name, Target, TargetError, TargetKind, Vmid, VolumeId,
-};
+pub use target::{InventoryScope, Name, Target, TargetError, TargetKind, VolumeId};
 pub use touch::{Section, Touch};

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{GuestKind, Name, Vmid, VolumeId};
+use super::{GuestKind, Name, Vmid, VolumeId, notation::percent_encoded};
 
 /// A parameter of an action.
 #[derive(Debug)]
@@ -46,6 +46,11 @@ pub enum ParamType {
     Text {
         max: usize,
     },
+    /// Free text of at most so many characters, in which Proxmox fills in `{{guestname}}` and the like. It takes it on one
+    /// line, with the ends of lines and backslashes escaped.
+    Notes {
+        max: usize,
+    },
     /// A Proxmox configuration id: a letter, then letters, digits, `-` and `_`.
     ConfigId {
         max: usize,
@@ -58,7 +63,8 @@ pub enum ParamType {
     Volume,
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// Names, or names with further properties, separated by commas.
+    /// Names, or names with further properties, separated by commas and by nothing else: Proxmox knows more separators, and
+    /// whoever looked for commas alone would overlook a name.
     List {
         max: usize,
     },
@@ -134,7 +140,8 @@ impl Param {
     pub fn to_wire(&self, value: &ParamValue) -> String {
         let plain = value.to_wire();
         match self.type_ {
-            ParamType::PublicKeys => percent_encoded(plain.trim_end()),
+            ParamType::PublicKeys => percent_encoded(plain.trim_end(), b"-._~"),
+            ParamType::Notes { .. } => plain.replace('\\', "\\\\").replace('\n', "\\n"),
             _ => plain,
         }
     }
@@ -183,7 +190,7 @@ impl ParamType {
         let one_line = !text.chars().any(char::is_control);
         match self {
             Self::Bool | Self::Integer { .. } | Self::Vmid | Self::Secret => false,
-            Self::Text { max } => {
+            Self::Text { max } | Self::Notes { max } => {
                 text.chars().count() <= max && !text.chars().any(|c| c.is_control() && c != '\n')
             }
             Self::PublicKeys => text.len() <= 8192 && !text.chars().any(|c| c.is_control() && c != '\n'),
@@ -191,9 +198,11 @@ impl ParamType {
             Self::Name => text.parse::<Name>().is_ok(),
             Self::Volume => text.parse::<VolumeId>().is_ok(),
             Self::OneOf(words) => words.contains(&text),
-            Self::List { max } | Self::Settings { max } => {
-                !text.is_empty() && one_line && text.chars().count() <= max
+            Self::List { max } => {
+                let separates = |c: char| c == ';' || c.is_whitespace() || c.is_control();
+                !text.is_empty() && !text.contains(separates) && text.chars().count() <= max
             }
+            Self::Settings { max } => !text.is_empty() && one_line && text.chars().count() <= max,
             Self::Size => is_size(text),
             Self::Url => one_line && text.len() <= 2048 && is_url(text),
         }
@@ -204,7 +213,7 @@ impl ParamType {
         match self {
             Self::Bool => "true or false".to_owned(),
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
-            Self::Text { max } => format!("text of at most {max} characters"),
+            Self::Text { max } | Self::Notes { max } => format!("text of at most {max} characters"),
             Self::ConfigId { max } => {
                 format!("a letter followed by letters, digits, `-` or `_`, 2 to {max} characters in all")
             }
@@ -215,7 +224,9 @@ impl ParamType {
                 let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
                 format!("one of {}", words.join(", "))
             }
-            Self::List { max } => format!("a list separated by commas, at most {max} characters"),
+            Self::List { max } => {
+                format!("a list separated by commas, without spaces, at most {max} characters")
+            }
             Self::Size => "a size such as `32G`, or `+5G` for so much more".to_owned(),
             Self::Settings { max } => {
                 format!("settings in Proxmox's notation on one line, at most {max} characters")
@@ -239,13 +250,6 @@ impl ParamValue {
             Self::Secret(secret) => format!("(from secret {secret})"),
         }
     }
-}
-
-fn percent_encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 /// Digits and a unit of Proxmox, with or without a `+`.
@@ -325,5 +329,15 @@ mod tests {
     fn booleans_are_sent_as_proxmox_reads_them() {
         assert_eq!(ParamValue::Bool(true).to_wire(), "1");
         assert_eq!(ParamValue::Bool(false).to_wire(), "0");
+    }
+
+    #[test]
+    fn a_list_has_one_separator_so_that_no_name_in_it_is_overlooked() {
+        let guests = ParamType::List { max: 64 };
+        assert!(guests.read(&json!("100,101")).is_ok());
+        for bad in ["100 101", "100;101", "100, 101", "100\t101", "100\u{a0}101"] {
+            let problem = guests.read(&json!(bad)).unwrap_err();
+            assert!(problem.starts_with("must be a list separated by commas, without spaces"), "{problem}");
+        }
     }
 }

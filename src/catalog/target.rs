@@ -2,6 +2,8 @@ use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
+use super::{GuestKind, GuestRef, Vmid};
+
 /// What an action acts on, in Proxmox's own resource ids.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -35,24 +37,6 @@ pub enum InventoryScope {
     All,
     Running,
 }
-
-/// One virtual machine or container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct GuestRef {
-    pub kind: GuestKind,
-    pub vmid: Vmid,
-}
-
-/// Virtual machine or container, by the name that Proxmox uses in paths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum GuestKind {
-    Qemu,
-    Lxc,
-}
-
-/// A guest's number. Proxmox reserves those below 100.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Vmid(u32);
 
 /// The kinds of target there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,45 +75,6 @@ pub enum TargetError {
     BadVolume(String),
     #[error("`{0}` is not the cluster: write cluster/all")]
     UnknownCluster(String),
-}
-
-impl Vmid {
-    pub fn new(number: u32) -> Option<Self> {
-        (100..=999_999_999).contains(&number).then_some(Self(number))
-    }
-
-    pub fn number(self) -> u32 {
-        self.0
-    }
-}
-
-impl fmt::Display for Vmid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl GuestKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Qemu => "qemu",
-            Self::Lxc => "lxc",
-        }
-    }
-
-    /// What people call it.
-    pub fn noun(self) -> &'static str {
-        match self {
-            Self::Qemu => "VM",
-            Self::Lxc => "container",
-        }
-    }
-}
-
-impl fmt::Display for GuestRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind.as_str(), self.vmid)
-    }
 }
 
 impl Name {
@@ -234,7 +179,7 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
         let (kind, name) = text.split_once('/').ok_or_else(|| TargetError::Malformed(shown(text)))?;
-        let guest = |kind| match vmid(name) {
+        let guest = |kind| match Vmid::parse(name) {
             Some(vmid) => Ok(Self::Guest(GuestRef { kind, vmid })),
             None => Err(TargetError::BadVmid(shown(text))),
         };
@@ -261,11 +206,6 @@ impl FromStr for Target {
             TargetKind::Replication => name.parse().map(Self::Replication),
         }
     }
-}
-
-/// Only the decimal form that Proxmox itself prints: `0100` and `+100` would be other spellings of one guest.
-fn vmid(text: &str) -> Option<Vmid> {
-    text.parse().ok().filter(|number: &u32| number.to_string() == text).and_then(Vmid::new)
 }
 
 /// Garbage is quoted only as far as a person reads it.

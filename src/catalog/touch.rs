@@ -33,16 +33,20 @@ pub enum Touch {
     NodeNetwork,
     /// The node goes down.
     Node,
-    /// All guests of the node are started, stopped or moved.
+    /// All guests of the node are stopped or moved.
     NodeGuests,
+    /// All guests of the node come up: they take its memory.
+    NodeBoot,
     /// Members of the pool may lose their access rights.
     Pool,
     /// HA looks after the guest no longer, or otherwise.
     HaResource,
     /// A rule by which HA places guests.
     HaRule,
-    /// HA as a whole.
-    HaManager,
+    /// HA as a whole looks after guests again.
+    HaOn,
+    /// HA as a whole looks after guests no longer.
+    HaOff,
     /// Who is let through.
     Firewall,
     /// Guests may be left without a backup.
@@ -113,10 +117,10 @@ impl Touch {
             ],
             Self::Bridge | Self::NodeNetwork => &[S::Guests, S::Network, S::Nodes],
             Self::Node => &[S::Nodes, S::Guests, S::Ha, S::Storages, S::ActiveTasks],
-            Self::NodeGuests => &[S::Nodes, S::Guests, S::Ha],
+            Self::NodeGuests | Self::NodeBoot => &[S::Nodes, S::Guests, S::Ha],
             Self::Pool => &[S::Pools, S::Acl, S::BackupJobs],
             Self::HaResource | Self::HaRule => &[S::Ha, S::Guests, S::Nodes],
-            Self::HaManager => &[S::Ha, S::Nodes, S::Guests],
+            Self::HaOn | Self::HaOff => &[S::Ha, S::Nodes, S::Guests],
             Self::Firewall => &[S::Firewall],
             Self::BackupJob => &[S::BackupJobs, S::Guests, S::Volumes, S::Storages],
             Self::Replication => &[S::Replication, S::Ha],
@@ -143,11 +147,11 @@ impl Touch {
             Self::Bridge => "the network of every guest on the bridge",
             Self::NodeNetwork => "the network of the node and its guests",
             Self::Node => "every guest of the node, and the quorum",
-            Self::NodeGuests => "every guest of the node",
+            Self::NodeGuests | Self::NodeBoot => "every guest of the node",
             Self::Pool => "access rights that the pool gives",
             Self::HaResource => "what HA does for the guest",
             Self::HaRule => "where HA lets guests run",
-            Self::HaManager => "HA of the whole cluster",
+            Self::HaOn | Self::HaOff => "HA of the whole cluster",
             Self::Firewall => "who is let through",
             Self::BackupJob => "the backups of the guests of the job",
             Self::Replication => "the guest's copy on another node",

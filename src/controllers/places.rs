@@ -14,7 +14,10 @@ use tokio::sync::mpsc;
 
 use crate::{
     api::{Budgets, ProxmoxActionPlan},
-    core::places::{Busy, Claim, Occupied, occupied_by, turn, turns},
+    core::{
+        occupied::{Occupied, occupied_by},
+        places::{Busy, Claim, turn, turns},
+    },
     ports::{Key, Store, StoreError},
 };
 

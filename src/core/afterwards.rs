@@ -12,7 +12,7 @@ use super::{
 };
 
 pub(super) fn afterwards(request: &Request, world: &World) -> Vec<String> {
-    let touches = |touch: Touch| request.action.touches.contains(&touch);
+    let touches = |touch| request.action.touches(touch);
     let mut told = Vec::new();
     if let Some(nodes) = world.nodes.known() {
         told.extend(memory(request, world, nodes));
@@ -98,14 +98,14 @@ mod tests {
         let mut met = Guest { memory: 1 << 30, ..guest("qemu/100") };
         let nodes = cluster(&[("pve1", true), ("pve2", true)]);
         let world = World { nodes, ..world_of(met.clone()) };
-        let left = |node: &str| vec![format!("{node} would have 3.0 GiB of 16.0 GiB of memory left")];
+        let left = |node: &str| vec![format!("{node} would have 3 GiB of 16 GiB of memory left")];
         assert_eq!(told("start_guest", "qemu/100", json!({}), &world), left("pve1"));
         let to = json!({"destination": "pve2"});
         assert!(told("migrate_guest", "qemu/100", to.clone(), &world).is_empty(), "what is off takes none");
         met.status = "running".into();
         met.memory = 5 << 30;
         let world = World { nodes: world.nodes, ..world_of(met) };
-        assert_eq!(told("migrate_guest", "qemu/100", to, &world), ["pve2 would lack 1.0 GiB of memory"]);
+        assert_eq!(told("migrate_guest", "qemu/100", to, &world), ["pve2 would lack 1 GiB of memory"]);
         assert!(told("start_guest", "qemu/100", json!({}), &world).is_empty(), "it runs already");
     }
 
@@ -131,11 +131,11 @@ mod tests {
         let storages = Seen::Known(vec![storage("thin"), storage("nfs")]);
         let world = World { storages, ..world_of(met) };
         for (action, params, line) in [
-            ("resize_disk", json!({"disk": "scsi0", "size": "+5G"}), "thin would have 3.0 GiB free on pve1"),
-            ("resize_disk", json!({"disk": "scsi0", "size": "12G"}), "thin would have 6.0 GiB free on pve1"),
-            ("move_disk", json!({"disk": "scsi0", "storage": "nfs"}), "nfs would lack 2.0 GiB on pve1"),
-            ("clone_guest", json!({"newid": 101, "full": true}), "thin would lack 2.0 GiB on pve1"),
-            ("backup_guest", json!({"storage": "nfs"}), "nfs has 8.0 GiB free on pve1"),
+            ("resize_disk", json!({"disk": "scsi0", "size": "+5G"}), "thin would have 3 GiB free on pve1"),
+            ("resize_disk", json!({"disk": "scsi0", "size": "12G"}), "thin would have 6 GiB free on pve1"),
+            ("move_disk", json!({"disk": "scsi0", "storage": "nfs"}), "nfs would lack 2 GiB on pve1"),
+            ("clone_guest", json!({"newid": 101, "full": true}), "thin would lack 2 GiB on pve1"),
+            ("backup_guest", json!({"storage": "nfs"}), "nfs has 8 GiB free on pve1"),
         ] {
             assert_eq!(told(action, "qemu/100", params, &world), [line], "{action}");
         }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::{
-    Call, Change, Filled, GuestKind, GuestRef, Param, ParamValue, SecretValue, Target, TaskId,
+    Call, Change, Filled, GuestKind, GuestRef, Param, ParamType, ParamValue, SecretValue, Target, TaskId,
+    path_segment,
 };
 
 use super::{
@@ -97,19 +98,19 @@ fn path(change: &Change, request: &Request, node: &str) -> String {
 fn placeholder(name: &str, request: &Request, node: &str) -> String {
     let guest = request.target.guest();
     match name {
-        "node" => segment(node),
+        "node" => path_segment(node),
         "kind" => guest.map(|guest| guest.kind.as_str().to_owned()).unwrap_or_default(),
         "vmid" => guest.map(|guest| guest.vmid.to_string()).unwrap_or_default(),
-        "sid" => guest.map(sid).unwrap_or_default(),
-        "id" => segment(&request.target.id()),
+        "sid" => guest.map(GuestRef::sid).unwrap_or_default(),
+        "id" => path_segment(&request.target.id()),
         "storage" if matches!(request.target, Target::Volume(_)) => storage_of(&request.target),
         // Where the rules of a firewall stand.
         "scope" => match &request.target {
-            Target::Guest(guest) => format!("nodes/{}/{guest}", segment(node)),
-            Target::Node(_) => format!("nodes/{}", segment(node)),
+            Target::Guest(guest) => format!("nodes/{}/{guest}", path_segment(node)),
+            Target::Node(_) => format!("nodes/{}", path_segment(node)),
             _ => "cluster".to_owned(),
         },
-        param => segment(&request.params.get(param).map(ParamValue::to_wire).unwrap_or_default()),
+        param => path_segment(&request.params.get(param).map(ParamValue::to_wire).unwrap_or_default()),
     }
 }
 
@@ -117,22 +118,6 @@ fn storage_of(target: &Target) -> String {
     match target {
         Target::Volume(volume) => volume.storage.to_string(),
         _ => String::new(),
-    }
-}
-
-/// One segment of a path: whatever is in the text, it stays within its place.
-fn segment(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:@!".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}
-
-/// How HA calls a guest.
-pub fn sid(guest: GuestRef) -> String {
-    match guest.kind {
-        GuestKind::Qemu => format!("vm:{}", guest.vmid),
-        GuestKind::Lxc => format!("ct:{}", guest.vmid),
     }
 }
 
@@ -174,7 +159,7 @@ fn fill(
             params.insert(name.to_owned(), request.target.id());
         }
         Filled::Sid(name) => {
-            params.insert(name.to_owned(), request.target.guest().map(sid).unwrap_or_default());
+            params.insert(name.to_owned(), request.target.guest().map(GuestRef::sid).unwrap_or_default());
         }
         Filled::Digest => {
             if let Some(digest) = digest(world) {
@@ -189,10 +174,11 @@ fn fill(
         }
         Filled::Snapshot => {
             params.insert("snapname".to_owned(), snapshot_name(request, plan)?);
-            params.insert("description".to_owned(), marked(params.get("description"), plan.uid));
+            params.insert("description".to_owned(), marked(params.get("description"), "\n", plan.uid));
         }
         Filled::Marker(name) => {
-            params.insert(name.to_owned(), marked(params.get(name), plan.uid));
+            let text = marked(params.get(name), end_of_line(request, name), plan.uid);
+            params.insert(name.to_owned(), text);
         }
     }
     Ok(())
@@ -215,10 +201,24 @@ pub fn snapshot_name(request: &Request, plan: PlanIdentity<'_>) -> Result<String
     Ok(format!("h{}", identity.short()))
 }
 
-fn marked(text: Option<&String>, plan_uid: &str) -> String {
+/// What parts two lines of a text that Proxmox calls so.
+fn end_of_line(request: &Request, wire: &str) -> &'static str {
+    let kind = request.target.guest().map(|guest| guest.kind);
+    let mut params = request.action.params();
+    match params
+        .find(|param| param.wire_name(param.name, kind).as_deref() == Some(wire))
+        .map(|param| param.type_)
+    {
+        Some(ParamType::Notes { .. }) => "\\n",
+        Some(ParamType::Text { .. }) | None => "\n",
+        Some(_) => " ",
+    }
+}
+
+fn marked(text: Option<&String>, end_of_line: &str, plan_uid: &str) -> String {
     let marker = format!("proxmox-agent plan {plan_uid}");
     match text {
-        Some(text) if !text.is_empty() => format!("{text}\n{marker}"),
+        Some(text) if !text.is_empty() => format!("{text}{end_of_line}{marker}"),
         _ => marker,
     }
 }
@@ -238,4 +238,37 @@ fn volume_task_id(request: &Request, world: &World) -> String {
     let storage = storage_of(&request.target);
     let owner = world.settings().and_then(|settings| settings.get("vmid"));
     owner.map_or_else(|| storage.clone(), |vmid| format!("{vmid}@{storage}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::core::{
+        request::{normalise, tests::spec},
+        testing::{guest, world_of},
+    };
+
+    fn sent(action: &str, params: Value) -> BTreeMap<String, String> {
+        let request = normalise("default", &spec(action, "qemu/100", params)).unwrap();
+        let hash = PlanHash::of("a test", &1).unwrap();
+        let identity = PlanIdentity { hash: &hash, uid: "uid" };
+        let dispatch = dispatch_for(&request, &world_of(guest("qemu/100")), identity);
+        dispatch.unwrap().unwrap().call.params
+    }
+
+    #[test]
+    fn a_note_keeps_its_lines_and_gets_the_plans_mark_as_each_place_takes_it() {
+        let text = json!({"newid": 101, "description": "a\\b\nc"});
+        assert_eq!(sent("clone_guest", text)["description"], "a\\b\nc\nproxmox-agent plan uid");
+        // Proxmox refuses a template of several lines, and reads backslashes in it.
+        let notes = json!({"storage": "local", "notes": "a\\b\nc"});
+        assert_eq!(sent("backup_guest", notes)["notes-template"], r"a\\b\nc\nproxmox-agent plan uid");
+        // Each line of the file is a rule.
+        let rule = json!({"type": "in", "action": "ACCEPT", "comment": "why"});
+        assert_eq!(sent("add_firewall_rule", rule)["comment"], "why proxmox-agent plan uid");
+        let rule = json!({"type": "in", "action": "DROP", "comment": "why\nIN ACCEPT"});
+        assert!(normalise("default", &spec("add_firewall_rule", "qemu/100", rule)).is_err());
+    }
 }

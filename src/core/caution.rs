@@ -1,10 +1,9 @@
 //! What a person should know before saying yes, beyond what is hit.
 
-use crate::catalog::{GuestKind, Touch};
+use crate::catalog::{Changes, GuestKind, Touch};
 
 use super::{
-    call::sid,
-    observe::{Guest, World},
+    observe::{Guest, ReplicationJob, World},
     request::Request,
 };
 
@@ -32,16 +31,16 @@ pub(super) fn warnings(request: &Request, world: &World) -> Vec<String> {
     if let Some(guest) = world.guest() {
         warnings.extend(state(request, guest).map(str::to_owned));
         warnings.extend(refusals(request, guest, world));
-        if request.action.name == "delete_guest" && !guest.snapshots.is_empty() {
+        if is_deleted(request) && !guest.snapshots.is_empty() {
             warnings.push(format!("its snapshots go with it: {}", guest.snapshots.len()));
         }
         warnings.extend(settings(request, guest));
         warnings.extend(waiting(request, guest));
     }
-    if request.action.name == "create_snapshot" && request.text("snapshot").is_none() {
+    if request.action.changes() == Some(Changes::SnapshotAdded) && request.text("snapshot").is_none() {
         warnings.push("its name is made from the plan, so that it can be found again".to_owned());
     }
-    if request.action.name == "apply_network"
+    if request.action.changes() == Some(Changes::WaitingApplied)
         && world.network.known().is_some_and(|network| network.waiting.is_none())
     {
         warnings
@@ -65,7 +64,7 @@ fn state(request: &Request, guest: &Guest) -> impl Iterator<Item = &'static str>
         (action == "resume_guest" && running && !paused, "it is not paused: there is nothing to resume"),
         (action == "suspend_guest" && paused, "it is already paused"),
         (
-            action == "delete_guest" && running && request.flag("force"),
+            is_deleted(request) && running && request.flag("force"),
             "it is running and will be stopped by force",
         ),
         (
@@ -74,7 +73,7 @@ fn state(request: &Request, guest: &Guest) -> impl Iterator<Item = &'static str>
         ),
         (action == "rollback_snapshot", "its settings go back to those of the snapshot too"),
         (
-            guest.ha_managed && request.action.touches.iter().any(|touch| HANDED_OVER.contains(touch)),
+            guest.ha_managed && HANDED_OVER.iter().any(|touch| request.action.touches(*touch)),
             "the HA manager looks after it: Proxmox only hands the request over, and HA acts in its own time",
         ),
     ];
@@ -84,73 +83,101 @@ fn state(request: &Request, guest: &Guest) -> impl Iterator<Item = &'static str>
 /// What Proxmox leaves to HA for guests that it manages.
 const HANDED_OVER: [Touch; 4] = [Touch::Power, Touch::Boot, Touch::Migration, Touch::HaResource];
 
+/// Whether Proxmox says no, why, and until when.
+type Refusal = (bool, &'static str, &'static str);
+
 /// Why Proxmox will say no.
 fn refusals(request: &Request, guest: &Guest, world: &World) -> Vec<String> {
-    let action = request.action.name;
-    let (running, purge) = (guest.is_running(), request.flag("purge"));
-    let overwrites = ["delete_guest", "restore_over_guest"].contains(&action);
-    let copied = world
-        .replication
-        .known()
-        .is_some_and(|jobs| jobs.iter().any(|job| job.guest == Some(guest.reference.vmid)));
+    let action = request.action;
+    let mut refusals: Vec<Refusal> = Vec::new();
+    if action.touches(Touch::Guest) {
+        refusals.extend(overwritten(request, guest));
+    }
+    if is_deleted(request) && !request.flag("purge") {
+        refusals.extend(deleted(guest, world));
+    }
+    if action.touches(Touch::Template) {
+        refusals.extend(made_template(guest));
+    }
+    if action.touches(Touch::Migration) {
+        refusals.extend(migrated(request, guest, world));
+    }
+    if action.changes() == Some(Changes::DiskStorage) {
+        refusals.extend(disk_moved(request, guest));
+    }
+    if action.changes() == Some(Changes::SnapshotAdded) {
+        refusals.push((guest.template, "it is a template", "never"));
+    }
+    if action.name == "start_guest" {
+        refusals.push((guest.template, "it is a template", "never: a full clone of it can be started"));
+    }
+    let told = refusals.into_iter().filter(|(holds, ..)| *holds);
+    let told = told.map(|(_, why, until)| format!("{why}: Proxmox will refuse until {until}"));
+    told.chain(locked(guest)).collect()
+}
+
+fn overwritten(request: &Request, guest: &Guest) -> [Refusal; 2] {
+    [
+        (guest.protected, "it is protected", "the protection is taken off"),
+        (guest.is_running() && !request.flag("force"), "it is running", "it is stopped"),
+    ]
+}
+
+fn deleted(guest: &Guest, world: &World) -> [Refusal; 2] {
     let in_ha = guest.ha_managed
-        || world.ha.known().is_some_and(|ha| ha.resources.iter().any(|own| own.sid == sid(guest.reference)));
-    let snapshots = !guest.snapshots.is_empty();
+        || world.ha.known().is_some_and(|ha| ha.resources.iter().any(|own| own.sid == guest.reference.sid()));
+    let copies = |job: &ReplicationJob| job.guest == Some(guest.reference.vmid);
+    let copied = world.replication.known().is_some_and(|jobs| jobs.iter().any(copies));
+    [
+        (in_ha, "HA looks after it", "HA is told not to, or `purge` is set"),
+        (copied, "it is replicated", "the job is gone"),
+    ]
+}
+
+fn made_template(guest: &Guest) -> [Refusal; 3] {
+    [
+        (guest.template, "it is a template already", "never"),
+        (guest.is_running(), "it is running", "it is stopped"),
+        (!guest.snapshots.is_empty(), "it has snapshots", "they are gone"),
+    ]
+}
+
+fn migrated(request: &Request, guest: &Guest, world: &World) -> [Refusal; 4] {
+    let running = guest.is_running();
     let is_vm = guest.reference.kind == GuestKind::Qemu;
-    let facts = [
-        (overwrites && guest.protected, "it is protected", "the protection is taken off"),
-        (overwrites && running && !request.flag("force"), "it is running", "it is stopped"),
+    let has_local_disks = world.migration.known().is_some_and(|check| !check.local_disks.is_empty());
+    [
+        (running && is_vm && !request.flag("online"), "it is running", "it is stopped, or `online` is set"),
         (
-            action == "delete_guest" && in_ha && !purge,
-            "HA looks after it",
-            "HA is told not to, or `purge` is set",
-        ),
-        (action == "delete_guest" && copied && !purge, "it is replicated", "the job is gone"),
-        (
-            action == "start_guest" && guest.template,
-            "it is a template",
-            "never: a full clone of it can be started",
-        ),
-        (action == "convert_to_template" && guest.template, "it is a template already", "never"),
-        (action == "convert_to_template" && running, "it is running", "it is stopped"),
-        (action == "convert_to_template" && snapshots, "it has snapshots", "they are gone"),
-        (action == "create_snapshot" && guest.template, "it is a template", "never"),
-        (action == "move_disk" && snapshots && request.flag("delete"), "it has snapshots", "they are gone"),
-        (action == "move_disk" && !is_vm && running, "the container is running", "it is stopped"),
-        (
-            action == "migrate_guest" && running && is_vm && !request.flag("online"),
-            "it is running",
-            "it is stopped, or `online` is set",
-        ),
-        (
-            action == "migrate_guest" && running && !is_vm && !request.flag("restart"),
+            running && !is_vm && !request.flag("restart"),
             "the container is running",
             "it is stopped, or `restart` is set",
         ),
+        (request.text("destination") == Some(&guest.node), "it is there already", "it is elsewhere"),
         (
-            action == "migrate_guest" && request.text("destination") == Some(&guest.node),
-            "it is there already",
-            "it is elsewhere",
-        ),
-        (
-            action == "migrate_guest" && has_local_disks(world) && running && !request.flag("withLocalDisks"),
+            running && has_local_disks && !request.flag("withLocalDisks"),
             "it has local disks",
             "`withLocalDisks` is set",
         ),
-    ];
-    let told = facts.into_iter().filter(|(holds, ..)| *holds);
-    let mut refusals: Vec<String> =
-        told.map(|(_, why, until)| format!("{why}: Proxmox will refuse until {until}")).collect();
-    if let Some(lock) = &guest.lock {
-        let lock: String = lock.chars().take(64).collect();
-        refusals
-            .push(format!("Proxmox has it locked: {lock}; it refuses most changes until the lock is gone"));
-    }
-    refusals
+    ]
 }
 
-fn has_local_disks(world: &World) -> bool {
-    world.migration.known().is_some_and(|check| !check.local_disks.is_empty())
+fn disk_moved(request: &Request, guest: &Guest) -> [Refusal; 2] {
+    let is_container = guest.reference.kind == GuestKind::Lxc;
+    [
+        (!guest.snapshots.is_empty() && request.flag("delete"), "it has snapshots", "they are gone"),
+        (is_container && guest.is_running(), "the container is running", "it is stopped"),
+    ]
+}
+
+fn locked(guest: &Guest) -> Option<String> {
+    let lock: String = guest.lock.as_ref()?.chars().take(64).collect();
+    Some(format!("Proxmox has it locked: {lock}; it refuses most changes until the lock is gone"))
+}
+
+/// The guest itself goes, not only something that belongs to it.
+fn is_deleted(request: &Request) -> bool {
+    request.action.touches(Touch::Guest) && request.action.changes() == Some(Changes::Gone)
 }
 
 /// Settings that a running guest takes only at its next start.
@@ -159,8 +186,7 @@ fn settings(request: &Request, guest: &Guest) -> Vec<String> {
         return vec![];
     }
     let taken = |name: &str| HOTPLUGGED.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit()));
-    let removed =
-        request.text("delete").unwrap_or_default().split([',', ';', ' ']).filter(|name| !name.is_empty());
+    let removed = request.list("delete");
     let set = request
         .params
         .keys()

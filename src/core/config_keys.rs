@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalog::{Call, GuestKind};
+use crate::catalog::{Call, GuestKind, contract::PropertyString, split_list};
 
 use super::observe::{Guest, names_disk};
 
@@ -30,7 +30,7 @@ const NO_SETTINGS: [&str; 6] = ["delete", "digest", "force", "node", "revert", "
 /// The settings that a call takes away or drops the waiting changes of.
 pub fn removed(call: &Call) -> impl Iterator<Item = &str> {
     let lists = ["delete", "revert"].into_iter().filter_map(|name| call.params.get(name));
-    lists.flat_map(|list| list.split([',', ';', ' '])).filter(|key| !key.is_empty())
+    lists.flat_map(|list| split_list(list))
 }
 
 fn value_of<'a>(met: Option<&'a Guest>, key: &str) -> &'a str {
@@ -38,9 +38,10 @@ fn value_of<'a>(met: Option<&'a Guest>, key: &str) -> &'a str {
 }
 
 fn of_vm(key: &str, value: &str) -> &'static [AnyOf] {
-    let is_cd = value.split(',').any(|property| property == "media=cdrom");
+    let parts = PropertyString::parse(value);
+    let is_cd = parts.get("media") == Some("cdrom");
     let is_cloud_init =
-        value.split(',').any(|part| part.ends_with(":cloudinit") || part.contains("-cloudinit"));
+        parts.values().any(|part| part.ends_with(":cloudinit") || part.contains("-cloudinit"));
     match stem(key) {
         _ if names_disk(key) && is_cloud_init => &[&["VM.Config.Cloudinit"], &["VM.Config.CDROM"]],
         _ if names_disk(key) && is_cd => &[&["VM.Config.CDROM"]],

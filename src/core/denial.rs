@@ -1,6 +1,6 @@
 //! What can't be, can't be approved either.
 
-use crate::catalog::Existence;
+use crate::catalog::{Changes, Existence};
 
 use super::{
     observe::{Guest, Met, World},
@@ -69,13 +69,14 @@ fn node(request: &Request, world: &World) -> Option<Denial> {
 fn snapshot(request: &Request, guest: &Guest) -> Option<Denial> {
     let named = request.text("snapshot")?;
     let reference = guest.reference;
-    match (request.action.name, guest.snapshot(named).is_some()) {
-        ("create_snapshot", true) => Some(Denial {
+    let is_added = request.action.changes() == Some(Changes::SnapshotAdded);
+    match (is_added, guest.snapshot(named).is_some()) {
+        (true, true) => Some(Denial {
             reason: "SnapshotExists",
             message: format!("spec.params.snapshot: {reference} already has a snapshot `{named}`"),
         }),
-        ("create_snapshot", false) | (_, true) => None,
-        (_, false) => Some(Denial {
+        (true, false) | (false, true) => None,
+        (false, false) => Some(Denial {
             reason: "SnapshotNotFound",
             message: format!(
                 "spec.params.snapshot: {reference} has no snapshot `{named}`; {}",

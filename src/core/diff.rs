@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::PreviewedChange,
-    catalog::{Changes, ParamValue, Target},
+    catalog::{Changes, ParamValue, Target, split_list},
 };
 
 use super::{
-    call::{Dispatch, sid},
-    observe::{Guest, World},
+    call::Dispatch,
+    observe::{Guest, World, hide},
     request::Request,
 };
 
@@ -43,7 +43,7 @@ pub fn changes(request: &Request, world: &World, dispatch: &Dispatch) -> Vec<Pre
             vec![changed(&snapshot(dispatch, request), Some("a restore point".into()), None)]
         }
         Changes::Settings => settings(request, world, dispatch),
-        Changes::Other => vec![],
+        Changes::WaitingApplied | Changes::Other => vec![],
     }
 }
 
@@ -59,7 +59,7 @@ fn present(request: &Request, world: &World) -> String {
         None => {
             let settings = present_settings(request, world).cloned().unwrap_or_default();
             let settings: Vec<String> =
-                settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                settings.iter().map(|(name, value)| format!("{name}={}", hide(name, value))).collect();
             if settings.is_empty() { "there".to_owned() } else { settings.join(", ") }
         }
     }
@@ -82,18 +82,22 @@ fn sent_settings(dispatch: &Dispatch) -> impl Iterator<Item = (String, String)> 
 fn settings(request: &Request, world: &World, dispatch: &Dispatch) -> Vec<PreviewedChange> {
     let nothing = BTreeMap::new();
     let now = present_settings(request, world).unwrap_or(&nothing);
-    let waiting = |name: &str| world.guest().and_then(|guest| guest.pending.get(name).cloned().flatten());
+    let seen = |name: &str| now.get(name).map(|value| hide(name, value).to_owned());
+    let waiting = |name: &str| {
+        let value = world.guest().and_then(|guest| guest.pending.get(name)?.as_ref());
+        value.map(|value| hide(name, value).to_owned())
+    };
     let mut changes: Vec<PreviewedChange> = sent_settings(dispatch)
         .filter(|(name, value)| now.get(name) != Some(value))
-        .map(|(name, value)| changed(&name, now.get(&name).cloned(), Some(value)))
+        .map(|(name, value)| changed(&name, seen(&name), Some(value)))
         .collect();
     let deleted = dispatch.call.params.get("delete").map(String::as_str).unwrap_or_default();
-    for name in deleted.split([',', ';', ' ']).filter(|name| !name.is_empty()) {
-        changes.push(changed(name, now.get(name).cloned(), None));
+    for name in split_list(deleted) {
+        changes.push(changed(name, seen(name), None));
     }
     let reverted = dispatch.call.params.get("revert").map(String::as_str).unwrap_or_default();
-    for name in reverted.split([',', ';', ' ']).filter(|name| !name.is_empty()) {
-        changes.push(changed(&format!("{name} (waiting)"), waiting(name), now.get(name).cloned()));
+    for name in split_list(reverted) {
+        changes.push(changed(&format!("{name} (waiting)"), waiting(name), seen(name)));
     }
     changes
 }
@@ -120,7 +124,7 @@ pub fn present_settings<'a>(request: &Request, world: &'a World) -> Option<&'a B
     match (request.action.domain, &request.target) {
         ("ha", Target::Guest(guest)) => {
             let resources = &world.ha.known()?.resources;
-            resources.iter().find(|resource| resource.sid == sid(*guest)).map(|resource| &resource.settings)
+            resources.iter().find(|resource| resource.sid == guest.sid()).map(|resource| &resource.settings)
         }
         ("network", _) => {
             let iface = request.text("iface")?;
@@ -203,5 +207,20 @@ mod tests {
             lines("delete_guest", json!({}), configured()),
             ["qemu/100: VM `web` on pve1, stopped -> -"]
         );
+    }
+
+    #[test]
+    fn what_is_secret_now_is_not_shown_as_what_was_before() {
+        let mut guest = configured();
+        guest.config.insert("cipassword".into(), "canary".into());
+        guest.pending.insert("cipassword".into(), Some("canary".into()));
+        for params in [
+            json!({"cipassword": "ci/password"}),
+            json!({"delete": "cipassword"}),
+            json!({"revert": "cipassword"}),
+        ] {
+            let lines = lines("set_guest_config", params, guest.clone());
+            assert!(lines[0].contains("(hidden)") && !lines[0].contains("canary"), "{lines:?}");
+        }
     }
 }

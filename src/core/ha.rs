@@ -52,7 +52,7 @@ impl HaGoal {
     /// What a plan asks of the manager if it is handed to it.
     pub fn of(spec: &ProxmoxActionPlanSpec) -> Option<Self> {
         let action = catalog::find(&spec.action).filter(|action| can_be_handed_over(action))?;
-        let end = match action.change()?.changes {
+        let end = match action.changes()? {
             Changes::Power("running") => End::Running,
             Changes::Power("stopped") => End::Stopped,
             Changes::Node(parameter) => End::OnNode(spec.params.get(parameter)?.as_str()?.to_owned()),

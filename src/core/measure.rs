@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 /// Such as `3.1 GiB`.
 pub fn size(bytes: u64) -> String {
-    let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
-    match bytes {
-        0..0x4000_0000 => format!("{} MiB", bytes >> 20),
-        0x4000_0000..0x100_0000_0000 => format!("{} GiB", tenths(1 << 30)),
-        _ => format!("{} TiB", tenths(1 << 40)),
-    }
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let unit = (bytes.max(1).ilog2() / 10).min(4);
+    let whole = bytes >> (10 * unit);
+    let tenth = if unit == 0 { 0 } else { ((bytes >> (10 * (unit - 1))) & 1023) * 10 / 1024 };
+    let unit = UNITS.get(unit as usize).copied().unwrap_or_default();
+    if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
 }
 
 /// The bytes of Proxmox's `32G`; `None` for what is no size.
@@ -42,7 +42,16 @@ mod tests {
 
     #[test]
     fn sizes_and_ages_are_told_in_the_unit_that_fits() {
-        assert_eq!([size(512 << 20), size(3_300_000_000), size(5 << 40)], ["512 MiB", "3.0 GiB", "5.0 TiB"]);
+        for (bytes, shown) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1 KiB"),
+            (1536, "1.5 KiB"),
+            (34_359_738_368, "32 GiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ] {
+            assert_eq!(size(bytes), shown);
+        }
         let now = Timestamp::from_second(1_000_000).unwrap();
         assert_eq!([age(now, 999_000), age(now, 990_000), age(now, 0)], ["16 minutes", "2 hours", "11 days"]);
         assert_eq!(age(now, 2_000_000), "0 minutes");

@@ -69,8 +69,14 @@ impl Cut {
     }
 }
 
+/// What is cut says so: nobody takes the beginning for the whole.
 fn text(text: &str) -> String {
-    text.chars().take(TEXT).collect()
+    let length = text.chars().count();
+    if length <= TEXT {
+        return text.to_owned();
+    }
+    let shown: String = text.chars().take(TEXT - 32).collect();
+    format!("{shown}… and {} characters more", length - (TEXT - 32))
 }
 
 fn call(dispatch: &Dispatch) -> PreviewedCall {
@@ -160,4 +166,16 @@ fn met_guest(guest: &Guest, add: &mut impl FnMut(&str, String)) {
 
 fn quorum(quorate: bool) -> &'static str {
     if quorate { "quorate" } else { "no quorum" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_cut_says_how_much_is_missing() {
+        assert_eq!(text(&"é".repeat(512)), "é".repeat(512));
+        let cut = text(&"é".repeat(9000));
+        assert!(cut.ends_with("… and 8520 characters more") && cut.chars().count() <= 512, "{cut}");
+    }
 }

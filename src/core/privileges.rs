@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::PrivilegeReport,
-    catalog::{Existence, Need, ParamValue, Place, Target},
+    catalog::{Existence, Need, ParamValue, Place, Target, split_list},
 };
 
 use super::{
@@ -101,9 +101,8 @@ fn places(place: Place, request: &Request, world: &World, dispatch: Option<&Disp
     let one = |path: String| vec![vec![path]];
     let each = |kind: &str, param: &str| {
         let values = request.params.get(param).map(ParamValue::to_wire).unwrap_or_default();
-        let values = values.split(',').map(str::trim).filter(|value| !value.is_empty());
         // `from:to` says where what lies on one storage goes; `1` that everything stays on its own.
-        let there = values.map(|value| value.split_once(':').map_or(value, |(_, to)| to));
+        let there = split_list(&values).map(|value| value.split_once(':').map_or(value, |(_, to)| to));
         there.filter(|value| *value != "1").map(|value| vec![format!("/{kind}/{value}")]).collect::<Vec<_>>()
     };
     let or_pool = |mut rows: Vec<Vec<String>>| {
@@ -291,6 +290,47 @@ mod tests {
         assert_eq!(lacking, ["VM.PowerMgmt on /vms/100"]);
         let held = [("VM.PowerMgmt", "/vms")];
         assert_eq!(compared("start_guest", "qemu/100", json!({}), &held).unwrap().needed, lacking);
+    }
+
+    #[test]
+    fn a_disk_that_is_there_takes_no_space_and_a_cd_is_no_disk() {
+        let config = [("ide2", "local:iso/a.iso,media=cdrom"), ("net0", "virtio,bridge=vmbr0,tag=5")];
+        let config = config.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let met = Guest { config, ..guest("qemu/100") };
+        let lacking = |params| {
+            let request = normalise("default", &spec("set_guest_config", "qemu/100", params)).unwrap();
+            let world = World { rights: Rights::default(), ..world_of(met.clone()) };
+            let plan = PlanIdentity { hash: &PlanHash::of("a test", &1).unwrap(), uid: "uid" };
+            let dispatch = dispatch_for(&request, &world, plan).unwrap();
+            compare(&request, &world, dispatch.as_ref()).unwrap_err()
+        };
+        assert_eq!(lacking(json!({"scsi1": "tank:vm-100-disk-1"})), ["VM.Config.Disk on /vms/100"]);
+        let new = ["Datastore.AllocateSpace on /storage/tank", "VM.Config.Disk on /vms/100"];
+        assert_eq!(lacking(json!({"scsi1": "tank:8"})), new);
+        assert_eq!(lacking(json!({"delete": "ide2"})), ["VM.Config.CDROM on /vms/100"]);
+        let image = "Datastore.AllocateSpace on /storage/local or Datastore.Audit on /storage/local";
+        let cd = json!({"ide2": "local:iso/b.iso,media=cdrom"});
+        assert_eq!(lacking(cd), [image, "VM.Config.CDROM on /vms/100"]);
+        let card = ["SDN.Use on /sdn/zones/localnetwork/vmbr0/5", "VM.Config.Network on /vms/100"];
+        assert_eq!(lacking(json!({"delete": "net0"})), card, "it is taken out of where it is");
+    }
+
+    #[test]
+    fn a_backup_of_another_guest_has_its_own_rights() {
+        let lacking = |action: &str, target: &str, params| compared(action, target, params, &[]).unwrap_err();
+        for archive in
+            ["local:backup/vzdump-qemu-101-2026_11_01-02_00_00.vma.zst", "local:backup/vm/101/2026"]
+        {
+            let params = json!({"node": "pve1", "archive": archive});
+            let needed = [
+                "Datastore.AllocateSpace on /storage/local",
+                "VM.Allocate on /vms/300",
+                "VM.Backup on /vms/101",
+            ];
+            assert_eq!(lacking("restore_guest", "qemu/300", params), needed, "{archive}");
+            let own = lacking("restore_over_guest", "qemu/101", json!({"archive": archive}));
+            assert_eq!(own, ["VM.Backup on /vms/101 or VM.Allocate on /vms/101"], "{archive}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::ProxmoxActionPlanSpec,
-    catalog::{self, Action, Changes, Param, ParamValue, Target, similar::listed},
+    catalog::{self, Action, Changes, Param, ParamValue, Target, similar::listed, split_list},
 };
 
 use super::hash::{NotCanonical, RequestHash};
@@ -120,7 +120,7 @@ fn read_params(
 
 /// It changes what its parameters name, so that without any it says nothing.
 fn is_about_settings(action: &Action) -> bool {
-    let changes_settings = action.change().is_some_and(|change| change.changes == Changes::Settings);
+    let changes_settings = action.changes() == Some(Changes::Settings);
     changes_settings && action.params().all(|param| !param.required)
 }
 
@@ -173,6 +173,11 @@ impl Request {
             Some(ParamValue::Text(text)) => Some(text),
             _ => None,
         }
+    }
+
+    /// The items of a list parameter; none if it was not given.
+    pub fn list(&self, name: &str) -> impl Iterator<Item = &str> {
+        split_list(self.text(name).unwrap_or_default())
     }
 
     pub fn flag(&self, name: &str) -> bool {

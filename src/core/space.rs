@@ -19,7 +19,7 @@ pub struct Demand {
 }
 
 pub fn demands(request: &Request, world: &World) -> Vec<Demand> {
-    let changes = request.action.change().map(|change| change.changes);
+    let changes = request.action.changes();
     let guest = world.guest();
     let node =
         request.text("destination").or(guest.map(|guest| guest.node.as_str())).or(request.text("node"));

@@ -5,16 +5,39 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{CompensatingPlan, PreviewedUndo},
-    catalog::{self, Fill, GuestKind, GuestRef, ParamType, ParamValue, Target, Undo},
+    api::{CompensatingPlan, PreviewedUndo, ProxmoxActionPlanSpec},
+    catalog::{self, Fill, GuestKind, GuestRef, ParamType, ParamValue, Target, Undo, split_list},
 };
 
 use super::{
     call::Dispatch,
     diff::present_settings,
     observe::{World, names_disk},
-    request::Request,
+    request::{Request, normalise},
 };
+
+/// As many as the schema of a plan takes.
+const MOST_PARAMS: usize = 64;
+
+/// What Proxmox tells of an object beside its settings: which it is, where, and what follows from that.
+const OF_ITS_PLACE: [&str; 16] = [
+    "active",
+    "digest",
+    "guest",
+    "id",
+    "iface",
+    "ipversion",
+    "jobnum",
+    "order",
+    "poolid",
+    "pos",
+    "rule",
+    "sid",
+    "source",
+    "storage",
+    "type",
+    "vmid",
+];
 
 pub fn undo(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> PreviewedUndo {
     match request.action.undo {
@@ -23,10 +46,19 @@ pub fn undo(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> Pr
         }
         Undo::Never(why) => never(why),
         Undo::Plan { action, fill, but } => match compensation(action, fill, request, world, dispatch) {
-            Some(plan) => {
-                let but = if but.is_empty() { String::new() } else { format!(", but {but}") };
-                PreviewedUndo { how: format!("{} on {}{but}", plan.action, plan.target), plan: Some(plan) }
-            }
+            Some(plan) => match refused(&plan, request) {
+                None => {
+                    let but: Vec<String> = (!but.is_empty()).then(|| but.to_owned()).into_iter().collect();
+                    let but = [but, left_behind(action, fill, request, world, dispatch)].concat();
+                    let but =
+                        if but.is_empty() { String::new() } else { format!(", but {}", but.join("; ")) };
+                    PreviewedUndo {
+                        how: format!("{} on {}{but}", plan.action, plan.target),
+                        plan: Some(plan),
+                    }
+                }
+                Some(why) => never(&format!("no {} can carry what is there now: {why}", plan.action)),
+            },
             None => never("what is there now was not seen, or does not come back"),
         },
     }
@@ -34,6 +66,44 @@ pub fn undo(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> Pr
 
 fn never(why: &str) -> PreviewedUndo {
     PreviewedUndo { how: format!("can't be undone: {why}"), plan: None }
+}
+
+/// A plan that would be refused is worse than none.
+fn refused(plan: &CompensatingPlan, request: &Request) -> Option<String> {
+    if plan.params.len() > MOST_PARAMS {
+        return Some(format!("{} settings are more than the {MOST_PARAMS} of a plan", plan.params.len()));
+    }
+    let spec = ProxmoxActionPlanSpec {
+        action: plan.action.clone(),
+        target: plan.target.clone(),
+        params: plan.params.clone(),
+        ..ProxmoxActionPlanSpec::default()
+    };
+    normalise(&request.namespace, &spec).err()?.first().map(ToString::to_string)
+}
+
+/// What there is now and the plan that takes back can't bring back.
+fn left_behind(
+    action: &str,
+    fill: Fill,
+    request: &Request,
+    world: &World,
+    dispatch: Option<&Dispatch>,
+) -> Vec<String> {
+    let mut lost: Vec<&str> = Vec::new();
+    match fill {
+        Fill::OldSettings => {
+            lost.extend(dispatch.iter().flat_map(|d| d.call.secrets.keys().map(String::as_str)));
+        }
+        Fill::OldObject => {
+            let now = present_settings(request, world).into_iter().flatten().map(|(name, _)| name.as_str());
+            let back = catalog::find(action);
+            let is_carried = |name: &&str| back.is_some_and(|back| spelled(back, name, request).is_some());
+            lost.extend(now.filter(|name| !is_carried(name) && !OF_ITS_PLACE.contains(name)));
+        }
+        _ => {}
+    }
+    if lost.is_empty() { vec![] } else { vec![format!("without its {}", lost.join(", "))] }
 }
 
 fn compensation(
@@ -121,8 +191,8 @@ fn old_settings(
     let mut absent = Vec::new();
     let deleted = dispatch.call.params.get("delete").map(String::as_str).unwrap_or_default();
     let set = dispatch.call.params.keys().chain(dispatch.call.secrets.keys()).map(String::as_str);
-    let is_lost = |name: &str| request.flag("force") && names_disk(name);
-    for wire in set.chain(deleted.split(',').filter(|name| !is_lost(name))).filter(|name| !name.is_empty()) {
+    let is_lost = |name: &&str| request.flag("force") && names_disk(name);
+    for wire in set.chain(split_list(deleted).filter(|name| !is_lost(name))) {
         let Some((spelled, type_)) = spelled(action, wire, request) else { continue };
         match now.get(wire) {
             Some(value) => {
@@ -162,6 +232,10 @@ fn spelled(action: &catalog::Action, wire: &str, request: &Request) -> Option<(S
             && param.wire_name(spelled, kind).as_deref() == Some(wire)
     };
     let param = action.params().find(fits)?;
+    // A disk that was unused and is removed is gone.
+    if param.name == "unused[n]" {
+        return None;
+    }
     let name = if param.row.is_some() { wire } else { param.name };
     Some((name.to_owned(), param.type_))
 }
@@ -169,9 +243,23 @@ fn spelled(action: &catalog::Action, wire: &str, request: &Request) -> Option<(S
 fn typed(type_: ParamType, value: &str) -> Option<Value> {
     Some(match type_ {
         ParamType::Bool => json!(value == "1"),
-        ParamType::Integer { .. } | ParamType::Vmid => json!(value.parse::<i64>().ok()?),
+        ParamType::Integer { .. } | ParamType::Vmid => {
+            value.parse::<i64>().map_or_else(|_| json!(value), |number| json!(number))
+        }
+        ParamType::PublicKeys => json!(decoded(value)?),
         _ => json!(value),
     })
+}
+
+/// Keys stand in the settings as they were sent: encoded as in an address.
+fn decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend_from_slice(part.get(2..)?.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -209,12 +297,12 @@ mod tests {
         let config =
             settings(&[("cores", "2"), ("tags", "web"), ("onboot", "1"), ("net0", "virtio,bridge=vmbr0")]);
         let world = world_of(Guest { config, ..guest("qemu/100") });
-        let params = json!({"cores": 4, "onboot": false, "balloon": 512, "delete": "net0"});
+        let params = json!({"cores": 4, "onboot": false, "balloon": 512, "delete": "net0;tags"});
         let (action, target, params) = plan(undone("set_guest_config", "qemu/100", params, &world));
         assert_eq!((action.as_str(), target.as_str()), ("set_guest_config", "qemu/100"));
         assert_eq!(
             params,
-            json!({"cores": 2, "onboot": true, "net0": "virtio,bridge=vmbr0", "delete": "balloon"})
+            json!({"cores": 2, "onboot": true, "net0": "virtio,bridge=vmbr0", "tags": "web", "delete": "balloon"})
         );
     }
 
@@ -288,5 +376,54 @@ mod tests {
             let asked = normalise("default", &spec(&action, &target, params.clone()));
             assert!(asked.is_ok(), "{action} {params}: {asked:?}");
         }
+    }
+
+    #[test]
+    fn keys_come_back_as_they_were_given() {
+        let keys = "ssh-ed25519 AAAA+/= me@example.test\nssh-rsa BBBB 100%é";
+        let request =
+            normalise("default", &spec("set_guest_config", "qemu/100", json!({"sshkeys": keys}))).unwrap();
+        let hash = PlanHash::of("a test", &1).unwrap();
+        let world = world_of(guest("qemu/100"));
+        let identity = PlanIdentity { hash: &hash, uid: "uid" };
+        let encoded =
+            dispatch_for(&request, &world, identity).unwrap().unwrap().call.params["sshkeys"].clone();
+        let world = world_of(Guest { config: settings(&[("sshkeys", &encoded)]), ..guest("qemu/100") });
+        let back = plan(undone("set_guest_config", "qemu/100", json!({"sshkeys": "ssh-rsa C"}), &world));
+        assert_eq!(back.2, json!({"sshkeys": keys}));
+    }
+
+    #[test]
+    fn a_plan_that_would_be_refused_is_not_offered() {
+        let world = world_of(Guest { config: settings(&[("cpulimit", "1.5")]), ..guest("qemu/100") });
+        let undo = undone("set_guest_config", "qemu/100", json!({"cpulimit": 2}), &world);
+        assert!(
+            undo.plan.is_none() && undo.how.contains("spec.params.cpulimit: must be a whole number"),
+            "{undo:?}"
+        );
+    }
+
+    #[test]
+    fn what_does_not_come_back_is_named() {
+        let undo = undone(
+            "set_guest_config",
+            "qemu/100",
+            json!({"cipassword": "ci/new", "cores": 4}),
+            &world_of(guest("qemu/100")),
+        );
+        assert!(undo.how.contains("without its cipassword"), "{}", undo.how);
+        let settings =
+            settings(&[("type", "nfs"), ("server", "nas"), ("export", "/x"), ("options", "vers=4")]);
+        let target = Met::Object(Object { settings, digest: None });
+        let world = World { target, ..world_of(guest("qemu/100")) };
+        let undo = undone("remove_storage", "storage/nas", json!({}), &world);
+        assert!(undo.plan.is_some() && undo.how.ends_with("without its options"), "{}", undo.how);
+    }
+
+    #[test]
+    fn no_guests_are_stopped_that_ran_before() {
+        assert!(
+            undone("start_node_guests", "node/pve1", json!({}), &world_of(guest("qemu/100"))).plan.is_none()
+        );
     }
 }

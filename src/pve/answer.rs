@@ -4,7 +4,7 @@
 //! one, and taking a refusal for an unknown outcome calls a person for nothing. So [`Answer::verdict`] says "did not
 //! run" only where Proxmox's own code guarantees it, and everything else is unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
@@ -87,20 +87,29 @@ impl Answer {
         }
     }
 
-    /// The same answer, with the values of these secrets taken out of what it says in words.
-    pub fn without(self, secrets: &BTreeMap<String, SecretString>) -> Self {
-        if secrets.is_empty() {
-            return self;
+    /// What it proves, told without the values of these secrets. They are taken out last: a value may well be a word that
+    /// the verdict hangs on, or a part of a task's id.
+    pub fn verdict_without(self, secrets: &BTreeMap<String, SecretString>, starts_task: bool) -> Sent {
+        let verdict = self.verdict(starts_task);
+        let told = self.without(secrets);
+        let message = told.words().joined();
+        match verdict {
+            Sent::Task(_) | Sent::Done | Sent::Nothing => verdict,
+            Sent::Refused { status, .. } => Sent::Refused { status, message },
+            Sent::HalfWay { status, .. } => Sent::HalfWay { status, message },
+            Sent::NotSent { .. } | Sent::Unknown { .. } => match told.verdict(starts_task) {
+                told if std::mem::discriminant(&told) == std::mem::discriminant(&verdict) => told,
+                _ => told.unknown("does not tell whether it was carried out"),
+            },
         }
-        let body = self.body.map(|body| match serde_json::from_str(&body) {
-            Ok(Value::Object(mut body)) => {
-                for name in ["message", "errors"] {
-                    body.entry(name).and_modify(|words| *words = redacted(words.take(), secrets));
-                }
-                Value::Object(body).to_string()
-            }
-            _ => redact(&body, secrets),
-        });
+    }
+
+    fn without(&self, secrets: &BTreeMap<String, SecretString>) -> Self {
+        let text = |text: &String| match serde_json::from_str::<Value>(text) {
+            Ok(body @ Value::Object(_)) => redacted(body, secrets).to_string(),
+            _ => redact(text, secrets),
+        };
+        let body = self.body.as_ref().map(text).map_err(|why| redact(why, secrets));
         Self { status: self.status, reason: redact(&self.reason, secrets), body }
     }
 
@@ -176,19 +185,42 @@ impl Answer {
     }
 }
 
+/// Takes out each value, and each line of one: a status line ends where a value's first line does. The longest go first,
+/// else the rest of one that begins with another would stay.
 fn redact(text: &str, secrets: &BTreeMap<String, SecretString>) -> String {
     let values = secrets.values().map(|secret| secret.expose_secret().trim_end_matches('\n'));
-    values
-        .filter(|value| !value.is_empty())
-        .fold(text.to_owned(), |text, value| text.replace(value, "[redacted]"))
+    let mut values: Vec<&str> =
+        values.flat_map(|value| std::iter::once(value).chain(value.lines())).collect();
+    values.retain(|value| !value.trim().is_empty());
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    values.into_iter().fold(text.to_owned(), |text, value| {
+        spellings(value).into_iter().fold(text, |text, spelled| text.replace(&spelled, "[redacted]"))
+    })
+}
+
+/// The ways in which an error repeats a value: as it is, as JSON writes it, as it stands in an address or a form.
+fn spellings(value: &str) -> BTreeSet<String> {
+    let json = Value::from(value).to_string();
+    let json = json.trim_start_matches('"').trim_end_matches('"').to_owned();
+    let address = escaped(value, b"-._~");
+    BTreeSet::from([value.to_owned(), json, escaped(value, b"*-._").replace("%20", "+"), address])
+}
+
+fn escaped(text: &str, plain: &[u8]) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || plain.contains(&byte);
+    text.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn redacted(words: Value, secrets: &BTreeMap<String, SecretString>) -> Value {
     match words {
         Value::String(text) => Value::String(redact(&text, secrets)),
+        Value::Array(list) => list.into_iter().map(|words| redacted(words, secrets)).collect(),
         Value::Object(fields) => {
             fields.into_iter().map(|(name, value)| (name, redacted(value, secrets))).collect()
         }
+        Value::Number(number) => Value::String(redact(&number.to_string(), secrets)),
         other => other,
     }
 }
@@ -421,6 +453,55 @@ mod tests {
             let cut = bounded(&"é".repeat(length));
             assert_eq!(cut.chars().count(), length.min(MAX_TEXT));
             assert_eq!(cut.ends_with('…'), length > MAX_TEXT);
+        }
+    }
+
+    fn told(status: u16, reason: &str, body: &str, secrets: &[&str]) -> Sent {
+        let secrets = secrets.iter().enumerate();
+        let secrets = secrets.map(|(n, value)| (n.to_string(), SecretString::from((*value).to_owned())));
+        let answer = Answer { status, reason: reason.to_owned(), body: Ok(body.to_owned()) };
+        answer.verdict_without(&secrets.collect(), true)
+    }
+
+    #[test]
+    fn no_spelling_of_a_secret_is_told() {
+        for secret in
+            ["hunter2", "q\"u'o\\te", "pässwörd 日本", "first\nsecond", "100%25 + &a=b", "7", " a b "]
+        {
+            let echo = |spelled: &str| {
+                serde_json::json!({
+                    "data": null,
+                    "message": format!("bad value {spelled}\n"),
+                    "errors": { "cipassword": format!("got {spelled}"), "list": [spelled], "deep": { "x": spelled } },
+                })
+                .to_string()
+            };
+            for spelled in spellings(secret) {
+                let Sent::Refused { message, .. } = told(400, &spelled, &echo(&spelled), &[secret]) else {
+                    panic!("{spelled}")
+                };
+                assert!(!message.contains(&spelled), "{spelled}: {message}");
+            }
+            let reason = secret.lines().next().unwrap();
+            let refused = told(500, reason, r#"{"data":null}"#, &[secret]);
+            assert!(!format!("{refused:?}").contains(reason), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_secret_that_begins_with_another_nothing_is_left() {
+        let refused = told(400, "saw hunter2-and-more", r#"{"data":null}"#, &["hunter2", "hunter2-and-more"]);
+        assert_eq!(refusal(refused), "saw [redacted]");
+    }
+
+    #[test]
+    fn a_secret_never_changes_what_an_answer_proves() {
+        let task = format!(r#"{{"data":"{UPID}"}}"#);
+        for secret in ["UPID", "qmstart", "data", "null", "Result", "e", "OK"] {
+            assert!(matches!(told(200, "OK", &task, &[secret]), Sent::Task(_)), "{secret}");
+            assert_eq!(told(200, "OK", r#"{"data":"OK"}"#, &[secret]), Sent::Nothing, "{secret}");
+            let ran = r#"{"data":null,"message":"Result verification failed"}"#;
+            assert!(matches!(told(500, "x", ran, &[secret]), Sent::Unknown { .. }), "{secret}");
         }
     }
 }

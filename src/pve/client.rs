@@ -20,8 +20,6 @@ use super::{
     wire::{Patience, Wire},
 };
 
-pub(super) use super::endpoint::segment;
-
 const MAX_CONNECT: Duration = Duration::from_secs(10);
 /// Where there is somebody else to ask, nobody is waited for that long: a change has five seconds to leave.
 const MAX_CONNECT_OF_SEVERAL: Duration = Duration::from_secs(2);

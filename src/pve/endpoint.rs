@@ -50,14 +50,6 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// One segment of a path: whatever is in the text, it stays within its place.
-pub(super) fn segment(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:@!".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,14 +80,5 @@ mod tests {
         {
             assert!(endpoint.url(path).is_err(), "{path}");
         }
-    }
-
-    #[test]
-    fn a_segment_stays_in_its_place() {
-        assert_eq!(
-            segment("UPID:pve1:a:b:c:imgcopy:214-unused0>212:root@pam!x:"),
-            "UPID:pve1:a:b:c:imgcopy:214-unused0%3E212:root@pam!x:"
-        );
-        assert_eq!(segment("../a/é?b#c d%"), "..%2Fa%2F%C3%A9%3Fb%23c%20d%25");
     }
 }

@@ -3,16 +3,11 @@
 use serde::Deserialize;
 
 use crate::{
-    catalog::{GuestKind, GuestRef},
+    catalog::{GuestRef, path_segment},
     core::ha::HaGuest,
 };
 
-use super::{
-    answer::bounded,
-    client::{Client, segment},
-    read_error::ReadError,
-    survey,
-};
+use super::{answer::bounded, client::Client, read_error::ReadError, survey};
 
 /// One row of the manager's own report; those about nodes and quorum have no `sid`.
 #[derive(Deserialize)]
@@ -33,7 +28,7 @@ struct Current {
 pub async fn guest(client: &Client, reference: GuestRef) -> Result<Option<HaGuest>, ReadError> {
     let Some(listed) = survey::listed(client, reference).await? else { return Ok(None) };
     let rows: Vec<Row> = client.get("/cluster/ha/status/current", &[]).await?;
-    let sid = sid(reference);
+    let sid = reference.sid();
     let row = rows.into_iter().find(|row| row.sid.as_deref() == Some(&sid));
     let node = row.as_ref().and_then(|row| row.node.clone()).unwrap_or(listed.node);
     let status = status(client, &node, reference).await?;
@@ -41,17 +36,9 @@ pub async fn guest(client: &Client, reference: GuestRef) -> Result<Option<HaGues
     Ok(Some(HaGuest { node, status, state, told }))
 }
 
-fn sid(guest: GuestRef) -> String {
-    let kind = match guest.kind {
-        GuestKind::Qemu => "vm",
-        GuestKind::Lxc => "ct",
-    };
-    format!("{kind}:{}", guest.vmid)
-}
-
 /// While a guest moves, the node that is named may not have it, or not yet.
 async fn status(client: &Client, node: &str, guest: GuestRef) -> Result<String, ReadError> {
-    let path = format!("/nodes/{}/{guest}/status/current", segment(node));
+    let path = format!("/nodes/{}/{guest}/status/current", path_segment(node));
     match client.get::<Current>(&path, &[]).await {
         Ok(current) => Ok(current.status),
         Err(error) if error.says_no_such_guest() => Ok("unknown".to_owned()),

@@ -6,14 +6,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::core::task::{TaskState, Upid};
-
-use super::{
-    answer::bounded,
-    client::{Client, segment},
-    lenient,
-    read_error::ReadError,
+use crate::{
+    catalog::path_segment,
+    core::task::{TaskState, Upid},
 };
+
+use super::{answer::bounded, client::Client, lenient, read_error::ReadError};
 
 /// More would not fit into one answer's time; 0 would return nothing.
 const PAGE: usize = 500;
@@ -47,7 +45,7 @@ struct NodeTime {
 
 /// What a task is doing. Proxmox knows a task only under the node that runs it.
 pub async fn task_state(client: &Client, upid: &Upid) -> Result<TaskState, ReadError> {
-    let path = format!("/nodes/{}/tasks/{}/status", segment(&upid.node), segment(upid.as_str()));
+    let path = format!("/nodes/{}/tasks/{}/status", path_segment(&upid.node), path_segment(upid.as_str()));
     let status: Status = match client.get(&path, &[]).await {
         Err(ReadError::BadParameters { errors, .. })
             if errors.get("upid").is_some_and(|text| text.contains("no such task")) =>
@@ -71,7 +69,7 @@ pub async fn task_state(client: &Client, upid: &Upid) -> Result<TaskState, ReadE
 ///
 /// The list also has tasks that ended a moment ago and were not yet filed: these have an end.
 pub async fn running_on(client: &Client, node: &str) -> Result<HashSet<String>, ReadError> {
-    let path = format!("/nodes/{}/tasks", segment(node));
+    let path = format!("/nodes/{}/tasks", path_segment(node));
     let query = [("source", "active".to_owned()), ("limit", PAGE.to_string())];
     let rows: Vec<ActiveRow> = client.get(&path, &query).await?;
     let runs = |row: &ActiveRow| row.endtime.is_none() && row.status.eq_ignore_ascii_case("running");
@@ -86,7 +84,7 @@ pub async fn running_on(client: &Client, node: &str) -> Result<HashSet<String>, 
 ///
 /// The token needs `Sys.Audit` on the node, else tasks of other tokens are left out silently.
 pub async fn tasks_of(client: &Client, node: &str, id: &str, since: i64) -> Result<Vec<Upid>, ReadError> {
-    let path = format!("/nodes/{}/tasks", segment(node));
+    let path = format!("/nodes/{}/tasks", path_segment(node));
     let mut seen = HashSet::new();
     let mut found = Vec::new();
     for page in 0..MAX_PAGES {
@@ -122,7 +120,7 @@ fn page_query(id: &str, since: i64, start: usize) -> Vec<(&'static str, String)>
 
 /// What time a node believes it is: start times in UPIDs are by its clock.
 pub async fn node_time(client: &Client, node: &str) -> Result<Timestamp, ReadError> {
-    let path = format!("/nodes/{}/time", segment(node));
+    let path = format!("/nodes/{}/time", path_segment(node));
     let answer: NodeTime = client.get(&path, &[]).await?;
     Timestamp::from_second(answer.time).map_err(|error| client.misread(&path, &error.to_string()))
 }

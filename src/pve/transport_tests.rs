@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rustls::version::{TLS12, TLS13};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -74,6 +75,16 @@ async fn post_and_put_send_a_form_and_delete_a_query_without_a_body() {
     for request in &requests {
         assert!(request.contains(&format!("authorization: PVEAPIToken=agent@pve!plans={CANARY}\r\n")));
     }
+}
+
+#[tokio::test]
+async fn a_secret_stands_in_the_form_as_it_is_kept() {
+    let server = Server::plain([started()]).await;
+    let value = SecretString::from("p&s=\"ü\n2\n".to_owned());
+    let secrets = BTreeMap::from([("cipassword".to_owned(), value)]);
+    server.client(&Trust::Anyone).send(&call(Method::Put), &secrets, AT_ONCE).await;
+    let request = &server.requests()[0];
+    assert!(request.contains("\r\n\r\ncipassword=p%26s%3D%22%C3%BC%0A2&description="), "{request}");
 }
 
 #[tokio::test]

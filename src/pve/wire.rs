@@ -88,7 +88,7 @@ impl Wire {
             Method::Delete => self.changes.delete(url).query(&call.params),
         };
         match self.exchange(request).await {
-            Ok(answer) => answer.without(secrets).verdict(call.starts_task),
+            Ok(answer) => answer.verdict_without(secrets, call.starts_task),
             Err(Lost { never_sent: true, why }) => Sent::NotSent { why },
             Err(Lost { never_sent: false, why }) => Sent::Unknown { why },
         }

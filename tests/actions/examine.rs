@@ -1,8 +1,11 @@
 //! What came of a case, held against what was expected.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use proxmox_agent::pve::sim::Outcome;
+use proxmox_agent::{
+    catalog::Call,
+    pve::sim::{LedgerEntry, Outcome},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,11 +15,14 @@ use crate::{
     worlds::difference,
 };
 
-/// Everything that is another way than expected. A success has to spell its call out.
-pub(crate) fn surprises(case: &Case, played: &Played, is_spelt_out: bool) -> Vec<String> {
+/// Everything that is another way than expected. A success has to end well, and its case to spell the call out.
+pub(crate) fn surprises(case: &Case, played: &Played, is_success: bool) -> Vec<String> {
     let mut surprises = played.oddities.clone();
     if !fits_text(&case.ends, &played.ends) {
         surprises.push(format!("ends: {} {}", json!(played.ends), played.message));
+    }
+    if is_success && !["done", "task: OK"].contains(&played.ends.as_str()) {
+        surprises.push("is no success".to_owned());
     }
     let leaves = difference(&played.before, &played.after);
     if !fits(&given(&case.leaves), &leaves) {
@@ -25,7 +31,7 @@ pub(crate) fn surprises(case: &Case, played: &Played, is_spelt_out: bool) -> Vec
     surprises.extend(sent_once(played));
     let (call, with) = call_of(played);
     let as_written = |sends: &Sends| fits_text(&sends.call, &call) && fits(&given(&sends.with), &with);
-    if !case.sends.as_ref().map_or(!is_spelt_out, as_written) {
+    if !case.sends.as_ref().map_or(!is_success, as_written) {
         surprises.push(format!("sends: {}", json!({"call": call, "with": with})));
     }
     surprises
@@ -46,18 +52,8 @@ fn sent_once(played: &Played) -> Option<String> {
         return Some(format!("sends {} calls: {:?}", played.ledger.len(), played.ledger));
     };
     let call = &dispatch.call;
-    // The simulation writes no secret down.
-    let hidden: BTreeMap<String, String> =
-        entry.params.iter().filter(|(name, _)| !call.secrets.contains_key(*name)).map(owned).collect();
-    let given: BTreeMap<String, String> = call
-        .params
-        .iter()
-        .filter(|(name, _)| entry.params.get(*name).is_none_or(|v| v != "<hidden>"))
-        .map(owned)
-        .collect();
-    let hidden: BTreeMap<String, String> = hidden.into_iter().filter(|(_, v)| v != "<hidden>").collect();
     let is_same =
-        entry.method == call.method.as_str() && entry.path == decoded(&call.path) && hidden == given;
+        entry.method == call.method.as_str() && entry.path == decoded(&call.path) && carries(entry, call);
     let accepted = !["not sent", "refused", "half-way"].iter().any(|word| played.ends.starts_with(word));
     let as_told = (entry.outcome == Outcome::Executed) == accepted;
     (!is_same || !as_told).then(|| format!("what arrived is not what was judged: {call} {entry:?}"))
@@ -74,6 +70,11 @@ fn decoded(path: &str) -> String {
     decoded
 }
 
-fn owned((name, value): (&String, &String)) -> (String, String) {
-    (name.clone(), value.clone())
+/// The same parameters with the same values; the simulation writes no secret down.
+fn carries(entry: &LedgerEntry, call: &Call) -> bool {
+    let sent: BTreeSet<&String> = call.params.keys().chain(call.secrets.keys()).collect();
+    let arrived: BTreeSet<&String> = entry.params.keys().collect();
+    let is_same =
+        |(name, value): (&String, &String)| value == "<hidden>" || call.params.get(name) == Some(value);
+    sent == arrived && entry.params.iter().all(is_same)
 }

@@ -1,7 +1,6 @@
 //! One case from the look to the end: look, judge, let something happen, send once, follow the task.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use proxmox_agent::{
@@ -23,7 +22,7 @@ use serde_json::{Value, json};
 use crate::{
     book::given,
     rights::Grants,
-    stage::{AGENT, ROOT, Stage},
+    stage::Stage,
     worlds::{essence, patch},
 };
 
@@ -81,8 +80,8 @@ pub(crate) async fn judged(
     let request = ask.request().map_err(|problems| ("invalid".to_owned(), problems))?;
     let world = token.look(&Query::of(&request), &privileges::paths(&request)).await;
     let world = world.map_err(|error| ("can't look".to_owned(), error.to_string()))?;
-    let environment = stage.environment();
-    let setting = Setting { plan_uid: PLAN, environment: &environment, policy: None, now: Timestamp::now() };
+    let setting =
+        Setting { plan_uid: PLAN, environment: &stage.environment, policy: None, now: Timestamp::now() };
     match judge(&request, &world, setting) {
         Ok((judged, dispatch)) => Ok((judged, dispatch.unwrap_or_else(|| panic!("{ask:?} reads")))),
         Err(Unjudged::Denied(denial)) => Err((format!("denied {}", denial.reason), denial.message)),
@@ -100,22 +99,19 @@ pub(crate) async fn play(
     between: &Value,
 ) -> Played {
     stage.set(world, grants.0).await;
-    let met = stage.world().await;
-    let agent = stage.connect(AGENT);
-    let decision = judged(stage, &agent, ask).await;
+    let decision = judged(stage, &stage.agent, ask).await;
     if between.is_object() || grants.0 != grants.1 {
-        let mut then = met.clone();
+        let mut then = stage.world().await;
         patch(&mut then, &given(between));
         stage.set(&then, grants.1).await;
     }
-    finish(stage, &agent, decision).await
+    finish(stage, &stage.agent, decision).await
 }
 
 /// Plays on from the world as it is, as root.
 pub(crate) async fn play_on(stage: &Stage, ask: &Ask) -> Played {
-    let root = stage.connect(ROOT);
-    let decision = judged(stage, &root, ask).await;
-    finish(stage, &root, decision).await
+    let decision = judged(stage, &stage.root, ask).await;
+    finish(stage, &stage.root, decision).await
 }
 
 async fn finish(
@@ -149,7 +145,7 @@ async fn finish(
 
 /// Sends once and follows the task to its end.
 async fn send(token: &Connection, dispatch: &Dispatch, oddities: &mut Vec<String>) -> String {
-    match token.send(&dispatch.call, &secrets(&dispatch.call), Duration::from_secs(5)).await {
+    match token.send(&dispatch.call, &secrets(&dispatch.call), Duration::ZERO).await {
         Sent::NotSent { why } => format!("not sent: {why}"),
         Sent::Refused { status, message } => format!("refused {status}: {message}"),
         Sent::HalfWay { status, message } => format!("half-way {status}: {message}"),

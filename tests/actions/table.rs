@@ -9,7 +9,7 @@ use crate::{
     pattern::{fits, fits_text},
     play::{Ask, Played, judged, play, play_on},
     rights::{Grants, Needed, least, sight, without},
-    stage::{ROOT, Stage},
+    stage::Stage,
     worlds::{difference, document, patch},
 };
 
@@ -100,7 +100,7 @@ async fn needed(stage: &Stage, entry: &Entry, world: &Value) -> Vec<Needed> {
 
 async fn needed_in(stage: &Stage, ask: &Ask, world: &Value) -> Result<Vec<Needed>, (String, String)> {
     stage.set(world, &Grants::new()).await;
-    let (judged, _) = judged(stage, &stage.connect(ROOT), ask).await?;
+    let (judged, _) = judged(stage, &stage.root, ask).await?;
     Ok(judged.preview.privileges.needed.iter().map(|words| Needed::read(words)).collect())
 }
 

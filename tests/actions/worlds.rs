@@ -53,6 +53,10 @@ pub(crate) fn essence(mut world: Value) -> Value {
             one.as_object_mut().unwrap().remove("uptime");
         }
     }
+    if let Some(Value::Object(definitions)) = whole.get_mut("definitions") {
+        definitions.retain(|_, kind| kind.as_object().is_some_and(|kind| !kind.is_empty()));
+    }
+    whole.retain(|key, part| key != "definitions" || part.as_object().is_some_and(|kinds| !kinds.is_empty()));
     for storage in whole["storages"].as_object_mut().unwrap().values_mut() {
         storage["volumes"] = by_name(storage["volumes"].take());
     }

@@ -1,9 +1,16 @@
 //! What a document shows as printed by the program is printed by the program: its plans are judged in the world of the
 //! examples, with the token that the guide makes.
 
-use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::Command,
+    time::Duration,
+};
 
 use proxmox_agent::{
+    api::GROUP,
     catalog::{self, Existence, Need, Section},
     core::observe::{Met, Query, World as Looked},
     pve::{
@@ -12,10 +19,17 @@ use proxmox_agent::{
         survey,
     },
 };
+use regex::Regex;
 use secrecy::SecretString;
+use serde_json::Value;
 use tempfile::TempDir;
 
-use super::*;
+use crate::{
+    all,
+    examples::parse,
+    markdown::{Block, Page, page, pages},
+    read, root,
+};
 
 const WORLD: &str = "docs/examples/world.yaml";
 const TOKEN: &str = "agent@pve!operator";
@@ -37,10 +51,8 @@ fn token(sim: &Simulator) -> String {
 /// A directory with the plans of a page, judged once.
 fn judged(page: &Page, sim: &Simulator) -> TempDir {
     let folder = TempDir::new().unwrap();
-    let secret = folder.path().join(".proxmox-agent/secrets/home/pve-home/token");
-    fs::create_dir_all(secret.parent().unwrap()).unwrap();
-    fs::write(&secret, token(sim)).unwrap();
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    keep(&folder, "pve-home/token", &token(sim));
+    keep(&folder, "cloud-init/password", "a secret of the examples");
     let environment = format!(
         "apiVersion: {GROUP}/v1alpha1\nkind: ProxmoxEnvironment\nmetadata: {{name: home, namespace: home}}\nspec:\n  \
          endpoints: [\"{}\"]\n  credentials: {{secretRef: {{name: pve-home}}}}\n  tls: {{fingerprint: \"{}\"}}\n  \
@@ -55,6 +67,13 @@ fn judged(page: &Page, sim: &Simulator) -> TempDir {
     }
     run(&folder, &["standalone", "--once"]);
     folder
+}
+
+fn keep(folder: &TempDir, name: &str, secret: &str) {
+    let file = folder.path().join(".proxmox-agent/secrets/home").join(name);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, secret).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 fn run(folder: &TempDir, args: &[&str]) -> String {

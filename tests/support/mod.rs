@@ -5,6 +5,7 @@
 pub(crate) mod cluster;
 pub(crate) mod conformance;
 pub(crate) mod home;
+pub(crate) mod house;
 pub(crate) mod manifests;
 pub(crate) mod proxmox;
 pub(crate) mod relay;

@@ -34,3 +34,8 @@ pub(crate) fn under_ha(sid: &str, resource: &str, seconds: u32) -> World {
     let more = format!("taskSeconds: {{{}}}\nha: {{\"{sid}\": {resource}}}", tasks.join(", "));
     World::from_yaml(&format!("{may_migrate}\n{more}\n")).unwrap()
 }
+
+/// The operator's token may do anything.
+pub(crate) fn with_every_privilege() -> World {
+    World::from_yaml(&SAMPLE.replace("role: Operator}", "role: Administrator}")).unwrap()
+}

@@ -5,8 +5,3 @@ pub enum Given {
     List(Vec<String>),
     Object,
 }
-
-/// Lists are written with commas, semicolons or blanks between the items.
-pub fn split_list(text: &str) -> impl Iterator<Item = &str> {
-    text.split([',', ';', ' ', '\t', '\n', '\0']).filter(|item| !item.is_empty())
-}

@@ -1,6 +1,8 @@
 //! Judging parameters by the schema, in the order in which Proxmox itself judges them.
 use std::collections::BTreeMap;
 
+use crate::catalog::split_list;
+
 use super::property::Format;
 use super::{Fault, Given, Operation, Property, Refused, Release, formats, patterns, property_string};
 
@@ -99,7 +101,7 @@ fn judge_format<'a>(value: &str, format: &'a str, release: Release) -> Result<()
     let Some(of_item) = format.strip_suffix("-list") else {
         return judge_item(value, format, release);
     };
-    super::split_list(value).try_for_each(|item| judge_item(item, of_item, release))
+    split_list(value).try_for_each(|item| judge_item(item, of_item, release))
 }
 
 fn judge_item<'a>(item: &str, format: &'a str, release: Release) -> Result<(), Fault<'a>> {

@@ -28,7 +28,7 @@ mod tests;
 use std::sync::LazyLock;
 
 pub use fault::{Fault, Refused};
-pub use given::{Given, split_list};
+pub use given::Given;
 pub use judge::judge;
 pub use operation::{Matched, Operation};
 pub use permission::{Check, Permission};

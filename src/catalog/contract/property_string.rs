@@ -17,7 +17,8 @@ impl PropertyString {
         for item in text.split(',') {
             match item.split_once('=') {
                 Some((name, value)) => parsed.parts.push((name.to_owned(), value.to_owned())),
-                None => item.clone_into(&mut parsed.bare),
+                None if parsed.bare.is_empty() => item.clone_into(&mut parsed.bare),
+                None => {}
             }
         }
         parsed
@@ -25,6 +26,12 @@ impl PropertyString {
 
     pub fn get(&self, name: &str) -> Option<&str> {
         self.parts.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The values of all parts, the bare one first.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        let bare = Some(self.bare.as_str()).filter(|bare| !bare.is_empty());
+        bare.into_iter().chain(self.parts.iter().map(|(_, value)| value.as_str()))
     }
 
     pub fn set(&mut self, name: &str, value: &str) {
@@ -131,6 +138,13 @@ mod tests {
     fn a_drive_survives_being_taken_apart() {
         let text = "tank:100/vm-100-disk-0.qcow2,size=1G,ssd=1";
         assert_eq!(PropertyString::parse(text).to_string(), text);
+        let values = PropertyString::parse(text);
+        assert_eq!(values.values().collect::<Vec<_>>(), ["tank:100/vm-100-disk-0.qcow2", "1G", "1"]);
+    }
+
+    #[test]
+    fn the_first_bare_value_counts() {
+        assert_eq!(PropertyString::parse("tank:1,other:2,ssd=1").bare, "tank:1");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     },
 };
 
+use super::creation::GONE;
 use super::params::{GUEST, flag, node, param, task};
 
 /// What all of them have in common.
@@ -55,8 +56,12 @@ pub(super) static ACTIONS: &[Action] = &[
                 "whether the guest runs on; `snapshot` if absent",
             ),
             param("compress", ParamType::OneOf(&["0", "gzip", "lzo", "zstd"]), "how it is compressed"),
-            param("notes", ParamType::Text { max: 900 }, "a note that is kept with the backup")
-                .sent_as("notes-template"),
+            param(
+                "notes",
+                ParamType::Notes { max: 900 },
+                "a note that is kept with the backup; `{{guestname}}` and the like are filled in",
+            )
+            .sent_as("notes-template"),
             flag("protected", "keep it from being pruned"),
         ]],
         operation: Operation::Change(Change {
@@ -97,11 +102,7 @@ pub(super) static ACTIONS: &[Action] = &[
         ],
         requires: &["cluster.quorum"],
         natural_key: NaturalKey::Present,
-        undo: Undo::Plan {
-            action: "delete_guest",
-            fill: Fill::SameTarget,
-            but: "it has to be stopped first if it runs",
-        },
+        undo: Undo::Plan { action: "delete_guest", fill: Fill::SameTarget, but: GONE },
         ..BACKUP
     },
     Action {

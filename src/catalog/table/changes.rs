@@ -51,6 +51,19 @@ static LISTS: &[Param] = &[
         .only_for(GuestKind::Qemu),
 ];
 
+const VM_SETTINGS: &[&str] = &[
+    "VM.Config.Options",
+    "VM.Config.Disk",
+    "VM.Config.CDROM",
+    "VM.Config.CPU",
+    "VM.Config.Memory",
+    "VM.Config.Network",
+    "VM.Config.HWType",
+    "VM.Config.Cloudinit",
+];
+const CONTAINER_SETTINGS: &[&str] =
+    &["VM.Config.Options", "VM.Config.Disk", "VM.Config.CPU", "VM.Config.Memory", "VM.Config.Network"];
+
 const DISK: Param =
     param("disk", ParamType::ConfigId { max: 16 }, "such as `scsi0`, or `rootfs` of a container");
 
@@ -62,6 +75,9 @@ pub(super) static ACTIONS: &[Action] = &[
         risk_reason: "the guest may behave otherwise, at once or at its next start",
         needs: &[
             Need::on_target(Need::PER_SETTING),
+            // Whoever may change nothing else may not change these either.
+            Need::on_target(VM_SETTINGS).when_given("freeze"),
+            Need::on_target(CONTAINER_SETTINGS).when_given("features"),
             // It changes how the whole node starts.
             Need::at(&["Sys.Modify"], Place::At("/")).when_given("startup").only_for(VM),
             Need::at(&["Datastore.AllocateSpace"], Place::NewDisks),
@@ -72,16 +88,19 @@ pub(super) static ACTIONS: &[Action] = &[
         undo: Undo::Plan {
             action: "set_guest_config",
             fill: Fill::OldSettings,
-            but: "disks that were made or removed stay so",
+            but: "disks that were made or removed, and waiting changes that were dropped, stay so",
         },
         ..CHANGE
     },
     Action {
         name: "set_guest_tags",
         title: "Set the tags of a VM or container",
-        params: &[&[
-            param("tags", ParamType::List { max: 512 }, "all its tags, separated by semicolons").required()
-        ]],
+        params: &[&[param(
+            "tags",
+            ParamType::Settings { max: 512 },
+            "all its tags, separated by semicolons",
+        )
+        .required()]],
         base_risk: Risk::Low,
         risk_reason: "a label; policies may read it",
         needs: &[Need::on_target(&["VM.Config.Options"])],

@@ -13,6 +13,9 @@ use super::{
     settings,
 };
 
+pub(super) const GONE: &str =
+    "it has to be stopped first if it runs, and all that was written to it since goes with it";
+
 /// What all of them have in common.
 const CREATION: Action = Action {
     name: "",
@@ -30,11 +33,7 @@ const CREATION: Action = Action {
     touches: &[Touch::Space],
     fingerprint: Fingerprint::Identity,
     natural_key: NaturalKey::Present,
-    undo: Undo::Plan {
-        action: "delete_guest",
-        fill: Fill::SameTarget,
-        but: "it has to be stopped first if it runs",
-    },
+    undo: Undo::Plan { action: "delete_guest", fill: Fill::SameTarget, but: GONE },
 };
 
 const NEEDS: &[Need] = &[
@@ -129,7 +128,7 @@ pub(super) static ACTIONS: &[Action] = &[
             Need::at(&["Datastore.AllocateSpace"], Place::CopiedDisks),
         ],
         fingerprint: Fingerprint::IdentityAndConfig,
-        undo: Undo::Plan { action: "delete_guest", fill: Fill::NewGuest("newid"), but: "" },
+        undo: Undo::Plan { action: "delete_guest", fill: Fill::NewGuest("newid"), but: GONE },
         ..CREATION
     },
 ];

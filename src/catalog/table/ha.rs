@@ -174,7 +174,7 @@ pub(super) static ACTIONS: &[Action] = &[
         operation: Operation::Change(Change::new(Method::Post, "/cluster/ha/status/arm-ha")),
         base_risk: Risk::Critical,
         risk_reason: "HA may start, move and fence at once, all over the cluster",
-        touches: &[Touch::HaManager],
+        touches: &[Touch::HaOn],
         fingerprint: Fingerprint::None,
         natural_key: NaturalKey::PowerState,
         undo: Undo::Plan {
@@ -199,7 +199,7 @@ pub(super) static ACTIONS: &[Action] = &[
         operation: Operation::Change(Change::new(Method::Post, "/cluster/ha/status/disarm-ha")),
         base_risk: Risk::Critical,
         risk_reason: "no guest is brought back if a node fails",
-        touches: &[Touch::HaManager],
+        touches: &[Touch::HaOff],
         fingerprint: Fingerprint::None,
         natural_key: NaturalKey::PowerState,
         undo: Undo::Plan { action: "arm_ha", fill: Fill::SameTarget, but: "" },

@@ -94,6 +94,7 @@ pub(super) static ACTIONS: &[Action] = &[
         title: "Apply the waiting changes of a node's network settings",
         operation: Operation::Change(Change {
             tasks: task(&["srvreload"], TaskId::Word("networking")),
+            changes: Changes::WaitingApplied,
             ..Change::new(Method::Put, "/nodes/{node}/network")
         }),
         base_risk: Risk::Critical,
@@ -135,7 +136,7 @@ pub(super) static ACTIONS: &[Action] = &[
                 ]),
                 "log level",
             ),
-            param("comment", ParamType::Text { max: 512 }, "a note"),
+            param("comment", TEXT, "a note, on one line: each line of the file is a rule"),
         ]],
         operation: Operation::Change(Change {
             fills: &[Filled::Marker("comment")],

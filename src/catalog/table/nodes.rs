@@ -72,7 +72,8 @@ pub(super) static ACTIONS: &[Action] = &[
         }),
         base_risk: Risk::High,
         risk_reason: "many guests at once take memory and CPU",
-        undo: Undo::Plan { action: "stop_node_guests", fill: Fill::SameParams(&["guests"]), but: "" },
+        undo: Undo::Never("which guests were off is not known beforehand: shut them down one by one"),
+        touches: &[Touch::NodeBoot],
         ..ALL_GUESTS
     },
     Action {
@@ -92,7 +93,7 @@ pub(super) static ACTIONS: &[Action] = &[
         undo: Undo::Plan {
             action: "start_node_guests",
             fill: Fill::SameParams(&["guests"]),
-            but: "only those with onboot start again",
+            but: "only those with onboot start again, also those that were off before",
         },
         ..ALL_GUESTS
     },

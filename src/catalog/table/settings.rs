@@ -14,7 +14,7 @@ const COUNT: ParamType = ParamType::Integer { min: 0, max: 1_000_000_000 };
 pub(super) static COMMON: &[Param] = &[
     param("name", ParamType::Name, "its name").sent_per_kind("name", "hostname"),
     param("description", ParamType::Text { max: 4096 }, "a note"),
-    param("tags", ParamType::List { max: 512 }, "tags, separated by semicolons"),
+    param("tags", ParamType::Settings { max: 512 }, "tags, separated by semicolons"),
     param("onboot", ParamType::Bool, "start it with its node"),
     param("protection", ParamType::Bool, "refuse to delete it or its disks"),
     param("startup", SETTINGS, "order and delays, such as `order=2,up=30`"),

@@ -1,43 +1,36 @@
 //! Carries a plan through its life: asks `core::lifecycle::step` what to do next, does it, and tells it what came of it.
 
 mod in_flight;
+mod judging;
 mod place;
 mod report;
+mod secrets;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
 use secrecy::SecretString;
 
 use crate::{
-    api::{ProxmoxActionPlan, SecretKeyRef},
-    catalog::{Call, Operation, Reading, SecretValue},
+    api::ProxmoxActionPlan,
+    catalog::Call,
     core::{
-        approval::{Tally, tally},
         call::Dispatch,
-        identity::of_another_kind,
-        judge::{Judged, Setting, TARGET_NOT_FOUND, Unjudged, judge},
-        lifecycle::{self, Effect, Event, IntentDraft, Order, State, step},
-        observe::{Found, Query, Readout, rows_wanted},
-        places::{Occupied, occupied},
-        privileges,
-        request::{Request, normalise},
+        lifecycle::{self, Effect, Event, Order, State, step},
+        occupied::Occupied,
         task::Sent,
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
 };
 
 use super::{
-    Error, Together, bench,
+    Error, Together,
     crowd::Admitted,
     scene::{Scene, blocked, resolve},
 };
 
 /// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
 const SETTLE_MARGIN: SignedDuration = SignedDuration::from_secs(8);
-/// As many as an intent holds.
-const MOST_STORAGES: usize = 32;
 /// When to try again after something needed was missing.
 const RETRY: SignedDuration = SignedDuration::from_secs(15);
 
@@ -168,136 +161,6 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         self.wake_at = self.ports.clock.now().saturating_add(RETRY).ok();
     }
 
-    // ---- validate and judge
-
-    async fn judge(&mut self) -> Result<Event, Error> {
-        let request = match normalise(&self.key.namespace, &self.plan.spec) {
-            Ok(request) => request,
-            Err(violations) => return Ok(Event::Invalid(violations)),
-        };
-        let judged = match self.judge_request(&request).await? {
-            Ok(judged) => Event::Judged(judged),
-            Err(event) => event,
-        };
-        Ok(judged)
-    }
-
-    /// Judges against the world as it is right now, and keeps what would be sent and what that would be at work on.
-    async fn judge_request(&mut self, request: &Request) -> Result<Result<Judged, Event>, Error> {
-        let plan_uid = self.plan.uid().unwrap_or_default();
-        let scene = match self.scene().await? {
-            Ok(scene) => scene,
-            Err(event) => return Ok(Err(event)),
-        };
-        let looked = scene.hypervisor.look(&Query::of(request), &privileges::paths(request)).await;
-        let world = match looked {
-            Ok(world) => world,
-            Err(error) => return Ok(Err(self.unavailable(error))),
-        };
-        let Some(scene) = &self.scene else { return Ok(Err(Event::Woken)) };
-        let setting = Setting {
-            plan_uid: &plan_uid,
-            environment: &scene.environment,
-            policy: scene.policy.as_ref(),
-            now: self.ports.clock.now(),
-        };
-        match judge(request, &world, setting) {
-            Ok((judged, dispatch)) => {
-                self.occupied =
-                    dispatch.as_ref().map(|call| occupied(request, call, &world)).unwrap_or_default();
-                self.dispatch = dispatch;
-                Ok(Ok(judged))
-            }
-            Err(Unjudged::Denied(denial)) => Ok(Err(Event::Denied(denial))),
-            Err(Unjudged::NotCanonical(error)) => Err(error.into()),
-        }
-    }
-
-    fn request(&self) -> Result<Request, Error> {
-        normalise(&self.key.namespace, &self.plan.spec)
-            .map_err(|_| Error::NotReady("a request that was valid no longer is".to_owned()))
-    }
-
-    async fn read(&mut self) -> Result<Event, Error> {
-        let request = self.request()?;
-        let Operation::Read(reading) = request.action.operation else { return Ok(Event::Woken) };
-        let scene = match self.scene().await? {
-            Ok(scene) => scene,
-            Err(event) => return Ok(event),
-        };
-        Ok(match scene.hypervisor.read(reading, &Query::of(&request), rows_wanted(&request)).await {
-            Ok(readout) => Event::Read(readout.result()),
-            Err(error) => self.unavailable(error),
-        })
-    }
-
-    // ---- decide
-
-    async fn gather_approvals(&mut self) -> Result<Event, Error> {
-        let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
-        let bench = bench(self.ports, &self.plan, judged).await?;
-        // Last of all, so that an approval that was revoked a moment ago does not count.
-        let approvals = self.ports.store.approvals_of(self.key).await?;
-        Ok(Event::Approvals(tally(&approvals, bench)))
-    }
-
-    async fn recheck(&mut self) -> Result<Event, Error> {
-        let request = self.request()?;
-        let judged = match self.judge_request(&request).await? {
-            Ok(judged) => judged,
-            Err(event) => return Ok(self.who_has_its_number(&request, event).await),
-        };
-        let Some(Dispatch { node, task_id, task_types, .. }) = self.dispatch.clone() else {
-            return Ok(Event::Woken);
-        };
-        if self.goes_on_at_once(&judged)
-            && let Err(busy) = self.take_a_place().await?
-        {
-            return Ok(busy);
-        }
-        let nonce = self.ports.clock.nonce();
-        let Some(Scene { hypervisor, .. }) = &self.scene else { return Ok(Event::Woken) };
-        let sender = hypervisor.token_id();
-        let node_time = match hypervisor.node_time(&node).await {
-            Ok(node_time) => node_time,
-            Err(error) => return Ok(self.unavailable(error)),
-        };
-        let draft = IntentDraft {
-            nonce,
-            node,
-            storages: self.occupied.storages.iter().take(MOST_STORAGES).cloned().collect(),
-            task_id,
-            task_types,
-            sender,
-            node_time,
-            settle: self.request_timeout() + SETTLE_MARGIN,
-        };
-        Ok(Event::Rechecked { judged, draft })
-    }
-
-    /// A guest that is gone may have left its number to one of another kind.
-    async fn who_has_its_number(&mut self, request: &Request, event: Event) -> Event {
-        let (Event::Denied(denial), Some(gone), Some(scene)) = (&event, request.target.guest(), &self.scene)
-        else {
-            return event;
-        };
-        if denial.reason != TARGET_NOT_FOUND {
-            return event;
-        }
-        match scene.hypervisor.read(Reading::Inventory, &Query::inventory(), u32::MAX).await {
-            Ok(Readout { found: Found::Inventory(_, all), .. }) => {
-                of_another_kind(gone, &all).map_or(event, Event::Denied)
-            }
-            Ok(_) => event,
-            Err(error) => self.unavailable(error),
-        }
-    }
-
-    fn request_timeout(&self) -> SignedDuration {
-        let seconds = self.scene.as_ref().map_or(300, |scene| scene.environment.spec.request_timeout_seconds);
-        SignedDuration::from_secs(seconds.into())
-    }
-
     // ---- act
 
     /// Hands over the call that was rechecked in this very look, once, and only while its announcement is fresh.
@@ -320,9 +183,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     /// The values that the call only says the whereabouts of.
     async fn secrets_of(&self, call: &Call) -> Result<BTreeMap<String, SecretString>, SecretError> {
         let mut values = BTreeMap::new();
-        for (name, SecretValue { name: secret, key }) in &call.secrets {
-            let reference = SecretKeyRef { name: secret.clone(), key: key.clone() };
-            values.insert(name.clone(), self.ports.secrets.read(&self.key.namespace, &reference).await?);
+        for (name, from) in &call.secrets {
+            values.insert(name.clone(), self.secret(from).await?);
         }
         Ok(values)
     }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::catalog::GuestRef;
+use crate::catalog::{GuestRef, contract::PropertyString};
 
 /// One guest as it was met.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,19 +108,17 @@ pub fn disks_in(config: &BTreeMap<String, String>) -> Vec<Disk> {
 }
 
 fn disk(key: &str, value: &str) -> Option<Disk> {
-    let mut properties = value.split(',');
-    let first = properties.next()?;
-    let volume = first.strip_prefix("file=").or_else(|| first.strip_prefix("volume=")).unwrap_or(first);
+    let parts = PropertyString::parse(value);
+    let volume = parts.get("file").or(parts.get("volume")).unwrap_or(&parts.bare);
     // `none` is an empty drive; a path belongs to the node, not to a storage.
     if !volume.contains(':') || volume.starts_with('/') {
         return None;
     }
-    let rest: Vec<&str> = properties.collect();
     Some(Disk {
         key: key.to_owned(),
         volume: volume.to_owned(),
-        size: rest.iter().find_map(|property| property.strip_prefix("size=")).map(str::to_owned),
-        is_cdrom: rest.contains(&"media=cdrom"),
+        size: parts.get("size").map(str::to_owned),
+        is_cdrom: parts.get("media") == Some("cdrom"),
     })
 }
 
@@ -137,15 +135,16 @@ pub fn nics_in(config: &BTreeMap<String, String>) -> Vec<Nic> {
 }
 
 fn nic(key: &str, value: &str) -> Nic {
-    let property = |name: &str| value.split(',').find_map(|property| property.strip_prefix(name));
+    let parts = PropertyString::parse(value);
     // A VM's card is written `virtio=AA:BB:...`, a container's `hwaddr=AA:BB:...`.
-    let mac = value.split(',').find_map(|property| {
-        let (_, address) = property.split_once('=')?;
-        let is_mac = address.len() == 17 && address.split(':').count() == 6;
-        is_mac.then(|| address.to_uppercase())
-    });
-    let told = |name: &str| property(name).map(str::to_owned);
-    Nic { key: key.to_owned(), bridge: told("bridge="), vlan: told("tag="), mac }
+    let is_mac = |value: &&str| value.len() == 17 && value.split(':').count() == 6;
+    let told = |name: &str| parts.get(name).map(str::to_owned);
+    Nic {
+        key: key.to_owned(),
+        bridge: told("bridge"),
+        vlan: told("tag"),
+        mac: parts.values().find(is_mac).map(str::to_uppercase),
+    }
 }
 
 fn is_numbered(key: &str, row: &str) -> bool {

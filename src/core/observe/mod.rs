@@ -14,6 +14,6 @@ pub use parts::{
     Network, Node, NodeRow, Nodes, Pool, ReplicationJob, Sdn, Storage, Vnet, Volume, Zone,
 };
 pub use query::Query;
-pub use readout::{Found, InventoryRow, Readout, TaskRow, rows_wanted};
+pub use readout::{Found, InventoryRow, Readout, TaskRow, hide, rows_wanted};
 pub use rights::Rights;
 pub use world::{Met, Object, Seen, World};

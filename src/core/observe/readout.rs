@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     api::ReadResult,
     catalog::{GuestRef, InventoryScope, ParamValue},
-    core::request::Request,
+    core::{measure::size, request::Request},
 };
 
 use super::{Guest, Node, Nodes, Rights, Storage, Volume};
@@ -175,21 +175,13 @@ fn shown(settings: &BTreeMap<String, String>) -> Vec<String> {
     settings.iter().map(|(key, value)| format!("{key}: {}", hide(key, value))).collect()
 }
 
-fn hide<'a>(key: &str, value: &'a str) -> &'a str {
+/// A setting's value as anybody may see it.
+pub fn hide<'a>(key: &str, value: &'a str) -> &'a str {
     if SECRETS.contains(&key) { "(hidden)" } else { value }
 }
 
 fn moment(seconds: i64) -> String {
     Timestamp::from_second(seconds).map(|moment| moment.to_string()).unwrap_or_default()
-}
-
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let unit = (bytes.max(1).ilog2() / 10).min(4);
-    let whole = bytes >> (10 * unit);
-    let tenth = if unit == 0 { 0 } else { ((bytes >> (10 * (unit - 1))) & 1023) * 10 / 1024 };
-    let unit = UNITS.get(unit as usize).copied().unwrap_or_default();
-    if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
 }
 
 #[cfg(test)]
@@ -250,19 +242,5 @@ mod tests {
         assert_eq!(rows.iter().filter(|row| row.contains("canary")).count(), 2, "{rows:?}");
         assert!(rows.contains(&"cipassword: (hidden)".to_owned()), "{rows:?}");
         assert!(rows.iter().any(|row| row.starts_with("snapshot before")), "{rows:?}");
-    }
-
-    #[test]
-    fn bytes_are_shown_in_the_unit_that_fits() {
-        for (bytes, shown) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1 KiB"),
-            (1536, "1.5 KiB"),
-            (34_359_738_368, "32 GiB"),
-            (u64::MAX, "16777215.9 TiB"),
-        ] {
-            assert_eq!(size(bytes), shown);
-        }
     }
 }

@@ -32,10 +32,7 @@ pub(super) fn pool(ask: Ask<'_>, found: &mut Radius) {
 /// Hits who leaves or comes, and counts them.
 fn members(ask: Ask<'_>, id: &str, pool: Option<&Pool>, pools: &[Pool], found: &mut Radius) -> usize {
     let leaves = ask.is_gone() || ask.request.flag("delete");
-    let listed = |name: &str| -> Vec<String> {
-        let list = ask.request.text(name).unwrap_or_default();
-        list.split([',', ';', ' ']).filter(|one| !one.is_empty()).map(str::to_owned).collect()
-    };
+    let listed = |name| -> Vec<String> { ask.request.list(name).map(str::to_owned).collect() };
     let (guests, storages) = match pool.filter(|_| ask.is_gone()) {
         Some(pool) => (pool.guests.iter().map(ToString::to_string).collect(), pool.storages.clone()),
         None => (listed("guests"), listed("storage")),

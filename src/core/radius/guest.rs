@@ -3,7 +3,6 @@
 use crate::{
     api::Risk,
     core::{
-        call::sid,
         measure::{age, size},
         observe::{Guest, Volume},
     },
@@ -85,7 +84,7 @@ fn bonds(ask: Ask<'_>, found: &mut Radius) -> Vec<super::Hit> {
     let rules = found.seen(&world.firewall).map(Vec::as_slice).unwrap_or_default();
     let acl = found.seen(&world.acl).map(Vec::as_slice).unwrap_or_default();
     let Some(guest) = world.guest().filter(|_| ask.is_gone()) else { return vec![] };
-    let (reference, vmid, sid) = (guest.reference, guest.reference.vmid, sid(guest.reference));
+    let (reference, vmid, sid) = (guest.reference, guest.reference.vmid, guest.reference.sid());
     let mut bonds = Radius::default();
     let resources = ha.map(|ha| ha.resources.as_slice()).unwrap_or_default();
     for resource in resources.iter().filter(|resource| resource.sid == sid) {

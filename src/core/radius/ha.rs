@@ -2,17 +2,11 @@
 
 use crate::{
     api::Risk,
-    catalog::Target,
-    core::{
-        call::sid,
-        observe::{Guest, Ha, HaRule, Nodes},
-    },
+    catalog::{GuestRef, Target, split_list},
+    core::observe::{Guest, Ha, HaRule, Nodes},
 };
 
-use super::{
-    Ask, Radius,
-    subject::{of_resource, of_sid},
-};
+use super::{Ask, Radius, subject::of_resource};
 
 /// Names of nodes, without the priorities of `pve1:2`.
 pub(super) fn nodes_of(nodes: &[String]) -> impl Iterator<Item = &str> {
@@ -24,7 +18,7 @@ pub(super) fn resource(ask: Ask<'_>, found: &mut Radius) {
     found.seen(&ask.world.guests);
     let nodes = found.seen(&ask.world.nodes);
     let (Some(guest), Some(ha)) = (ask.world.guest(), ha) else { return };
-    let sid = sid(guest.reference);
+    let sid = guest.reference.sid();
     if ask.is_gone() {
         found.hit(&guest.reference, "is no longer started elsewhere when its node fails").raises(Risk::High);
     }
@@ -85,8 +79,7 @@ pub(super) fn rule(ask: Ask<'_>, found: &mut Radius) {
 fn becomes(ask: Ask<'_>, id: &str, old: Option<&HaRule>) -> HaRule {
     let mut rule = old.cloned().unwrap_or_default();
     id.clone_into(&mut rule.id);
-    let list =
-        |name| ask.request.text(name).map(|list| list.split(',').map(|one| one.trim().to_owned()).collect());
+    let list = |name| ask.request.text(name).map(|list| split_list(list).map(str::to_owned).collect());
     rule.resources = list("resources").unwrap_or(rule.resources);
     rule.nodes = list("nodes").unwrap_or(rule.nodes);
     if let Some(kind) = ask.request.text("type") {
@@ -100,7 +93,7 @@ fn becomes(ask: Ask<'_>, id: &str, old: Option<&HaRule>) -> HaRule {
 
 /// Whom HA would move to make the rule true.
 fn placed(rule: &HaRule, guests: &[Guest], ha: Option<&Ha>, found: &mut Radius) {
-    let known = |sid| guests.iter().find(|guest| Some(guest.reference) == of_sid(sid));
+    let known = |sid| guests.iter().find(|guest| Some(guest.reference) == GuestRef::of_sid(sid));
     let mut placed: Vec<(&String, &Guest)> =
         rule.resources.iter().filter_map(|sid| Some((sid, known(sid)?))).collect();
     placed.sort_by_key(|(sid, _)| *sid);
@@ -122,23 +115,22 @@ fn placed(rule: &HaRule, guests: &[Guest], ha: Option<&Ha>, found: &mut Radius) 
     }
 }
 
-pub(super) fn manager(ask: Ask<'_>, found: &mut Radius) {
-    let ha = found.seen(&ask.world.ha);
-    let nodes = found.seen(&ask.world.nodes);
-    found.seen(&ask.world.guests);
-    let disarms = ask.request.action.name == "disarm_ha";
-    for resource in ha.map(|ha| ha.resources.as_slice()).unwrap_or_default() {
-        let effect = match disarms {
-            true => "is no longer started elsewhere when its node fails",
-            false => "is looked after by HA again",
-        };
-        found.hit(&of_resource(&resource.sid), effect).raises(Risk::Critical);
+pub(super) fn disarmed(ask: Ask<'_>, found: &mut Radius) {
+    every_resource(ask, "is no longer started elsewhere when its node fails", found);
+    found.seen(&ask.world.nodes);
+}
+
+pub(super) fn armed(ask: Ask<'_>, found: &mut Radius) {
+    every_resource(ask, "is looked after by HA again", found);
+    let nodes = found.seen(&ask.world.nodes).map(|nodes| nodes.nodes.as_slice()).unwrap_or_default();
+    for node in nodes.iter().filter(|node| !node.online) {
+        found.hit(&format!("node/{}", node.name), "is not online and may be fenced").raises(Risk::Critical);
     }
-    for node in nodes.map(|nodes| nodes.nodes.as_slice()).unwrap_or_default() {
-        if !disarms && !node.online {
-            found
-                .hit(&format!("node/{}", node.name), "is not online and may be fenced")
-                .raises(Risk::Critical);
-        }
+}
+
+fn every_resource(ask: Ask<'_>, effect: &str, found: &mut Radius) {
+    found.seen(&ask.world.guests);
+    for resource in found.seen(&ask.world.ha).map(|ha| ha.resources.as_slice()).unwrap_or_default() {
+        found.hit(&of_resource(&resource.sid), effect).raises(Risk::Critical);
     }
 }

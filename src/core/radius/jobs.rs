@@ -2,17 +2,14 @@
 
 use crate::{
     api::Risk,
-    catalog::{ParamValue, Target, Vmid},
-    core::{
-        call::sid,
-        observe::{BackupJob, Guest, Storage, Volume},
-    },
+    catalog::{GuestRef, ParamValue, Target, Vmid, split_list},
+    core::observe::{BackupJob, Guest, Storage, Volume},
 };
 
 use super::{
     Ask, Radius,
     backups::{backups_of, told},
-    subject::{numbered, of_sid},
+    subject::numbered,
 };
 
 pub(super) fn backup(ask: Ask<'_>, found: &mut Radius) {
@@ -46,7 +43,7 @@ fn loses(ask: Ask<'_>, vmid: Vmid) -> bool {
     let request = ask.request;
     let lists = |name: &str| {
         let list = request.text(name)?;
-        Some(list.split([',', ';', ' ']).any(|one| one == vmid.to_string()))
+        Some(split_list(list).any(|one| one == vmid.to_string()))
     };
     let is_off = request.params.get("enabled") == Some(&ParamValue::Bool(false));
     let chosen_anew = ["pool", "onlyOnNode"].iter().any(|name| request.params.contains_key(*name))
@@ -92,14 +89,16 @@ pub(super) fn replication(ask: Ask<'_>, found: &mut Radius) {
     let Some(job) = jobs.iter().find(|job| job.id == id.as_str()).filter(|_| ask.is_gone()) else { return };
     let Some(vmid) = job.guest else { return };
     let resources = ha.map(|ha| ha.resources.as_slice()).unwrap_or_default();
-    let managed =
-        resources.iter().filter_map(|resource| of_sid(&resource.sid)).find(|guest| guest.vmid == vmid);
+    let managed = resources
+        .iter()
+        .filter_map(|resource| GuestRef::of_sid(&resource.sid))
+        .find(|guest| guest.vmid == vmid);
     let subject = managed.map_or_else(|| format!("guest/{vmid}"), |guest| guest.to_string());
     let failed =
         if job.failures > 0 { format!("it failed {} times in a row", job.failures) } else { String::new() };
     found.hit(&subject, format!("has no copy on {} any more", job.target)).detail(failed).raises(Risk::High);
     if let Some(guest) = managed {
-        let effect = format!("can't be started on {} by HA, which keeps it as {}", job.target, sid(guest));
+        let effect = format!("can't be started on {} by HA, which keeps it as {}", job.target, guest.sid());
         found.hit(&subject, effect).raises(Risk::Critical);
     }
 }

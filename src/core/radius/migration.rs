@@ -2,10 +2,7 @@
 
 use crate::{
     api::Risk,
-    core::{
-        call::sid,
-        observe::{Guest, Ha, MigrationCheck, ReplicationJob},
-    },
+    core::observe::{Guest, Ha, MigrationCheck, ReplicationJob},
 };
 
 use super::{
@@ -41,7 +38,7 @@ fn rules(guest: &Guest, to: &str, ha: &Ha, found: &mut Radius) {
     if !may_run_on(guest, to, ha) {
         found.hit(&guest.reference, format!("may not run on {to} by a rule of HA")).raises(Risk::Critical);
     }
-    let sid = sid(guest.reference);
+    let sid = guest.reference.sid();
     for rule in
         ha.rules.iter().filter(|rule| rule.kind == "resource-affinity" && rule.resources.contains(&sid))
     {

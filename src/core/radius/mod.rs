@@ -7,6 +7,7 @@ mod clones;
 mod cluster_tests;
 mod disks;
 mod firewall;
+mod guards;
 mod guest;
 #[cfg(test)]
 mod guest_tests;
@@ -78,14 +79,15 @@ pub fn radius(request: &Request, world: &World, now: Timestamp) -> Radius {
         look(*touch, ask, &mut found);
     }
     stakes::look(ask, &mut found);
+    guards::look(ask, &mut found);
     found.in_order()
 }
 
 /// The guests that take memory of a node when it is done.
 pub(super) fn starting<'a>(request: &Request, world: &'a World) -> Vec<&'a Guest> {
     let ask = Ask { request, world, now: Timestamp::UNIX_EPOCH };
-    let touches = |touch| request.action.touches.contains(&touch);
-    if touches(Touch::NodeGuests) {
+    let touches = |touch| request.action.touches(touch);
+    if touches(Touch::NodeGuests) || touches(Touch::NodeBoot) {
         return node::coming(ask, world.guests.known().map(Vec::as_slice).unwrap_or_default());
     }
     let comes = |guest: &&Guest| {
@@ -112,11 +114,12 @@ fn look(touch: Touch, ask: Ask<'_>, found: &mut Radius) {
         Touch::Bridge => network::bridge(ask, found),
         Touch::NodeNetwork => network::apply(ask, found),
         Touch::Node => node::down(ask, found),
-        Touch::NodeGuests => node::guests(ask, found),
+        Touch::NodeGuests | Touch::NodeBoot => node::guests(ask, found),
         Touch::Pool => access::pool(ask, found),
         Touch::HaResource => ha::resource(ask, found),
         Touch::HaRule => ha::rule(ask, found),
-        Touch::HaManager => ha::manager(ask, found),
+        Touch::HaOn => ha::armed(ask, found),
+        Touch::HaOff => ha::disarmed(ask, found),
         Touch::Firewall => firewall::look(ask, found),
         Touch::BackupJob => jobs::backup(ask, found),
         Touch::Replication => jobs::replication(ask, found),
@@ -127,13 +130,12 @@ fn look(touch: Touch, ask: Ask<'_>, found: &mut Radius) {
 impl<'a> Ask<'a> {
     /// The target goes for good.
     fn is_gone(self) -> bool {
-        self.request.action.change().is_some_and(|change| change.changes == Changes::Gone)
+        self.request.action.changes() == Some(Changes::Gone)
     }
 
     /// The settings that `delete` names.
     fn removed(self) -> impl Iterator<Item = &'a str> {
-        let list = self.request.text("delete").unwrap_or_default();
-        list.split([',', ';', ' ']).filter(|name| !name.is_empty())
+        self.request.list("delete")
     }
 
     /// The node that it is about.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     api::Risk,
+    catalog::Changes,
     core::observe::{Guest, Network, Nodes, nics_in},
 };
 
@@ -31,8 +32,7 @@ pub(super) fn apply(ask: Ask<'_>, found: &mut Radius) {
     let network = found.seen(&ask.world.network);
     let nodes = found.seen(&ask.world.nodes);
     let (Some(node), Some(network)) = (ask.node(), network) else { return };
-    let is_applied = ask.request.action.name == "apply_network";
-    if !is_applied {
+    if ask.request.action.changes() != Some(Changes::WaitingApplied) {
         return others_waiting(node, network, found);
     }
     let Some(waiting) = network.waiting.as_deref() else { return };

@@ -2,9 +2,8 @@
 
 use crate::{
     api::Risk,
-    catalog::{Changes, Target},
+    catalog::{Target, Touch, split_list},
     core::{
-        call::sid,
         measure::size,
         observe::{Guest, Ha, Node, Nodes, Storage},
         quorum::left_without,
@@ -49,7 +48,7 @@ fn goes_off(guest: &Guest, ha: Option<&Ha>, found: &mut Radius) {
 }
 
 fn is_managed(guest: &Guest, ha: Option<&Ha>) -> bool {
-    let sid = sid(guest.reference);
+    let sid = guest.reference.sid();
     guest.ha_managed
         || ha.is_some_and(|ha| {
             ha.resources.iter().any(|resource| resource.sid == sid && resource.state == "started")
@@ -93,7 +92,7 @@ fn moved_by_ha(down: &str, nodes: &Nodes, guests: &[Guest], ha: Option<&Ha>, fou
 
 /// A strict rule keeps a guest to its nodes.
 pub(super) fn may_run_on(guest: &Guest, node: &str, ha: &Ha) -> bool {
-    let sid = sid(guest.reference);
+    let sid = guest.reference.sid();
     let strict = ha.rules.iter().filter(|rule| {
         rule.kind == "node-affinity"
             && rule.resources.contains(&sid)
@@ -157,8 +156,7 @@ pub(super) fn guests(ask: Ask<'_>, found: &mut Radius) {
 }
 
 fn is_start(ask: Ask<'_>) -> bool {
-    ask.request.action.change().is_some_and(|change| change.changes == Changes::Power("running"))
-        || ask.request.action.name == "start_node_guests"
+    ask.request.action.touches(Touch::NodeBoot)
 }
 
 fn is_important(guest: &Guest) -> bool {
@@ -174,10 +172,7 @@ pub(super) fn coming<'a>(ask: Ask<'_>, guests: &'a [Guest]) -> Vec<&'a Guest> {
 
 /// The guests that the request is about: those of the node, or those that it names; which run, or don't.
 fn meant<'a>(ask: Ask<'_>, guests: &'a [Guest]) -> Vec<&'a Guest> {
-    let named: Option<Vec<&str>> = ask
-        .request
-        .text("guests")
-        .map(|list| list.split([',', ';', ' ']).filter(|one| !one.is_empty()).collect());
+    let named: Option<Vec<&str>> = ask.request.text("guests").map(|list| split_list(list).collect());
     let start = is_start(ask);
     let all = guests.iter().filter(|guest| match &ask.request.target {
         Target::Node(node) => guest.node == node.as_str(),

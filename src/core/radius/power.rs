@@ -1,16 +1,13 @@
 //! A guest that goes off or comes up.
 
-use crate::{
-    api::Risk,
-    core::{call::sid, measure::size},
-};
+use crate::{api::Risk, core::measure::size};
 
 use super::{Ask, Radius};
 
 pub(super) fn off(ask: Ask<'_>, found: &mut Radius) {
     let ha = found.seen(&ask.world.ha);
     let (Some(guest), Some(ha)) = (ask.world.guest(), ha) else { return };
-    let managed = ha.resources.iter().find(|resource| resource.sid == sid(guest.reference));
+    let managed = ha.resources.iter().find(|resource| resource.sid == guest.reference.sid());
     if let Some(resource) = managed {
         found.hit(&guest.reference, format!("is kept {} by HA", resource.state));
     }

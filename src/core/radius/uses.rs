@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::Risk,
-    catalog::GuestKind,
+    catalog::{GuestKind, contract::PropertyString, split_list},
     core::observe::{Disk, Guest, disks_in},
 };
 
@@ -45,16 +45,18 @@ pub(super) fn uses(guest: &Guest) -> Vec<Use<'_>> {
 /// Hook scripts and cloud-init files: without them a guest does not start either.
 fn files_in(config: &BTreeMap<String, String>) -> Vec<Disk> {
     let named = |key: &'static str| config.get(key).into_iter().map(move |value| (key, value.as_str()));
-    let parts = named("hookscript").chain(named("cicustom")).flat_map(|(key, value)| {
-        value.split(',').map(move |part| (key, part.split_once('=').map_or(part, |(_, volume)| volume)))
-    });
-    let volumes = parts.filter(|(_, volume)| volume.contains(':'));
-    volumes
-        .map(|(key, volume)| Disk {
-            key: key.to_owned(),
-            volume: volume.to_owned(),
-            size: None,
-            is_cdrom: false,
+    let file = |key: &str, volume: &str| Disk {
+        key: key.to_owned(),
+        volume: volume.to_owned(),
+        size: None,
+        is_cdrom: false,
+    };
+    let settings = named("hookscript").chain(named("cicustom"));
+    settings
+        .flat_map(|(key, value)| {
+            let parts = PropertyString::parse(value);
+            let volumes = parts.values().filter(|volume| volume.contains(':'));
+            volumes.map(|volume| file(key, volume)).collect::<Vec<_>>()
         })
         .collect()
 }
@@ -135,10 +137,10 @@ pub(super) fn boots_from(guest: &Guest, key: &str) -> bool {
         return key == "rootfs";
     }
     let is_part = ["efidisk", "tpmstate", "unused"].iter().any(|part| key.starts_with(part));
-    let order =
-        guest.config.get("boot").and_then(|boot| boot.split(',').find_map(|p| p.strip_prefix("order=")));
+    let boot = guest.config.get("boot").map(|boot| PropertyString::parse(boot));
+    let order = boot.as_ref().and_then(|boot| boot.get("order"));
     match (order, guest.config.get("bootdisk")) {
-        (Some(order), _) => order.split(';').any(|device| device == key),
+        (Some(order), _) => split_list(order).any(|device| device == key),
         (None, Some(bootdisk)) => bootdisk == key,
         (None, None) => !is_part,
     }

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use crate::{
-    catalog::Target,
+    catalog::{Target, path_segment},
     core::observe::{AclEntry, FirewallRule, Rights, Seen},
-    pve::{ReadError, client::segment},
+    pve::ReadError,
 };
 
 use super::{
@@ -85,7 +85,7 @@ fn entry(row: AclRow) -> AclEntry {
 fn place_of(target: &Target) -> String {
     match target {
         Target::Guest(guest) => format!("/vms/{}", guest.vmid),
-        Target::Node(node) => format!("/nodes/{}", segment(node.as_str())),
+        Target::Node(node) => format!("/nodes/{}", path_segment(node.as_str())),
         Target::Storage(storage) => format!("/storage/{storage}"),
         Target::Volume(volume) => format!("/storage/{}", volume.storage),
         Target::Pool(pool) => format!("/pool/{pool}"),

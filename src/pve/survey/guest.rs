@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
+    catalog::path_segment,
     core::observe::{Guest, Snapshot},
-    pve::{ReadError, client::segment, lenient},
+    pve::{ReadError, lenient},
 };
 
 use super::{
@@ -125,7 +126,7 @@ pub(super) async fn snapshot_config(
     listed: &Listed,
     name: &str,
 ) -> Result<BTreeMap<String, String>, ReadError> {
-    let row: Row = ask(lookout, listed, &format!("snapshot/{}/config", segment(name))).await?;
+    let row: Row = ask(lookout, listed, &format!("snapshot/{}/config", path_segment(name))).await?;
     Ok(settings(row))
 }
 

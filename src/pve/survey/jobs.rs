@@ -6,9 +6,9 @@ use futures::future::try_join_all;
 use serde::Deserialize;
 
 use crate::{
-    catalog::Vmid,
+    catalog::{Vmid, path_segment},
     core::observe::{BackupJob, ReplicationJob, Rights, Seen},
-    pve::{ReadError, client::segment, lenient},
+    pve::{ReadError, lenient},
 };
 
 use super::{
@@ -139,7 +139,7 @@ async fn backup_job(
     mut settings: BTreeMap<String, String>,
 ) -> Result<BackupJob, ReadError> {
     let id = settings.remove("id").unwrap_or_default();
-    let path = format!("/cluster/backup/{}/included_volumes", segment(&id));
+    let path = format!("/cluster/backup/{}/included_volumes", path_segment(&id));
     let included: Included = lookout.get(&path, &[]).await?;
     let vmid = |guest: IncludedGuest| u32::try_from(guest.id).ok().and_then(Vmid::new);
     Ok(BackupJob {

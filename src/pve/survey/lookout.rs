@@ -7,7 +7,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::pve::{Client, ReadError, client::segment, read_error::Envelope};
+use crate::{
+    catalog::path_segment,
+    pve::{Client, ReadError, read_error::Envelope},
+};
 
 /// So many questions are open at the same time: a node serves a few workers only, and others need them too.
 const AT_ONCE: usize = 8;
@@ -56,7 +59,7 @@ impl<'a> Lookout<'a> {
         if let Some(error) = lock(&self.silent).get(node) {
             return Err(error.clone());
         }
-        let answer = self.get_whole(&format!("/nodes/{}/{below}", segment(node)), query).await;
+        let answer = self.get_whole(&format!("/nodes/{}/{below}", path_segment(node)), query).await;
         if let Err(error @ ReadError::Unreachable { .. }) = &answer {
             lock(&self.silent).insert(node.to_owned(), error.clone());
         }

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::catalog::split_list;
+
 /// Settings as Proxmox writes them into an answer.
 pub(super) type Row = BTreeMap<String, Value>;
 
@@ -27,7 +29,7 @@ pub(super) fn text(value: Value) -> Option<String> {
 /// A setting that is a list, whatever it is parted by.
 pub(super) fn list(settings: &BTreeMap<String, String>, key: &str) -> Vec<String> {
     let text = settings.get(key).map(String::as_str).unwrap_or_default();
-    text.split([',', ';', ' ']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    split_list(text).map(str::to_owned).collect()
 }
 
 pub(super) fn flag(settings: &BTreeMap<String, String>, key: &str) -> bool {

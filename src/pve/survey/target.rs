@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 
 use crate::{
-    catalog::{Existence, GuestRef, Name, Target, VolumeId},
+    catalog::{Existence, GuestRef, Name, Target, VolumeId, path_segment},
     core::observe::{Met, Object, Query},
-    pve::{ReadError, client::segment},
+    pve::ReadError,
 };
 
 use super::{
@@ -94,7 +94,7 @@ async fn met_replication(lookout: &Lookout<'_>, id: &Name) -> Result<Met, ReadEr
     if !rows.iter().any(|row| row.get("id").is_some_and(|known| known == id.as_str())) {
         return Ok(Met::Absent);
     }
-    let row: Row = lookout.get(&format!("/cluster/replication/{}", segment(id.as_str())), &[]).await?;
+    let row: Row = lookout.get(&format!("/cluster/replication/{}", path_segment(id.as_str())), &[]).await?;
     Ok(met([settings(row)].into_iter(), "id", id))
 }
 

@@ -2,9 +2,9 @@ use futures::future::try_join_all;
 use serde::Deserialize;
 
 use crate::{
-    catalog::Vmid,
+    catalog::{Vmid, path_segment},
     core::observe::{Rights, Seen, Storage, Volume},
-    pve::{ReadError, client::segment, lenient},
+    pve::{ReadError, lenient},
 };
 
 use super::{
@@ -119,7 +119,7 @@ fn on(storage: &str, node: &str) -> String {
 }
 
 pub(super) async fn content(lookout: &Lookout<'_>, place: &Place) -> Result<Vec<Row>, ReadError> {
-    lookout.get_on(&place.node, &format!("storage/{}/content", segment(&place.storage)), &[]).await
+    lookout.get_on(&place.node, &format!("storage/{}/content", path_segment(&place.storage)), &[]).await
 }
 
 impl Row {

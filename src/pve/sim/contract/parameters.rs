@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::catalog::contract::{Given, split_list};
+use crate::catalog::{contract::Given, split_list};
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::pve::sim) struct Parameters {

@@ -132,7 +132,7 @@ impl Job {
 
     fn filled_in(&self, state: &State, notes: &str, vmid: u32, guest: &Guest) -> String {
         let cluster = state.world.cluster.name.clone().unwrap_or_else(|| "standalone node".to_owned());
-        notes
+        unescaped(notes)
             .replace("{{guestname}}", &guest.name(vmid))
             .replace("{{vmid}}", &vmid.to_string())
             .replace("{{node}}", &self.node)
@@ -161,6 +161,12 @@ impl Job {
             run.say(format!("INFO: removing backup '{volid}'"));
         }
     }
+}
+
+/// The end of a line is written `\\n` in a template, and a backslash twice.
+fn unescaped(template: &str) -> String {
+    let parts = template.split("\\\\").map(|part| part.replace("\\n", "\n"));
+    parts.collect::<Vec<_>>().join("\\")
 }
 
 /// What an archive holds of a guest: not its snapshots, and no disk that is left out of backups.

@@ -1,0 +1,158 @@
+//! What is found out before a call is sent: the judgement, the approvals, and whether both still hold.
+
+use jiff::SignedDuration;
+use kube::ResourceExt;
+
+use crate::{
+    catalog::{Operation, Reading},
+    controllers::{Error, bench, scene::Scene},
+    core::{
+        approval::{Tally, tally},
+        call::Dispatch,
+        identity::of_another_kind,
+        judge::{Judged, Setting, TARGET_NOT_FOUND, Unjudged, judge},
+        lifecycle::{Event, IntentDraft},
+        observe::{Found, Query, Readout, rows_wanted},
+        occupied::occupied,
+        privileges,
+        request::{Request, normalise},
+    },
+    ports::{Hypervisor, HypervisorError, Hypervisors, Store},
+};
+
+use super::{Look, SETTLE_MARGIN};
+
+/// As many as an intent holds.
+const MOST_STORAGES: usize = 32;
+
+impl<S: Store, H: Hypervisors> Look<'_, S, H> {
+    pub(super) async fn judge(&mut self) -> Result<Event, Error> {
+        let request = match normalise(&self.key.namespace, &self.plan.spec) {
+            Ok(request) => request,
+            Err(violations) => return Ok(Event::Invalid(violations)),
+        };
+        let judged = match self.judge_request(&request).await? {
+            Ok(judged) => Event::Judged(judged),
+            Err(event) => event,
+        };
+        Ok(judged)
+    }
+
+    /// Judges against the world as it is right now, and keeps what would be sent and what that would be at work on.
+    async fn judge_request(&mut self, request: &Request) -> Result<Result<Judged, Event>, Error> {
+        let plan_uid = self.plan.uid().unwrap_or_default();
+        let scene = match self.scene().await? {
+            Ok(scene) => scene,
+            Err(event) => return Ok(Err(event)),
+        };
+        let looked = scene.hypervisor.look(&Query::of(request), &privileges::paths(request)).await;
+        let world = match looked {
+            Ok(world) => world,
+            Err(error) => return Ok(Err(self.unavailable(error))),
+        };
+        let Some(scene) = &self.scene else { return Ok(Err(Event::Woken)) };
+        let setting = Setting {
+            plan_uid: &plan_uid,
+            environment: &scene.environment,
+            policy: scene.policy.as_ref(),
+            now: self.ports.clock.now(),
+        };
+        match judge(request, &world, setting) {
+            Ok((judged, dispatch)) => {
+                self.occupied =
+                    dispatch.as_ref().map(|call| occupied(request, call, &world)).unwrap_or_default();
+                self.dispatch = dispatch;
+                Ok(self.lacks_a_secret(request).await.map_or(Ok(judged), Err))
+            }
+            Err(Unjudged::Denied(denial)) => Ok(Err(Event::Denied(denial))),
+            Err(Unjudged::NotCanonical(error)) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn request(&self) -> Result<Request, Error> {
+        normalise(&self.key.namespace, &self.plan.spec)
+            .map_err(|_| Error::NotReady("a request that was valid no longer is".to_owned()))
+    }
+
+    pub(super) async fn read(&mut self) -> Result<Event, Error> {
+        let request = self.request()?;
+        let Operation::Read(reading) = request.action.operation else { return Ok(Event::Woken) };
+        let scene = match self.scene().await? {
+            Ok(scene) => scene,
+            Err(event) => return Ok(event),
+        };
+        Ok(match scene.hypervisor.read(reading, &Query::of(&request), rows_wanted(&request)).await {
+            Ok(readout) => Event::Read(readout.result()),
+            Err(error) => self.unavailable(error),
+        })
+    }
+
+    pub(super) async fn gather_approvals(&mut self) -> Result<Event, Error> {
+        let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
+        let bench = bench(self.ports, &self.plan, judged).await?;
+        // Last of all, so that an approval that was revoked a moment ago does not count.
+        let approvals = self.ports.store.approvals_of(self.key).await?;
+        Ok(Event::Approvals(tally(&approvals, bench)))
+    }
+
+    pub(super) async fn recheck(&mut self) -> Result<Event, Error> {
+        let request = self.request()?;
+        let judged = match self.judge_request(&request).await? {
+            Ok(judged) => judged,
+            Err(event) => return Ok(self.who_has_its_number(&request, event).await),
+        };
+        let Some(Dispatch { node, task_id, task_types, .. }) = self.dispatch.clone() else {
+            return Ok(Event::Woken);
+        };
+        if node.is_empty() {
+            let message = "no node that is online can be seen, and one has to carry it out: grant the token Sys.Audit on /";
+            return Ok(self.unavailable(HypervisorError { message: message.to_owned() }));
+        }
+        if self.goes_on_at_once(&judged)
+            && let Err(busy) = self.take_a_place().await?
+        {
+            return Ok(busy);
+        }
+        let nonce = self.ports.clock.nonce();
+        let Some(Scene { hypervisor, .. }) = &self.scene else { return Ok(Event::Woken) };
+        let sender = hypervisor.token_id();
+        let node_time = match hypervisor.node_time(&node).await {
+            Ok(node_time) => node_time,
+            Err(error) => return Ok(self.unavailable(error)),
+        };
+        let draft = IntentDraft {
+            nonce,
+            node,
+            storages: self.occupied.storages.iter().take(MOST_STORAGES).cloned().collect(),
+            task_id,
+            task_types,
+            sender,
+            node_time,
+            settle: self.request_timeout() + SETTLE_MARGIN,
+        };
+        Ok(Event::Rechecked { judged, draft })
+    }
+
+    /// A guest that is gone may have left its number to one of another kind.
+    async fn who_has_its_number(&mut self, request: &Request, event: Event) -> Event {
+        let (Event::Denied(denial), Some(gone), Some(scene)) = (&event, request.target.guest(), &self.scene)
+        else {
+            return event;
+        };
+        if denial.reason != TARGET_NOT_FOUND {
+            return event;
+        }
+        match scene.hypervisor.read(Reading::Inventory, &Query::inventory(), u32::MAX).await {
+            Ok(Readout { found: Found::Inventory(_, all), .. }) => {
+                of_another_kind(gone, &all).map_or(event, Event::Denied)
+            }
+            Ok(_) => event,
+            Err(error) => self.unavailable(error),
+        }
+    }
+
+    fn request_timeout(&self) -> SignedDuration {
+        let seconds = self.scene.as_ref().map_or(300, |scene| scene.environment.spec.request_timeout_seconds);
+        SignedDuration::from_secs(seconds.into())
+    }
+}
