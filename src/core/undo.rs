@@ -93,7 +93,9 @@ fn left_behind(
     let mut lost: Vec<&str> = Vec::new();
     match fill {
         Fill::OldSettings => {
-            lost.extend(dispatch.iter().flat_map(|d| d.call.secrets.keys().map(String::as_str)));
+            lost.extend(
+                dispatch.iter().flat_map(|dispatch| dispatch.call.secrets.keys().map(String::as_str)),
+            );
         }
         Fill::OldObject => {
             let now = present_settings(request, world).into_iter().flatten().map(|(name, _)| name.as_str());

@@ -19,6 +19,8 @@ mod document;
 mod files;
 mod judge;
 mod kinds;
+#[cfg(test)]
+mod largest_tests;
 mod noticing;
 mod object;
 mod refused;
