@@ -8,7 +8,7 @@
 //! - [`core`]: decides; pure
 //! - [`ports`]: what the engine needs from outside, as traits
 //! - [`pve`]: how Proxmox speaks; [`pve::sim`] is a simulated one
-//! - [`secrets`]: where API tokens are kept
+//! - [`secrets`]: where API tokens and secret parameters are kept
 //! - [`store`]: the two homes of the engine, a cluster or a directory
 //! - [`audit`]: the record that outlives the process
 //! - [`controllers`]: one file a kind; carries out what `core` decides

@@ -39,6 +39,10 @@ fn action_taxonomy() -> Result<String, std::fmt::Error> {
     let mut out = format!(
         "{GENERATED}# Actions\n\nAn action is named `verb_object`. A plan names one action, one target and the action's parameters; \
          anything else is refused, with the field and what is allowed.\n\n\
+         How to read an entry: its *privileges* are all needed, `VM.Config.*` being that of each setting that is named. What \
+         is *at stake* decides what is looked at before, and so [what the plan shows](preview.md). What *planHash holds* is \
+         [what an approval takes for granted](request-hashing.md). *Requires* and *Known without a task by* are for people: \
+         nothing goes by them yet. Some plans [by example](plans-by-example.md).\n\n\
          | action | what it does | target | risk | plane / domain |\n|---|---|---|---|---|\n"
     );
     for action in catalog::actions() {
@@ -172,7 +176,8 @@ fn risk_matrix() -> Result<String, std::fmt::Error> {
     let mut out = format!(
         "{GENERATED}# Risks and approvals\n\nEach action has a base risk. The preset of the environment's ProxmoxPolicy \
          (`balanced` if it names none) says how many approvals a risk needs. High and critical risks need at least one \
-         under every preset; reading needs none.\n\n| risk |"
+         under every preset; reading needs none. What is found around the target [can raise the risk](preview.md), and what \
+         can't be seen counts as critical.\n\n| risk |"
     );
     for preset in Preset::ALL {
         write!(out, " {preset} |")?;

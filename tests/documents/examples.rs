@@ -7,6 +7,7 @@ use proxmox_agent::{
     api::{GROUP, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy},
     core::request::normalise,
     ports::{Key, Kind, Store},
+    pve::sim,
     store::directory::{DirectoryOptions, DirectoryStore},
     system::SystemClock,
 };
@@ -18,7 +19,7 @@ use crate::{
     read, root,
 };
 
-fn parse<T: DeserializeOwned>(yaml: &str) -> T {
+pub(crate) fn parse<T: DeserializeOwned>(yaml: &str) -> T {
     serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"))
 }
 
@@ -61,6 +62,7 @@ async fn is_valid(yaml: &str) {
         "ClusterRole" => drop(parse::<ClusterRole>(yaml)),
         "Role" => drop(parse::<Role>(yaml)),
         "RoleBinding" => drop(parse::<RoleBinding>(yaml)),
+        "" => drop(sim::World::from_yaml(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"))),
         other => panic!("an example of kind {other} is checked by nobody"),
     }
 }

@@ -7,6 +7,7 @@ mod examples;
 mod hashes;
 mod links;
 mod markdown;
+mod previews;
 mod reasons;
 
 use std::{fs, path::Path};
