@@ -8,6 +8,8 @@ pub struct Need {
     pub on: Place,
     /// Or this privilege at this path.
     pub or: Option<(&'static str, &'static str)>,
+    /// Instead of it this one at this path, in a release that does not know it yet.
+    pub where_unknown: Option<(&'static str, &'static str)>,
     /// Only if the plan gives this parameter.
     pub given: Option<&'static str>,
     /// Only for these kinds of target; for all if there are none.
@@ -61,11 +63,15 @@ impl Need {
     }
 
     pub const fn at(any_of: &'static [&'static str], on: Place) -> Self {
-        Self { any_of, on, or: None, given: None, kinds: &[] }
+        Self { any_of, on, or: None, where_unknown: None, given: None, kinds: &[] }
     }
 
     pub const fn or(self, privilege: &'static str, path: &'static str) -> Self {
         Self { or: Some((privilege, path)), ..self }
+    }
+
+    pub const fn where_unknown(self, privilege: &'static str, path: &'static str) -> Self {
+        Self { where_unknown: Some((privilege, path)), ..self }
     }
 
     pub const fn only_for(self, kinds: &'static [TargetKind]) -> Self {

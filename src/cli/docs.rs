@@ -142,8 +142,10 @@ fn need(need: &Need) -> String {
     let kinds: Vec<&str> = need.kinds.iter().map(|kind| kind.as_str()).collect();
     let kinds = if kinds.is_empty() { String::new() } else { format!(" (for {})", kinds.join(", ")) };
     let or = need.or.map(|(privilege, path)| format!(", or `{privilege}` on `{path}`")).unwrap_or_default();
+    let older = need.where_unknown.map(|(privilege, path)| format!(" (in 8.4 `{privilege}` on `{path}`)"));
+    let older = older.unwrap_or_default();
     let any_of: Vec<String> = need.any_of.iter().map(|privilege| format!("`{privilege}`")).collect();
-    format!("{} on {place}{or}{given}{kinds}", any_of.join(" or "))
+    format!("{} on {place}{or}{older}{given}{kinds}", any_of.join(" or "))
 }
 
 fn undo(action: &Action) -> String {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::PrivilegeReport,
-    catalog::{Existence, Need, ParamValue, Place, Target, split_list},
+    catalog::{Existence, Need, ParamValue, Place, Target, contract::Release, split_list},
 };
 
 use super::{
@@ -65,6 +65,7 @@ pub fn paths(request: &Request) -> BTreeSet<String> {
 
 fn needed(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> BTreeSet<Grant> {
     let kind = request.target.kind();
+    let release = Release::of(&world.version).ok();
     let applies = |need: &&Need| {
         need.given.is_none_or(|name| request.params.contains_key(name))
             && (need.kinds.is_empty() || need.kinds.contains(&kind))
@@ -75,11 +76,22 @@ fn needed(request: &Request, world: &World, dispatch: Option<&Dispatch>) -> BTre
             if need.any_of == Need::PER_SETTING {
                 grants.extend(per_setting(request, world, dispatch, &paths));
             } else {
-                grants.insert(Grant::of(need.any_of, &paths, need.or));
+                grants.insert(grant(need, &paths, release));
             }
         }
     }
     grants
+}
+
+/// What a need asks for in a release. As long as that is not known, both ways count.
+fn grant(need: &Need, paths: &[String], release: Option<Release>) -> Grant {
+    let knows = |release: Release| need.any_of.iter().any(|privilege| release.has_privilege(privilege));
+    match (need.where_unknown, release) {
+        (None, _) => Grant::of(need.any_of, paths, need.or),
+        (Some(_), Some(release)) if knows(release) => Grant::of(need.any_of, paths, need.or),
+        (Some(instead), Some(_)) => Grant::of(&[], &[], Some(instead)),
+        (Some(instead), None) => Grant::of(need.any_of, paths, Some(instead)),
+    }
 }
 
 /// Each setting of a guest has its own privilege.
@@ -375,6 +387,21 @@ mod tests {
             [("VM.PowerMgmt", "/"), ("Permissions.Modify", "/"), ("User.Modify", "/"), ("VM.Audit", "/")];
         let report = compared("start_guest", "qemu/100", json!({}), &held).unwrap();
         assert_eq!(report.beyond, ["Permissions.Modify, User.Modify on /"]);
+    }
+
+    #[test]
+    fn an_older_release_asks_for_what_it_knows() {
+        let spec = spec("add_replication", "replication/100-1", json!({"destination": "pve2"}));
+        let request = normalise("default", &spec).unwrap();
+        for (version, needed) in
+            [("9.2.11", "VM.Replicate on /vms/100"), ("8.4.14", "Datastore.Allocate on /storage")]
+        {
+            let world =
+                World { version: version.into(), rights: Rights::default(), ..world_of(guest("qemu/100")) };
+            assert_eq!(compare(&request, &world, None).unwrap_err(), [needed], "{version}");
+        }
+        let paths = paths(&request);
+        assert!(paths.contains("/vms/100") && paths.contains("/storage"), "{paths:?}");
     }
 
     #[test]

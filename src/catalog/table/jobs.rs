@@ -50,7 +50,7 @@ static BACKUP: &[Param] = &[
 /// What all replication jobs have in common.
 const REPLICATION: Action = Action {
     target: &[TargetKind::Replication],
-    needs: &[Need::on_target(&["VM.Replicate"])],
+    needs: &[Need::on_target(&["VM.Replicate"]).where_unknown("Datastore.Allocate", "/storage")],
     domain: "replication",
     touches: &[Touch::Replication],
     ..JOB
