@@ -8,7 +8,7 @@ use proxmox_agent::{
     api::{ProxmoxActionPlanSpec, ProxmoxEnvironment, Risk},
     catalog::{self, Changes, TargetKind},
     core::{
-        judge::{Judged, Setting, judge},
+        judge::{Judged, Setting, judge, moved},
         observe::Query,
         privileges,
         request::normalise,
@@ -306,5 +306,18 @@ fn every_kind_of_target_has_a_destructive_case() {
         [TargetKind::Node, TargetKind::Storage, TargetKind::Volume, TargetKind::Pool, TargetKind::HaRule]
     {
         assert!(kinds.contains(kind.as_str()), "{}", kind.as_str());
+    }
+}
+
+/// Many requests are under way at once, and come back in another order each time.
+#[tokio::test]
+async fn a_cluster_that_has_not_changed_is_judged_alike_at_every_look() {
+    let sim = start(DEPENDENTS).await;
+    for Case { action, target, params, .. } in cases() {
+        let first = judged(&sim, action, target, &params).await;
+        for _ in 0..5 {
+            let again = judged(&sim, action, target, &params).await;
+            assert_eq!(first.plan_hash, again.plan_hash, "{action} {target}: {:?}", moved(&first, &again));
+        }
     }
 }
