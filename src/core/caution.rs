@@ -46,6 +46,12 @@ pub(super) fn warnings(request: &Request, world: &World) -> Vec<String> {
         warnings
             .push("no change of the network waits: all interfaces are loaded anew all the same".to_owned());
     }
+    if [Touch::NodeGuests, Touch::NodeBoot, Touch::Sdn].into_iter().any(|touch| request.action.touches(touch))
+    {
+        warnings.push(
+            "its task ends well even if some of what it starts fails: look at the tasks of each guest or node".to_owned(),
+        );
+    }
     if world.nodes.known().is_some_and(|nodes| !nodes.quorate) {
         warnings.push("the cluster has no quorum: Proxmox refuses most changes until it has".to_owned());
     }
@@ -230,6 +236,22 @@ mod tests {
         let target = world.guest().unwrap().reference.to_string();
         let warnings = warnings(&normalise("default", &spec(action, &target, params)).unwrap(), world);
         assert!(warnings.iter().any(|one| one.contains(warning)), "{action}: {warnings:?}");
+    }
+
+    #[test]
+    fn a_task_that_tells_nothing_of_those_it_starts_is_not_trusted() {
+        let world = world_of(guest("qemu/100"));
+        for (action, target) in [
+            ("stop_node_guests", "node/pve1"),
+            ("start_node_guests", "node/pve1"),
+            ("apply_sdn", "cluster/all"),
+        ] {
+            let warnings = warnings(&normalise("default", &spec(action, target, json!({}))).unwrap(), &world);
+            assert!(
+                warnings.iter().any(|one| one.contains("even if some of what it starts fails")),
+                "{action}"
+            );
+        }
     }
 
     #[test]
