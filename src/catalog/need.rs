@@ -34,8 +34,6 @@ pub enum Place {
     NewGuest(&'static str),
     /// `/vms/{value}` of a list in a parameter, or `/` if it is not given.
     GuestsOrAll(&'static str),
-    /// `/pool/{value}` of a parameter.
-    Pool(&'static str),
     /// The storages that the parameters make disks on; the one of the parameter `storage` if they make none.
     NewDisks,
     /// The storage that the copies of the guest's disks lie on: that of the parameter `storage`, else those of the disks.

@@ -128,7 +128,6 @@ fn need(need: &Need) -> String {
         Place::Guest(param) => format!("the guest `{param}`"),
         Place::NewGuest(param) => format!("the guest `{param}` or the pool"),
         Place::GuestsOrAll(param) => format!("the guests of `{param}`, or `/` without it"),
-        Place::Pool(param) => format!("the pool `{param}`"),
         Place::NewDisks => "the storages that disks are made on".to_owned(),
         Place::CopiedDisks => "the storages that the disks are copied to".to_owned(),
         Place::Disk(param) => format!("the storage of the disk `{param}`"),

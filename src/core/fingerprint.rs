@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    api::{PreviewedHit, ProxmoxEnvironment},
+    api::{BlastRadius, PreviewedHit, ProxmoxEnvironment},
     catalog::{Fingerprint, GuestKind},
 };
 
@@ -89,12 +89,13 @@ pub fn moved(before: &Judged, now: &Judged) -> Vec<String> {
     let mut moved: Vec<String> = Vec::new();
     for key in keys {
         let (was, is) = (before.fingerprint.get(key), now.fingerprint.get(key));
-        match was == is {
-            true => {}
-            false if key == RADIUS => moved.extend(moved_radius(before, now)),
-            false => {
-                moved.push(format!("{key}: {} -> {}", was.unwrap_or(&absent), is.unwrap_or(&absent)));
-            }
+        if was == is {
+            continue;
+        }
+        if key == RADIUS {
+            moved.extend(moved_radius(before, now));
+        } else {
+            moved.push(format!("{key}: {} -> {}", was.unwrap_or(&absent), is.unwrap_or(&absent)));
         }
     }
     if before.policy.revision != now.policy.revision {
@@ -106,15 +107,16 @@ pub fn moved(before: &Judged, now: &Judged) -> Vec<String> {
     moved
 }
 
-/// Who is hit now and was not before, and the other way round, as far as the previews hold them.
+/// Who is hit or unseen now and was not before, and the other way round, as far as the previews hold them.
 fn moved_radius(before: &Judged, now: &Judged) -> Vec<String> {
-    let words = |hit: &PreviewedHit| format!("{} {}", hit.subject, hit.effect);
+    let words = |hit: &PreviewedHit| format!("hit: {} {}", hit.subject, hit.effect);
     let of = |judged: &Judged| -> BTreeSet<String> {
-        judged.preview.blast_radius.hits.iter().map(words).collect()
+        let BlastRadius { hits, unknown, .. } = &judged.preview.blast_radius;
+        hits.iter().map(words).chain(unknown.iter().map(|why| format!("unknown: {why}"))).collect()
     };
     let (was, is) = (of(before), of(now));
-    let new = is.difference(&was).map(|hit| format!("now also hit: {hit}"));
-    let gone = was.difference(&is).map(|hit| format!("no longer hit: {hit}"));
+    let new = is.difference(&was).map(|what| format!("now also {what}"));
+    let gone = was.difference(&is).map(|what| format!("no longer {what}"));
     let moved: Vec<String> = new.chain(gone).take(8).collect();
     if moved.is_empty() { vec!["what is hit beyond the preview's bounds".to_owned()] } else { moved }
 }

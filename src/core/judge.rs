@@ -113,7 +113,7 @@ mod tests {
     use crate::{
         api::Preset,
         core::{
-            observe::{Guest, Met},
+            observe::{Guest, Met, Seen},
             request::{normalise, tests::spec},
             testing::{all_rights, guest, snapshot, world_of},
         },
@@ -203,6 +203,20 @@ mod tests {
         assert_eq!(with_cards("lxc/200", &cards).as_deref(), Some("bc:24:11:00:02:00"));
         assert_eq!(with_cards("lxc/200", &[]), None);
         assert_eq!(with_cards("qemu/100", &[("net0", "virtio=BC:24:11:00:01:00,bridge=vmbr0")]), None);
+    }
+
+    #[test]
+    fn what_has_moved_around_the_target_is_told_in_words() {
+        let world = world_of(guest("qemu/100"));
+        let request = normalise("default", &spec("delete_guest", "qemu/100", json!({}))).unwrap();
+        let environment = environment(1);
+        let judged = |world: &World| judge(&request, world, setting(&environment, None)).unwrap().0;
+        let before = judged(&world);
+        let unseen = World { ha: Seen::Unknown { why: "HA can't be seen".into() }, ..world.clone() };
+        assert_eq!(moved(&before, &judged(&unseen)), ["now also unknown: HA can't be seen"]);
+        assert_eq!(moved(&judged(&unseen), &before), ["no longer unknown: HA can't be seen"]);
+        let protected = world_of(Guest { protected: true, ..guest("qemu/100") });
+        assert_eq!(moved(&before, &judged(&protected)), ["now also hit: qemu/100 is protected"]);
     }
 
     #[test]

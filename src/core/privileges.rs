@@ -136,7 +136,6 @@ fn places(place: Place, request: &Request, world: &World, dispatch: Option<&Disp
         Place::NewGuest(param) => or_pool(each("vms", param)),
         Place::GuestsOrAll(param) if request.params.contains_key(param) => each("vms", param),
         Place::GuestsOrAll(_) => one("/".to_owned()),
-        Place::Pool(param) => each("pool", param),
         Place::NewDisks => on_storages(new_disks(request)),
         Place::CopiedDisks => on_storages(copied_disks(request, world)),
         Place::Disk(param) => on_storages(storage_of_disk(request, world, param)),

@@ -180,7 +180,6 @@ fn a_parameter_that_something_else_names_is_there() {
                 | Place::Guest(param)
                 | Place::NewGuest(param)
                 | Place::GuestsOrAll(param) => Some(*param),
-                Place::Pool(param) => Some(*param),
                 _ => None,
             };
             place.into_iter().chain(*given)

@@ -8,7 +8,6 @@ mod rights;
 mod world;
 
 pub use guest::{Disk, Guest, Nic, Snapshot, disks_in, names_disk, nics_in};
-
 pub use parts::{
     AclEntry, ActiveTask, Backup, BackupJob, FirewallRule, Ha, HaResource, HaRule, Interface, MigrationCheck,
     Network, Node, NodeRow, Nodes, Pool, ReplicationJob, Sdn, Storage, Vnet, Volume, Zone,

@@ -1,7 +1,5 @@
 use std::collections::BTreeMap;
 
-use crate::catalog::GuestRef;
-
 use super::{
     AclEntry, ActiveTask, BackupJob, FirewallRule, Guest, Ha, MigrationCheck, Network, Nodes, Pool,
     ReplicationJob, Rights, Sdn, Storage, Volume,
@@ -97,11 +95,6 @@ impl World {
             Met::Guest(guest) => Some(guest),
             _ => None,
         }
-    }
-
-    /// Any guest that was seen.
-    pub fn guest_called(&self, reference: GuestRef) -> Option<&Guest> {
-        self.guests.known()?.iter().find(|guest| guest.reference == reference)
     }
 
     /// What the target has as settings, whatever it is.

@@ -10,8 +10,8 @@ use crate::{
     catalog::Section,
     core::{
         observe::{
-            BackupJob, Guest, Ha, HaResource, HaRule, Interface, Met, Network, Node, Nodes, Object, Query,
-            Seen, Storage, Volume, World,
+            BackupJob, Guest, HaResource, HaRule, Interface, Met, Node, Nodes, Object, Query, Seen, Storage,
+            Volume, World,
         },
         request::{Request, normalise, tests::spec},
         risk::assess,
@@ -99,26 +99,7 @@ pub fn world() -> World {
             is_cluster: true,
             nodes: vec![node("pve1", "10.0.0.1"), node("pve2", "10.0.0.2"), node("pve3", "10.0.0.3")],
         }),
-        guests: Seen::Known(vec![]),
-        storages: Seen::Known(vec![]),
-        volumes: Seen::Known(vec![]),
-        ha: Seen::Known(Ha::default()),
-        replication: Seen::Known(vec![]),
-        backup_jobs: Seen::Known(vec![]),
-        pools: Seen::Known(vec![]),
-        network: Seen::Known(Network::default()),
-        sdn: Seen::default_known(),
-        firewall: Seen::Known(vec![]),
-        acl: Seen::Known(vec![]),
-        migration: Seen::default_known(),
-        active_tasks: Seen::Known(vec![]),
         ..world_of(guest("qemu/100"))
-    }
-}
-
-impl<T: Default> Seen<T> {
-    fn default_known() -> Self {
-        Self::Known(T::default())
     }
 }
 
