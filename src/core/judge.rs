@@ -113,7 +113,7 @@ mod tests {
     use crate::{
         api::Preset,
         core::{
-            observe::{Guest, Met, Seen},
+            observe::{BackupJob, Guest, Met, Seen},
             request::{normalise, tests::spec},
             testing::{all_rights, guest, snapshot, world_of},
         },
@@ -217,6 +217,32 @@ mod tests {
         assert_eq!(moved(&judged(&unseen), &before), ["no longer unknown: HA can't be seen"]);
         let protected = world_of(Guest { protected: true, ..guest("qemu/100") });
         assert_eq!(moved(&before, &judged(&protected)), ["now also hit: qemu/100 is protected"]);
+    }
+
+    #[test]
+    fn who_is_hit_counts_and_not_only_how_many() {
+        let backed_up_by = |id: &str| {
+            let job = BackupJob {
+                id: id.into(),
+                guests: vec![guest("qemu/100").reference.vmid],
+                ..BackupJob::default()
+            };
+            let world = World { backup_jobs: Seen::Known(vec![job]), ..world_of(guest("qemu/100")) };
+            let request = normalise("default", &spec("delete_guest", "qemu/100", json!({}))).unwrap();
+            judge(&request, &world, setting(&environment(1), None)).unwrap().0
+        };
+        let (nightly, weekly) = (backed_up_by("nightly"), backed_up_by("weekly"));
+        assert_eq!(nightly.preview.blast_radius.hits.len(), weekly.preview.blast_radius.hits.len());
+        assert_ne!(nightly.plan_hash, weekly.plan_hash);
+    }
+
+    #[test]
+    fn what_the_api_of_that_release_would_refuse_is_denied_by_the_plan_s_own_name_for_it() {
+        let result =
+            judged("set_guest_config", json!({"scsi0": "local-lvm:8,cache=fast"}), &guest("qemu/100"));
+        let Err(Unjudged::Denied(denial)) = result else { panic!("{result:?}") };
+        assert_eq!(denial.reason, "InvalidParameters");
+        assert!(denial.message.starts_with("spec.params.scsi0: scsi0.cache"), "{}", denial.message);
     }
 
     #[test]

@@ -47,3 +47,24 @@ fn needed_to_send(request: &Request, node: Option<&str>) -> Option<Section> {
     let has_a_node = node.is_some() || matches!(request.target, Target::Guest(_) | Target::Node(_));
     (!has_a_node && !request.action.is_read()).then_some(Section::Nodes)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::core::request::{normalise, tests::spec};
+
+    fn looks_at_the_nodes(action: &str, target: &str, params: Value) -> bool {
+        let request = normalise("default", &spec(action, target, params)).unwrap();
+        Query::of(&request).sections.contains(&Section::Nodes)
+    }
+
+    #[test]
+    fn somebody_is_looked_for_to_carry_out_what_belongs_to_no_node() {
+        assert!(looks_at_the_nodes("create_pool", "pool/web", json!({})));
+        assert!(looks_at_the_nodes("add_storage", "storage/nas", json!({"type": "dir", "path": "/srv"})));
+        assert!(!looks_at_the_nodes("create_snapshot", "qemu/100", json!({})));
+        assert!(!looks_at_the_nodes("read_storage", "storage/nas", json!({})));
+    }
+}

@@ -59,7 +59,7 @@ pub async fn look(client: &Client, query: &Query, places: &BTreeSet<String>) -> 
     let node = node_of(query, &target);
     let asked = |section| query.sections.contains(&section);
     let (nodes, guests, storages, volumes, ha, replication, backup_jobs, pools) = try_join!(
-        when(asked(Section::Nodes) || is_of_no_node(query), nodes::nodes(lookout, rights)),
+        when(asked(Section::Nodes), nodes::nodes(lookout, rights)),
         when(asked(Section::Guests), guests::guests(lookout, rights, query, guest)),
         when(asked(Section::Storages), storages::storages(lookout, rights)),
         when(asked(Section::Volumes), volumes::volumes(lookout, rights)),
@@ -111,11 +111,6 @@ fn node_of<'a>(query: &'a Query, target: &'a Met) -> Option<&'a str> {
         (_, Met::Guest(guest)) => Some(&guest.node),
         _ => query.node.as_deref(),
     }
-}
-
-/// What belongs to the whole cluster is carried out by any node that is there.
-fn is_of_no_node(query: &Query) -> bool {
-    query.node.is_none() && !matches!(query.target, Target::Guest(_) | Target::Node(_) | Target::Inventory(_))
 }
 
 async fn when<T>(
