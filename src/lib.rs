@@ -8,6 +8,7 @@
 //! - [`core`]: decides; pure
 //! - [`ports`]: what the engine needs from outside, as traits
 //! - [`pve`]: how Proxmox speaks; [`pve::sim`] is a simulated one
+//! - [`git`]: where plans and approvals come from, and who signed for them
 //! - [`secrets`]: where API tokens and secret parameters are kept
 //! - [`store`]: the two homes of the engine, a cluster or a directory
 //! - [`audit`]: the record that outlives the process
@@ -20,6 +21,7 @@ pub mod core;
 pub mod ports;
 
 pub mod audit;
+pub mod git;
 pub mod pve;
 pub mod secrets;
 pub mod store;

@@ -20,13 +20,16 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
-    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy, SecretKeyRef},
+    api::{
+        GitTrust, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy, SecretKeyRef,
+    },
     catalog::{Call, GuestRef, Reading},
     core::{
-        approval::Proof,
+        admission::Admission,
         audit::AuditRecord,
         ha::HaGuest,
         observe::{NodeRow, Query, Readout, World},
+        provenance::{Sighting, Wanted},
         task::{Sent, TaskState, Upid},
     },
 };
@@ -100,6 +103,19 @@ pub trait Store: Clone + Send + Sync + 'static {
         target: &str,
     ) -> impl Future<Output = Result<Vec<ProxmoxActionPlan>, StoreError>> + Send;
 
+    /// All plans of an environment, read live.
+    fn plans_of(
+        &self,
+        namespace: &str,
+        environment: &str,
+    ) -> impl Future<Output = Result<Vec<ProxmoxActionPlan>, StoreError>> + Send;
+
+    /// All policies of a namespace, read live.
+    fn policies_of(
+        &self,
+        namespace: &str,
+    ) -> impl Future<Output = Result<Vec<ProxmoxPolicy>, StoreError>> + Send;
+
     /// All plans of an environment that are in flight, read live.
     fn plans_in_flight(
         &self,
@@ -135,8 +151,14 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     fn watch<K: Kind>(&self) -> Changes<K>;
 
-    /// What an approval is worth here.
-    fn approval_proof(&self) -> Proof;
+    /// How the policies stand that force names in plans and approvals to be their writers' own, read live.
+    fn admission(&self) -> impl Future<Output = Result<Admission, StoreError>> + Send;
+
+    /// Says something whenever one of those policies may have changed.
+    fn admission_changes(&self) -> BoxStream<'static, ()>;
+
+    /// By the clock that dates the objects of this namespace.
+    fn time(&self, namespace: &str) -> impl Future<Output = Result<Timestamp, StoreError>> + Send;
 }
 
 /// A Kubernetes Event, or its likeness in a directory.
@@ -276,6 +298,26 @@ pub struct SecretError {
     pub why: String,
 }
 
+/// The repositories that plans and approvals come from.
+pub trait Repositories: Debug + Send + Sync {
+    /// What the branch says about an object, fetched now. `credentials` are `user:password`.
+    fn look_up<'a>(
+        &'a self,
+        trust: &'a GitTrust,
+        credentials: Option<SecretString>,
+        wanted: Wanted,
+    ) -> BoxFuture<'a, Result<Sighting, RepositoryError>>;
+}
+
+/// Why a repository could not be read.
+#[derive(Clone, Debug, Error)]
+#[error("failed to fetch branch {branch} of {repository}: {why}")]
+pub struct RepositoryError {
+    pub repository: String,
+    pub branch: String,
+    pub why: String,
+}
+
 /// The record that outlives the process.
 pub trait AuditLog: Debug + Send + Sync {
     /// Returns only when the record is on disk.
@@ -296,6 +338,7 @@ pub struct Ports<S, H> {
     pub store: S,
     pub hypervisors: H,
     pub secrets: Arc<dyn Secrets>,
+    pub repositories: Arc<dyn Repositories>,
     pub audit: Arc<dyn AuditLog>,
     pub clock: Arc<dyn Clock>,
 }

@@ -19,6 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core", &["api", "catalog"]),
     ("ports", &["api", "catalog", "core"]),
     ("audit", &["api", "catalog", "core", "ports"]),
+    ("git", &["api", "catalog", "core", "ports"]),
     ("pve", &["api", "catalog", "core", "ports"]),
     ("secrets", &["api", "catalog", "core", "ports"]),
     ("store", &["api", "catalog", "core", "ports"]),

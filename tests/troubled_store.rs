@@ -9,10 +9,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
-    api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan},
-    core::approval::Proof,
+    api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
+    core::admission::Admission,
     ports::{Changes, Key, Kind, Notice, Ports, Store, StoreError},
     pve::{
         Proxmox,
@@ -57,6 +58,16 @@ impl Store for Troubled {
     }
     async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
         self.inner.plans_for(namespace, target).await
+    }
+    async fn plans_of(
+        &self,
+        namespace: &str,
+        environment: &str,
+    ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
+        self.inner.plans_of(namespace, environment).await
+    }
+    async fn policies_of(&self, namespace: &str) -> Result<Vec<ProxmoxPolicy>, StoreError> {
+        self.inner.policies_of(namespace).await
     }
     async fn plans_in_flight(
         &self,
@@ -109,8 +120,14 @@ impl Store for Troubled {
     fn watch<K: Kind>(&self) -> Changes<K> {
         self.inner.watch()
     }
-    fn approval_proof(&self) -> Proof {
-        self.inner.approval_proof()
+    async fn admission(&self) -> Result<Admission, StoreError> {
+        self.inner.admission().await
+    }
+    fn admission_changes(&self) -> BoxStream<'static, ()> {
+        self.inner.admission_changes()
+    }
+    async fn time(&self, namespace: &str) -> Result<Timestamp, StoreError> {
+        self.inner.time(namespace).await
     }
 }
 

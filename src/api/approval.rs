@@ -3,7 +3,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Risk, bounds};
+use super::{Provenance, Risk, Source, bounds};
 
 /// One immutable decision of one person on one plan.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -60,7 +60,7 @@ pub struct ProxmoxActionApprovalSpec {
     pub expires_at: Option<Time>,
     /// `git` when a syncer brings it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<ApprovalSource>,
+    pub source: Option<Source>,
     /// Only to decide about an attempt whose outcome is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
@@ -84,13 +84,6 @@ pub enum Decision {
     Deny,
 }
 
-/// Who brought the approval, if not the approver.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum ApprovalSource {
-    Git,
-}
-
 /// What the operator makes of the approval.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -103,6 +96,9 @@ pub struct ApprovalStatus {
     #[serde(default)]
     #[schemars(length(max = 4096))]
     pub message: String,
+    /// Of one that came by git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

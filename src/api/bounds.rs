@@ -30,6 +30,14 @@ pub(super) fn names(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "maxItems": 32, "items": { "type": "string", "minLength": 1, "maxLength": 253 } })
 }
 
+/// Public keys of one person.
+pub(super) fn keys(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "minItems": 1, "maxItems": 8,
+        "items": { "type": "string", "minLength": 1, "maxLength": 16384 },
+    })
+}
+
 /// Facts about the target, by name.
 pub(super) fn facts(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -1,9 +1,9 @@
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::bounds;
+use super::{Knobs, bounds};
 
 /// One Proxmox cluster and how to reach it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -51,6 +51,12 @@ pub struct ProxmoxEnvironmentSpec {
     /// The ProxmoxPolicy that judges its plans; preset `balanced` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_ref: Option<PolicyRef>,
+    /// What is set otherwise here than in the policy.
+    #[serde(default)]
+    pub policy_knobs: Knobs,
+    /// The repository that plans and approvals with `source: git` come from, and whose signatures count there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitTrust>,
     /// How long one request may take.
     #[serde(default = "default_request_timeout")]
     #[schemars(with = "i32", range(min = 1, max = 300))]
@@ -90,6 +96,61 @@ impl Default for Budgets {
     fn default() -> Self {
         Self { tasks_per_node: default_tasks_per_node(), tasks_per_storage: default_tasks_per_storage() }
     }
+}
+
+/// A repository, and whose signatures count in it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GitTrust {
+    /// Such as `https://git.example.test/home/infra.git`. It is only ever read.
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^(https?|file)://[^\s?#]+$"))]
+    pub repository: String,
+    #[serde(default = "default_branch")]
+    #[schemars(length(min = 1, max = 253))]
+    pub branch: String,
+    /// Look for files in this folder only; everywhere if absent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 512))]
+    pub path: String,
+    /// A key of a Secret with `user:password`, if the repository is not public.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    /// Certificate authorities of the repository's server, in PEM; the system's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 65536))]
+    pub ca_bundle: Option<String>,
+    /// So many commits are fetched. What was brought before them can't be verified.
+    #[serde(default = "default_depth")]
+    #[schemars(with = "i32", range(min = 1, max = 100_000))]
+    pub depth: u32,
+    /// Who may sign, and with what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub signers: Vec<Signer>,
+}
+
+fn default_branch() -> String {
+    "main".to_owned()
+}
+
+fn default_depth() -> u32 {
+    1000
+}
+
+/// A person whose signature counts.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Signer {
+    /// Spelled as in `approved_by` and `requestedBy`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Groups that this person's approvals by git speak for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "bounds::names")]
+    pub groups: Vec<String>,
+    /// Public keys: lines as in `~/.ssh/id_ed25519.pub`, or armoured OpenPGP keys.
+    #[schemars(schema_with = "bounds::keys")]
+    pub keys: Vec<String>,
 }
 
 /// Where the API token is kept.
@@ -165,6 +226,9 @@ pub struct EnvironmentStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 512))]
     pub approvals: String,
+    /// Since when the admission policies that stand behind `approved_by` are known to be as they are now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admission: Option<AdmissionRecord>,
     /// The nodes of the cluster that the endpoints lead to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -174,6 +238,16 @@ pub struct EnvironmentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "bounds::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// Since when the admission policies stand unchanged. What came in before that proves nothing.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct AdmissionRecord {
+    /// Another one after each change, also if it was taken back.
+    #[schemars(length(max = 128))]
+    pub revision: String,
+    /// By the API server's clock.
+    pub since: Time,
 }
 
 /// One node of the cluster.

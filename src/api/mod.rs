@@ -10,24 +10,28 @@ mod environment;
 mod phase;
 mod plan;
 mod policy;
+mod provenance;
 mod risk;
 
 pub use approval::{
-    ApprovalSource, ApprovalStatus, ApprovalVerdict, Decision, PlanRef, ProxmoxActionApproval,
-    ProxmoxActionApprovalSpec,
+    ApprovalStatus, ApprovalVerdict, Decision, PlanRef, ProxmoxActionApproval, ProxmoxActionApprovalSpec,
 };
 pub use conditions::{READY, RECONCILING, STALLED, set_condition};
 pub use environment::{
-    Budgets, Credentials, EnvironmentStatus, NodeStatus, PolicyRef, ProxmoxEnvironment,
-    ProxmoxEnvironmentSpec, SecretKeyRef, Tier, TlsTrust,
+    AdmissionRecord, Budgets, Credentials, EnvironmentStatus, GitTrust, NodeStatus, PolicyRef,
+    ProxmoxEnvironment, ProxmoxEnvironmentSpec, SecretKeyRef, Signer, Tier, TlsTrust,
 };
 pub use phase::Phase;
 pub use plan::{
-    ApprovalProgress, BlastRadius, CompensatingPlan, GrantedApproval, Intent, PlanStatus, PolicyDecision,
-    Preview, PreviewedCall, PreviewedChange, PreviewedHit, PreviewedUndo, PrivilegeReport, ProxmoxActionPlan,
-    ProxmoxActionPlanSpec, ReadResult, TaskReport,
+    ApprovalProgress, BlastRadius, CompensatingPlan, Decided, GrantedApproval, GroupDemand, Intent,
+    PlanStatus, PolicyDecision, Preview, PreviewedCall, PreviewedChange, PreviewedHit, PreviewedUndo,
+    PrivilegeReport, ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult, TaskReport,
 };
-pub use policy::{PolicyStatus, Preset, ProxmoxPolicy, ProxmoxPolicySpec};
+pub use policy::{
+    ApprovalsByRisk, Freeze, FreezeWindow, GuardMode, HourlyLimits, Knobs, PolicyRule, PolicyStatus, Preset,
+    Protection, ProxmoxPolicy, ProxmoxPolicySpec, RuleDemand, Weekday, WeeklyHours,
+};
+pub use provenance::{Provenance, Source};
 pub use risk::Risk;
 
 /// The API group of every kind.

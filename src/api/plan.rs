@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Phase, Preset, Risk, bounds};
+use super::{Phase, Preset, Provenance, Risk, Source, bounds};
 
 /// One immutable request to do one thing on one Proxmox environment.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -30,7 +30,10 @@ use super::{Phase, Preset, Risk, bounds};
     selectable = ".status.phase",
     validation = Rule::new("!has(oldSelf.status) || has(self.status)").message("status can't be removed"),
 )]
-#[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: make a new plan instead"))]
+#[x_kube(
+    validation = Rule::new("self == oldSelf").message("spec is immutable: make a new plan instead"),
+    validation = Rule::new("!has(self.source) || has(self.notAfter)").message("a plan that comes by git needs notAfter: it would run again wherever the repository is applied anew"),
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProxmoxActionPlanSpec {
     /// The ProxmoxEnvironment, in the plan's own namespace.
@@ -62,6 +65,9 @@ pub struct ProxmoxActionPlanSpec {
     /// Don't send after this moment; the plan expires instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,
+    /// `git` when a syncer brings it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// What the operator found out and did.
@@ -110,6 +116,9 @@ pub struct PlanStatus {
     pub risk_reasons: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyDecision>,
+    /// Of a plan that came by git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals: Option<ApprovalProgress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,6 +159,21 @@ pub struct PolicyDecision {
     /// What of it entered planHash.
     #[schemars(length(max = 128))]
     pub revision: String,
+    /// What was decided, each time with what decided it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub decisions: Vec<Decided>,
+}
+
+/// One thing that a policy decided.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// What decided it, such as `preset balanced`, `rule no-night-shift` or `knob approvals.high of environment home`.
+    #[schemars(length(max = 128))]
+    pub by: String,
+    /// What it decided, in words.
+    #[schemars(length(max = 512))]
+    pub what: String,
 }
 
 /// Approvals asked for and given.
@@ -161,6 +185,14 @@ pub struct ApprovalProgress {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub granted: Vec<GrantedApproval>,
+    /// Groups that so many of the approvers have to speak for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub groups: Vec<GroupDemand>,
+    /// What is still missing, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "bounds::lines")]
+    pub missing: Vec<String>,
     /// `granted/required`, or `-` where none is needed.
     #[schemars(length(max = 16))]
     pub progress: String,
@@ -168,6 +200,15 @@ pub struct ApprovalProgress {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 512))]
     pub proof: String,
+}
+
+/// So many approvers of one group.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct GroupDemand {
+    #[schemars(length(min = 1, max = 253))]
+    pub group: String,
+    #[schemars(with = "i32", range(min = 1, max = 16))]
+    pub count: u32,
 }
 
 /// An approval that counted.
@@ -181,6 +222,10 @@ pub struct GrantedApproval {
     /// Spelled as in the approval.
     #[schemars(length(max = 253))]
     pub approved_by: String,
+    /// The groups that the approver is proven to speak for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "bounds::names")]
+    pub groups: Vec<String>,
 }
 
 /// What will be sent, what it meets, and what it would break. Bounded: what did not fit is counted.

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::{
     audit::AuditFile,
     controllers,
+    git::GitRepositories,
     ports::Ports,
     pve::Proxmox,
     store::kube::{KubeSecrets, KubeStore},
@@ -22,6 +23,9 @@ pub(super) struct Operator {
     /// The audit log. Nothing is sent unless it can be written.
     #[arg(long, env = "PROXMOX_AGENT_AUDIT", default_value = "/var/lib/proxmox-agent/audit.jsonl")]
     audit: PathBuf,
+    /// Where fetched repositories are kept; it may be lost at any time.
+    #[arg(long, env = "PROXMOX_AGENT_GIT", default_value = "/var/lib/proxmox-agent/git")]
+    git: PathBuf,
 }
 
 impl Operator {
@@ -32,6 +36,7 @@ impl Operator {
             store: KubeStore::new(client.clone(), self.namespace),
             hypervisors: Proxmox::default(),
             secrets: Arc::new(KubeSecrets::new(client)),
+            repositories: Arc::new(GitRepositories::new(self.git)),
             audit: Arc::new(AuditFile::open(&self.audit)?),
             clock: Arc::new(SystemClock),
         };

@@ -9,6 +9,7 @@ use crate::{
     api::{Phase, ProxmoxActionPlan},
     audit::AuditFile,
     controllers,
+    git::GitRepositories,
     ports::Ports,
     pve::Proxmox,
     secrets::MountedSecrets,
@@ -50,6 +51,7 @@ impl Standalone {
             store,
             hypervisors: Proxmox::default(),
             secrets: Arc::new(MountedSecrets::new(secrets)),
+            repositories: Arc::new(GitRepositories::new(state.join("git"))),
             audit: Arc::new(AuditFile::open(&state.join("audit.jsonl"))?),
             clock,
         };

@@ -16,7 +16,7 @@ use crate::{
     ports::{Hypervisors, Key, Notice, Ports, Severity, Store},
 };
 
-use super::{Error, bench};
+use super::{Error, ground::ground};
 
 /// Looks at an approval. Returns when it ends, if its end would change the answer.
 pub(super) async fn reconcile<S: Store, H: Hypervisors>(
@@ -55,9 +55,14 @@ async fn judge<S: Store, H: Hypervisors>(
             Verdict::open("PlanNotJudged", "the plan is not judged yet")
         });
     };
+    let ground = ground(ports, plan).await?;
     let all = ports.store.approvals_of(&Key::of(plan)).await?;
-    let bench = bench(ports, plan, &judged).await?;
-    Ok(verdict(approval, &all, Some(&status), bench))
+    let all = ground.candidates(ports, all).await?;
+    // One whose file is being changed is not among them.
+    let alone = ground.candidates(ports, vec![approval.clone()]).await?;
+    let bench = ground.bench(ports, plan, &judged);
+    let unread = || Verdict::open("Unread", "the approval could not be read again");
+    Ok(alone.first().map_or_else(unread, |candidate| verdict(candidate, &all, Some(&status), bench)))
 }
 
 async fn report<S: Store, H: Hypervisors>(
@@ -101,6 +106,7 @@ fn status(approval: &ProxmoxActionApproval, found: &Verdict, now: Timestamp) -> 
         verdict: found.verdict,
         reason: found.reason.clone(),
         message: found.message.clone(),
+        provenance: None,
         observed_generation: generation,
         conditions,
     }

@@ -5,7 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{EnvironmentStatus, NodeStatus, ProxmoxEnvironment, READY, RECONCILING, STALLED, set_condition},
-    core::{clock, observe::NodeRow},
+    core::{
+        admission::{Admission, proof},
+        clock,
+        observe::NodeRow,
+    },
     ports::{Hypervisor, HypervisorError, Hypervisors, Key, Notice, Ports, Severity, Store},
 };
 
@@ -128,7 +132,8 @@ async fn report<S: Store, H: Hypervisors>(
     mut environment: ProxmoxEnvironment,
     found: Found,
 ) -> Result<(), Error> {
-    let status = status(ports, &environment, &found);
+    let admission = ports.store.admission().await?;
+    let status = status(ports, &environment, &admission, &found);
     let before = environment.status.take().unwrap_or_default();
     if before == status {
         return Ok(());
@@ -153,10 +158,12 @@ async fn report<S: Store, H: Hypervisors>(
 fn status<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     environment: &ProxmoxEnvironment,
+    admission: &Admission,
     found: &Found,
 ) -> EnvironmentStatus {
     let generation = environment.metadata.generation;
-    let proof = ports.store.approval_proof();
+    let before = environment.status.as_ref().and_then(|status| status.admission.as_ref());
+    let proof = proof(admission, before);
     let mut conditions =
         environment.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
     let message: String = found.message.chars().take(1024).collect();
@@ -179,6 +186,7 @@ fn status<S: Store, H: Hypervisors>(
         version: found.version.clone(),
         token_id: found.token_id.clone(),
         approvals: format!("{}{refused}", proof.described()),
+        admission: None,
         nodes: found.nodes.clone(),
         observed_generation: generation,
         conditions,
@@ -197,6 +205,7 @@ mod tests {
     use crate::{
         api::SecretKeyRef,
         audit::AuditFile,
+        git::GitRepositories,
         ports::{SecretError, Secrets},
         pve::{
             Proxmox,
@@ -241,6 +250,7 @@ mod tests {
             store: DirectoryStore::open(options).unwrap(),
             hypervisors: Proxmox::default(),
             secrets: Arc::new(OneToken(format!("agent@pve!operator={}", sim.tokens()["agent@pve!operator"]))),
+            repositories: Arc::new(GitRepositories::new(folder.path().join("git"))),
             audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
             clock: Arc::new(SystemClock),
         };

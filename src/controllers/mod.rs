@@ -5,6 +5,7 @@
 mod approval;
 mod crowd;
 mod environment;
+mod ground;
 mod places;
 mod plan;
 mod run;
@@ -19,9 +20,8 @@ use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
 use crate::{
-    api::{ProxmoxActionPlan, ProxmoxEnvironment, Tier},
-    core::{approval::Bench, audit::AuditRecord, hash::NotCanonical, judge::Judged, lifecycle::Corrupt},
-    ports::{Hypervisors, Key, Ports, Store, StoreError},
+    core::{audit::AuditRecord, hash::NotCanonical, lifecycle::Corrupt},
+    ports::{Hypervisors, Ports, Store, StoreError},
 };
 
 use crowd::Crowd;
@@ -65,26 +65,6 @@ impl Error {
             Self::Store(_) | Self::Corrupt(_) | Self::NotCanonical(_) => Some(Duration::from_secs(60)),
         }
     }
-}
-
-/// What the approvals of a plan are held against, read live.
-async fn bench<'a, S: Store, H: Hypervisors>(
-    ports: &Ports<S, H>,
-    plan: &'a ProxmoxActionPlan,
-    judged: &'a Judged,
-) -> Result<Bench<'a>, Error> {
-    let environment = Key::new(&Key::of(plan).namespace, &plan.spec.environment);
-    let environment = ports.store.get::<ProxmoxEnvironment>(&environment).await?;
-    Ok(Bench {
-        plan: &plan.metadata,
-        requested_by: &plan.spec.requested_by,
-        environment: &plan.spec.environment,
-        // As long as nobody says what is at stake, everything is.
-        tier: environment.map_or(Tier::Production, |environment| environment.spec.tier),
-        judged,
-        proof: ports.store.approval_proof(),
-        now: ports.clock.now(),
-    })
 }
 
 /// Puts a record on disk, off the threads that serve everybody else.

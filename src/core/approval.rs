@@ -6,19 +6,23 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::{
-    ApprovalSource, ApprovalVerdict, Decision, GrantedApproval, Phase, PlanStatus, ProxmoxActionApproval,
-    ProxmoxActionApprovalSpec, Tier,
+    ApprovalVerdict, Decision, GrantedApproval, Phase, PlanStatus, ProxmoxActionApproval,
+    ProxmoxActionApprovalSpec, Source, Tier,
 };
 
-use super::judge::Judged;
+use super::{demand::Demand, judge::Judged, provenance::Traced};
 
 /// How long an approval without `expiresAt` counts.
 pub const DEFAULT_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
 /// What stands behind the name in an approval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// The API server let its writer create it.
+    /// Since this moment the API server's admission policies force the name to be the writer's own.
+    Admission { since: Timestamp },
+    /// They are not in force, so nobody knows whose name it is.
+    NotInForce(String),
+    /// The API server let its writer create it, and the owner does without admission policies.
     ApiServer,
     /// Its writer could write to the directory.
     DirectoryAccess,
@@ -26,8 +30,14 @@ pub enum Proof {
 
 impl Proof {
     /// In plain words, for the status.
-    pub fn described(self) -> &'static str {
+    pub fn described(&self) -> &'static str {
         match self {
+            Self::Admission { .. } => {
+                "an approval is the approver's own: admission policies force approved_by to be whoever creates it, with the right to"
+            }
+            Self::NotInForce(_) => {
+                "an approval is worth nothing as long as the admission policies are not in force: nothing is sent"
+            }
             Self::ApiServer => {
                 "an approval is worth the right to create approvals on the API server: role bindings decide who has it"
             }
@@ -38,8 +48,8 @@ impl Proof {
     }
 
     /// Production wants more than write access to a directory.
-    pub fn is_enough_for(self, tier: Tier) -> bool {
-        self != Self::DirectoryAccess || tier != Tier::Production
+    pub fn is_enough_for(&self, tier: Tier) -> bool {
+        *self != Self::DirectoryAccess || tier != Tier::Production
     }
 }
 
@@ -51,8 +61,15 @@ pub struct Bench<'a> {
     pub environment: &'a str,
     pub tier: Tier,
     pub judged: &'a Judged,
-    pub proof: Proof,
+    pub proof: &'a Proof,
     pub now: Timestamp,
+}
+
+/// An approval, with its origin if it came by git.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    pub approval: ProxmoxActionApproval,
+    pub traced: Option<Traced>,
 }
 
 /// Why an approval does not count.
@@ -73,7 +90,8 @@ pub struct Counted {
 }
 
 /// Judges one approval.
-pub fn admit(approval: &ProxmoxActionApproval, bench: Bench<'_>) -> Result<Counted, Refusal> {
+pub fn admit(candidate: &Candidate, bench: Bench<'_>) -> Result<Counted, Refusal> {
+    let approval = &candidate.approval;
     let spec = &approval.spec;
     let until =
         expiry(approval).ok_or_else(|| refuse("NotDated", "metadata.creationTimestamp: is missing"))?;
@@ -95,6 +113,7 @@ pub fn admit(approval: &ProxmoxActionApproval, bench: Bench<'_>) -> Result<Count
         name: approval.metadata.name.clone().unwrap_or_default(),
         uid: approval.metadata.uid.clone().unwrap_or_default(),
         approved_by: spec.approved_by.clone(),
+        groups: vec![],
     };
     Ok(Counted { decision: spec.decision, granted, until })
 }
@@ -144,7 +163,7 @@ fn worth_a_yes(spec: &ProxmoxActionApprovalSpec, bench: Bench<'_>) -> Result<(),
             format!("spec.approved_by: {} asked for the plan and can't approve it", spec.approved_by);
         return Err(refuse("OwnPlan", message));
     }
-    if spec.source == Some(ApprovalSource::Git) && bench.proof == Proof::ApiServer {
+    if spec.source == Some(Source::Git) && *bench.proof != Proof::DirectoryAccess {
         let message =
             "spec.source: approvals by git are not accepted yet: their commit's signature is not verified";
         return Err(refuse("GitNotVerified", message));
@@ -179,16 +198,16 @@ pub struct Tally {
 }
 
 /// Judges all approvals of a plan. The order in which they are given does not matter.
-pub fn tally(approvals: &[ProxmoxActionApproval], bench: Bench<'_>) -> Tally {
-    let mut sorted: Vec<&ProxmoxActionApproval> = approvals.iter().collect();
-    sorted.sort_by_key(|approval| approval.metadata.name.clone());
+pub fn tally(candidates: &[Candidate], bench: Bench<'_>) -> Tally {
+    let mut sorted: Vec<&Candidate> = candidates.iter().collect();
+    sorted.sort_by_key(|candidate| candidate.approval.metadata.name.clone());
     let mut tally = Tally::default();
     let mut approvers = BTreeSet::new();
-    for approval in sorted {
-        if approval.metadata.deletion_timestamp.is_some() {
+    for candidate in sorted {
+        if candidate.approval.metadata.deletion_timestamp.is_some() {
             continue;
         }
-        match admit(approval, bench) {
+        match admit(candidate, bench) {
             Ok(Counted { decision: Decision::Deny, granted, .. }) => tally.denied_by = Some(granted),
             Ok(counted) if approvers.insert(counted.granted.approved_by.clone()) => {
                 let until = tally.stands_until.map_or(counted.until, |other| other.min(counted.until));
@@ -204,8 +223,8 @@ pub fn tally(approvals: &[ProxmoxActionApproval], bench: Bench<'_>) -> Tally {
 }
 
 impl Tally {
-    pub fn is_enough(&self, required: u32) -> bool {
-        self.denied_by.is_none() && self.granted.len() >= required as usize
+    pub fn is_enough(&self, demand: &Demand) -> bool {
+        self.denied_by.is_none() && self.granted.len() >= demand.people() as usize
     }
 }
 
@@ -255,11 +274,12 @@ impl Verdict {
 /// Whether an approval counts among all those of its plan. The answer to one that counted stays the same when its plan
 /// moves on.
 pub fn verdict(
-    approval: &ProxmoxActionApproval,
-    all: &[ProxmoxActionApproval],
+    candidate: &Candidate,
+    all: &[Candidate],
     plan_status: Option<&PlanStatus>,
     bench: Bench<'_>,
 ) -> Verdict {
+    let approval = &candidate.approval;
     let phase = plan_status.map(|status| status.phase).unwrap_or_default();
     let over = phase.is_in_flight() || phase.is_terminal();
     let granted =
@@ -267,7 +287,7 @@ pub fn verdict(
     if over && is_among(approval, granted.unwrap_or_default()) {
         return Verdict { until: None, ..Verdict::counted(expiry(approval)) };
     }
-    match admit(approval, bench) {
+    match admit(candidate, bench) {
         Err(refusal) => Verdict::refused(refusal),
         Ok(counted) if counted.decision == Decision::Deny && (!over || phase == Phase::Denied) => {
             Verdict { until: Some(counted.until).filter(|_| !over), ..Verdict::counted(Some(counted.until)) }
@@ -306,7 +326,7 @@ mod tests {
         ObjectMeta { name: Some("p".into()), uid: Some(UID.into()), ..Default::default() }
     }
 
-    fn approval(name: &str, by: &str, change: &serde_json::Value) -> ProxmoxActionApproval {
+    fn approval(name: &str, by: &str, change: &serde_json::Value) -> Candidate {
         let mut spec = json!({
             "planRef": {"name": "p", "uid": UID}, "planHash": judged(1).plan_hash.to_string(),
             "decision": "Approve", "approved_by": by, "environment": "home", "risk": "critical",
@@ -317,7 +337,7 @@ mod tests {
         let mut approval = ProxmoxActionApproval::new(name, serde_json::from_value(spec).unwrap());
         approval.metadata.creation_timestamp = Some(Time(now()));
         approval.metadata.uid = Some(format!("uid-of-{name}"));
-        approval
+        Candidate { approval, traced: None }
     }
 
     fn on_bench<T>(tier: Tier, proof: Proof, look: impl FnOnce(Bench<'_>) -> T) -> T {
@@ -328,12 +348,12 @@ mod tests {
             environment: "home",
             tier,
             judged: &judged,
-            proof,
+            proof: &proof,
             now: now(),
         })
     }
 
-    fn admitted(approval: &ProxmoxActionApproval) -> Result<Counted, &'static str> {
+    fn admitted(approval: &Candidate) -> Result<Counted, &'static str> {
         on_bench(Tier::Production, Proof::ApiServer, |bench| admit(approval, bench))
             .map_err(|refusal| refusal.reason)
     }
@@ -363,8 +383,8 @@ mod tests {
         ] {
             assert_eq!(admitted(&approval("a", "me", &change)).unwrap_err(), reason);
         }
-        let undated =
-            ProxmoxActionApproval { metadata: ObjectMeta::default(), ..approval("a", "me", &json!({})) };
+        let mut undated = approval("a", "me", &json!({}));
+        undated.approval.metadata = ObjectMeta::default();
         assert_eq!(admitted(&undated).unwrap_err(), "NotDated");
     }
 
@@ -389,11 +409,12 @@ mod tests {
         assert_eq!(admitted(&approval("a", "me", &elsewhere)).unwrap_err(), "OtherEnvironment");
     }
 
-    fn told(approval: &ProxmoxActionApproval, all: &[ProxmoxActionApproval], phase: Phase) -> Verdict {
+    fn told(approval: &Candidate, all: &[Candidate], phase: Phase) -> Verdict {
         let granted = vec![GrantedApproval {
             name: "mine".into(),
             uid: "uid-of-mine".into(),
             approved_by: "me".into(),
+            groups: vec![],
         }];
         let approvals = Some(crate::api::ApprovalProgress { granted, ..Default::default() });
         let status = PlanStatus { phase, approvals, ..Default::default() };
@@ -424,7 +445,7 @@ mod tests {
     #[test]
     fn a_later_approval_of_a_name_that_counted_is_another_one() {
         let mut other = approval("mine", "me", &json!({"decision": "Deny"}));
-        other.metadata.uid = Some("uid-of-another".into());
+        other.approval.metadata.uid = Some("uid-of-another".into());
         assert_eq!(told(&other, &[other.clone()], Phase::Succeeded).reason, "TooLate");
     }
 
@@ -456,8 +477,8 @@ mod tests {
             }
             let tally = on_bench(Tier::Lab, Proof::ApiServer, |bench| tally(&all, bench));
             prop_assert_eq!(tally.granted.len(), 1);
-            prop_assert_eq!(tally.is_enough(1), !denied);
-            prop_assert!(!tally.is_enough(2));
+            prop_assert_eq!(tally.is_enough(&Demand::of(1)), !denied);
+            prop_assert!(!tally.is_enough(&Demand::of(2)));
         }
     }
 }

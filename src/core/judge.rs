@@ -11,6 +11,7 @@ use crate::api::{PolicyDecision, Preview, ProxmoxEnvironment, ProxmoxPolicy, Ris
 use super::{
     allowed::refused,
     call::{Dispatch, PlanIdentity, dispatch_for},
+    demand::Demand,
     denial::{denial, lacking},
     fingerprint::fingerprint,
     hash::{NotCanonical, PlanHash, RequestHash},
@@ -34,7 +35,7 @@ pub struct Judged {
     pub risk: Risk,
     pub risk_reasons: Vec<String>,
     pub policy: PolicyDecision,
-    pub approvals_required: u32,
+    pub demand: Demand,
     pub fingerprint: BTreeMap<String, String>,
     pub preview: Preview,
 }
@@ -70,8 +71,11 @@ pub fn judge(
     let radius = radius(request, world, setting.now);
     let Assessment { risk, reasons: risk_reasons } = assess(request, &radius);
     let policy = policy::decision(setting.policy);
-    let approvals_required =
-        if request.action.is_read() { 0 } else { policy::approvals_required(policy.preset, risk) };
+    let demand = Demand::of(if request.action.is_read() {
+        0
+    } else {
+        policy::approvals_required(policy.preset, risk)
+    });
     let fingerprint = fingerprint(request, world, &radius, setting.environment)?;
     let plan_hash = PlanHash::of(
         "the plan",
@@ -81,7 +85,7 @@ pub fn judge(
             "fingerprint": fingerprint,
             "policy": policy.revision,
             "risk": risk,
-            "approvalsRequired": approvals_required,
+            "demand": demand,
         }),
     )?;
     let identity = PlanIdentity { hash: &plan_hash, uid: setting.plan_uid };
@@ -98,7 +102,7 @@ pub fn judge(
         plan_hash,
         risk,
         policy,
-        approvals_required,
+        demand,
         fingerprint,
     };
     Ok((judged, dispatch))
@@ -132,7 +136,8 @@ mod tests {
     }
 
     fn policy(preset: Preset) -> ProxmoxPolicy {
-        let mut policy = ProxmoxPolicy::new("house", crate::api::ProxmoxPolicySpec { preset });
+        let mut policy =
+            ProxmoxPolicy::new("house", crate::api::ProxmoxPolicySpec { preset, ..Default::default() });
         policy.metadata.uid = Some(format!("policy-{preset}"));
         policy
     }

@@ -1,5 +1,6 @@
 //! Decides, and does nothing else: values in, values out. No I/O, no async, no clock, no randomness.
 
+pub mod admission;
 mod afterwards;
 mod allowed;
 pub mod approval;
@@ -8,6 +9,7 @@ pub mod call;
 mod caution;
 pub mod clock;
 mod config_keys;
+pub mod demand;
 mod denial;
 mod diff;
 mod fingerprint;
@@ -24,6 +26,7 @@ pub mod places;
 pub mod policy;
 mod preview;
 pub mod privileges;
+pub mod provenance;
 mod quorum;
 pub mod radius;
 pub mod request;

@@ -15,7 +15,7 @@ pub fn approvals_required(preset: Preset, risk: Risk) -> u32 {
 pub fn decision(policy: Option<&ProxmoxPolicy>) -> PolicyDecision {
     let Some(policy) = policy else {
         let preset = Preset::default();
-        return PolicyDecision { preset, name: None, revision: format!("{preset}/1") };
+        return PolicyDecision { preset, name: None, revision: format!("{preset}/1"), decisions: vec![] };
     };
     let meta = &policy.metadata;
     PolicyDecision {
@@ -26,6 +26,7 @@ pub fn decision(policy: Option<&ProxmoxPolicy>) -> PolicyDecision {
             meta.uid.as_deref().unwrap_or_default(),
             meta.generation.unwrap_or_default()
         ),
+        decisions: vec![],
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, stream::BoxStream};
+use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ObjectReference, api::core::v1::Secret};
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -18,8 +19,8 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::{
-    api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, SecretKeyRef},
-    core::approval::Proof,
+    api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy, SecretKeyRef},
+    core::admission::Admission,
     ports::{Changes, FINALIZER, Key, Kind, Notice, SecretError, Secrets, Severity, Store, StoreError},
 };
 
@@ -150,6 +151,18 @@ impl Store for KubeStore {
         self.list(namespace, &format!("spec.target={target}")).await
     }
 
+    async fn plans_of(
+        &self,
+        namespace: &str,
+        environment: &str,
+    ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
+        self.list(namespace, &format!("spec.environment={environment}")).await
+    }
+
+    async fn policies_of(&self, namespace: &str) -> Result<Vec<ProxmoxPolicy>, StoreError> {
+        self.list(namespace, "").await
+    }
+
     async fn plans_in_flight(
         &self,
         namespace: &str,
@@ -206,8 +219,16 @@ impl Store for KubeStore {
         watcher(api, watcher::Config::default()).default_backoff().boxed()
     }
 
-    fn approval_proof(&self) -> Proof {
-        Proof::ApiServer
+    async fn admission(&self) -> Result<Admission, StoreError> {
+        Ok(Admission::Waived)
+    }
+
+    fn admission_changes(&self) -> BoxStream<'static, ()> {
+        futures::stream::pending().boxed()
+    }
+
+    async fn time(&self, _: &str) -> Result<Timestamp, StoreError> {
+        Ok(Timestamp::now())
     }
 }
 

@@ -10,7 +10,7 @@ use proxmox_agent::{
     },
     catalog::Target,
     core::{
-        approval::{Bench, Proof, admit},
+        approval::{Bench, Candidate, Proof, admit},
         call::{PlanIdentity, snapshot_name},
         judge::{Judged, Setting, judge},
         observe::{Guest, Ha, Met, Rights, Seen, Snapshot, Volume, World},
@@ -140,9 +140,9 @@ fn the_approval_of_the_examples_fits_their_plan() {
         environment: &environment.name_any(),
         tier: environment.spec.tier,
         judged: &judged_example(),
-        proof: Proof::ApiServer,
+        proof: &Proof::ApiServer,
         now: "2026-11-21T12:00:00Z".parse::<Timestamp>().unwrap(),
     };
-    let counted = admit(&approval, bench).unwrap();
+    let counted = admit(&Candidate { approval, traced: None }, bench).unwrap();
     assert_eq!(counted.granted.approved_by, "approver@example.test");
 }

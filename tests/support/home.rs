@@ -13,6 +13,7 @@ use proxmox_agent::{
     api::{EnvironmentStatus, PlanStatus, ProxmoxActionPlan, ProxmoxEnvironment, SecretKeyRef},
     audit::AuditFile,
     controllers,
+    git::GitRepositories,
     ports::{Clock, Key, Ports, SecretError, Secrets, Store},
     pve::{
         Proxmox,
@@ -157,8 +158,8 @@ impl Home {
 
     /// The ports with another store.
     pub(crate) fn ports_with<S: Store>(&self, store: S) -> Ports<S, Proxmox> {
-        let Ports { hypervisors, secrets, audit, clock, .. } = self.ports.clone();
-        Ports { store, hypervisors, secrets, audit, clock }
+        let Ports { hypervisors, secrets, repositories, audit, clock, .. } = self.ports.clone();
+        Ports { store, hypervisors, secrets, repositories, audit, clock }
     }
 
     /// One pass over everything that the directory holds by now.
@@ -241,6 +242,7 @@ fn ports(folder: &tempfile::TempDir, clock: &Arc<Skewed>) -> Ports<DirectoryStor
         store: DirectoryStore::open(options).unwrap(),
         hypervisors: Proxmox::default(),
         secrets: Arc::new(TokenFile(folder.path().join("token"))),
+        repositories: Arc::new(GitRepositories::new(folder.path().join("git"))),
         audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
         clock: clock.clone(),
     }

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 
 use crate::{
     catalog::{Operation, Reading},
-    controllers::{Error, bench, scene::Scene},
+    controllers::{Error, ground::ground, scene::Scene},
     core::{
         approval::{Tally, tally},
         call::Dispatch,
@@ -89,10 +89,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn gather_approvals(&mut self) -> Result<Event, Error> {
         let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
-        let bench = bench(self.ports, &self.plan, judged).await?;
+        let ground = ground(self.ports, &self.plan).await?;
         // Last of all, so that an approval that was revoked a moment ago does not count.
         let approvals = self.ports.store.approvals_of(self.key).await?;
-        Ok(Event::Approvals(tally(&approvals, bench)))
+        let candidates = ground.candidates(self.ports, approvals).await?;
+        Ok(Event::Approvals(tally(&candidates, ground.bench(self.ports, &self.plan, judged))))
     }
 
     pub(super) async fn recheck(&mut self) -> Result<Event, Error> {

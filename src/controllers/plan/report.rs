@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use crate::{
     api::ProxmoxActionPlan,
-    controllers::{Error, append},
+    controllers::{Error, append, ground::ground},
     core::{
         audit::{AuditEvent, AuditRecord},
         lifecycle::{self, Event, State, Telling},
@@ -49,11 +49,12 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     pub(super) async fn write_status(&mut self) -> Result<(), Error> {
+        let proof = ground(self.ports, &self.plan).await?.proof;
         let status = lifecycle::report(
             &self.state,
             self.plan.status.as_ref(),
             self.plan.metadata.generation,
-            self.ports.store.approval_proof(),
+            &proof,
             self.ports.clock.now(),
         );
         if self.plan.status.as_ref() == Some(&status) {

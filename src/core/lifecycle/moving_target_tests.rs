@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{PlanStatus, ProxmoxActionApproval, Tier},
     core::{
-        approval::{Bench, Proof, tally},
+        approval::{Bench, Candidate, Proof, tally},
         judge::Judged,
     },
 };
@@ -90,10 +90,13 @@ impl World {
             Effect::GatherApprovals => {
                 let plan = plan();
                 let bench = bench(&plan, state.judged().unwrap());
-                Some(Event::Approvals(tally(&self.approvals(), bench)))
+                let approvals = self.approvals().into_iter();
+                let candidates: Vec<_> =
+                    approvals.map(|approval| Candidate { approval, traced: None }).collect();
+                Some(Event::Approvals(tally(&candidates, bench)))
             }
             Effect::WriteStatus => {
-                let status = report(state, self.status.as_ref(), Some(1), Proof::ApiServer, noon());
+                let status = report(state, self.status.as_ref(), Some(1), &Proof::ApiServer, noon());
                 self.status = Some(status);
                 None
             }
@@ -129,7 +132,7 @@ fn bench<'a>(plan: &'a ObjectMeta, judged: &'a Judged) -> Bench<'a> {
         environment: "home",
         tier: Tier::Lab,
         judged,
-        proof: Proof::ApiServer,
+        proof: &Proof::ApiServer,
         now: noon(),
     }
 }

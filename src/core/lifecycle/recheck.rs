@@ -38,7 +38,7 @@ pub(super) fn rechecked(
         return (State::Confirmed { judged, granted, draft }, vec![Effect::GatherApprovals]);
     }
     let what_moved = moved(&judged, &now_judged).join("; ");
-    if now_judged.approvals_required == 0 {
+    if now_judged.demand.is_none() {
         goes_on(now_judged, draft, &what_moved)
     } else {
         taken_back(order, &judged, now_judged, &what_moved, now)
@@ -47,7 +47,7 @@ pub(super) fn rechecked(
 
 /// Whether a plan that was judged anew goes on without anybody being asked.
 pub fn goes_on_at_once(before: &Judged, now: &Judged) -> bool {
-    replaced(before, now).is_empty() && (before.plan_hash == now.plan_hash || now.approvals_required == 0)
+    replaced(before, now).is_empty() && (before.plan_hash == now.plan_hash || now.demand.is_none())
 }
 
 /// Nobody has to be asked, and what will be sent was judged by what was read a moment ago.
@@ -74,7 +74,7 @@ fn taken_back(
     let message = format!(
         "judged anew, because it is no longer what was judged ({what_moved}): it waits for {} of the new planHash {}; \
          approvals of {} no longer count. {}",
-        approvals(judged.approvals_required as usize),
+        approvals(judged.demand.people() as usize),
         judged.plan_hash,
         before.plan_hash,
         judged.preview.summary

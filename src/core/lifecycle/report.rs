@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     api::{ApprovalProgress, GrantedApproval, Phase, PlanStatus, READY, RECONCILING, STALLED, set_condition},
-    core::{approval::Proof, judge::Judged},
+    core::{approval::Proof, demand::Demand, judge::Judged},
 };
 
 use super::{
@@ -37,7 +37,7 @@ pub fn report(
     state: &State,
     before: Option<&PlanStatus>,
     generation: Option<i64>,
-    proof: Proof,
+    proof: &Proof,
     now: Timestamp,
 ) -> PlanStatus {
     let (reason, message) = words(state);
@@ -64,6 +64,7 @@ pub fn report(
         upid: state.upid().map(ToString::to_string),
         task: state.task().cloned(),
         result: ended.and_then(|ended| ended.result.clone()),
+        provenance: before.and_then(|status| status.provenance.clone()),
         conditions: before.map(|status| status.conditions.clone()).unwrap_or_default(),
     };
     set_conditions(&mut status, state, generation, now);
@@ -74,11 +75,13 @@ fn bounded(text: &str, max: usize) -> String {
     text.chars().take(max).collect()
 }
 
-fn progress(judged: &Judged, granted: &[GrantedApproval], proof: Proof) -> ApprovalProgress {
-    let required = judged.approvals_required;
+fn progress(judged: &Judged, granted: &[GrantedApproval], proof: &Proof) -> ApprovalProgress {
+    let required = judged.demand.people();
     ApprovalProgress {
         required,
         granted: granted.to_vec(),
+        groups: judged.demand.groups(),
+        missing: judged.demand.missing(granted),
         progress: if required == 0 { "-".to_owned() } else { format!("{}/{required}", granted.len()) },
         proof: if required == 0 { String::new() } else { proof.described().to_owned() },
     }
@@ -96,7 +99,7 @@ fn words(state: &State) -> (String, String) {
             plain(reason, message.clone())
         }
         State::AwaitingApproval { judged, granted, setback: None } => {
-            let missing = (judged.approvals_required as usize).saturating_sub(granted.len());
+            let missing = (judged.demand.people() as usize).saturating_sub(granted.len());
             let what = if missing == 1 { "1 more approval" } else { "more approvals" };
             plain(
                 AWAITING_APPROVAL,
@@ -214,8 +217,13 @@ pub fn judged(status: &PlanStatus) -> Option<Judged> {
         risk: status.risk?,
         risk_reasons: status.risk_reasons.clone(),
         policy: status.policy.clone()?,
-        approvals_required: status.approvals.as_ref()?.required,
+        demand: status.approvals.as_ref().map(demand)?,
         fingerprint: status.fingerprint.clone(),
         preview: status.preview.clone()?,
     })
+}
+
+fn demand(progress: &ApprovalProgress) -> Demand {
+    let people = Demand::of(progress.required);
+    progress.groups.iter().fold(people, |demand, of| demand.and_of(&of.group, of.count))
 }

@@ -115,7 +115,7 @@ fn judged_first(order: &Order, judged: Judged) -> (State, Vec<Effect>) {
         effects.insert(0, planned);
         return (state, effects);
     }
-    let required = judged.approvals_required;
+    let required = judged.demand.people();
     if required == 0 {
         return (approved(judged, vec![]), vec![planned, Effect::GatherApprovals]);
     }
@@ -144,7 +144,7 @@ fn weigh(order: &Order, state: State, tally: Tally, now: Timestamp) -> (State, V
         return end(state, Outcome::Denied, "DeniedByApprover", message);
     }
     let Some(judged) = state.judged().cloned() else { return (state, vec![]) };
-    if tally.is_enough(judged.approvals_required) {
+    if tally.is_enough(&judged.demand) {
         return enough(order, state, judged, tally, now);
     }
     let alarm = next_alarm(order.not_after, tally.stands_until).map(Effect::WakeAt);
@@ -170,7 +170,7 @@ fn approval_gone(
     granted: Vec<GrantedApproval>,
     alarm: Option<Effect>,
 ) -> (State, Vec<Effect>) {
-    let missing = (judged.approvals_required as usize).saturating_sub(granted.len());
+    let missing = (judged.demand.people() as usize).saturating_sub(granted.len());
     let message = format!(
         "an approval that it rested on was revoked or has ended: it waits for {} again. {}",
         approvals(missing),

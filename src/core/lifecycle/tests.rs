@@ -10,6 +10,7 @@ use crate::{
     core::{
         approval::{Proof, Tally},
         audit::AuditEvent,
+        demand::Demand,
         hash::Hash,
         judge::Judged,
         task::{Sent, TaskState, Upid},
@@ -28,8 +29,13 @@ pub(crate) fn judged(approvals_required: u32) -> Judged {
         plan_hash: Hash::of("a test", &2).unwrap(),
         risk: if approvals_required == 0 { Risk::Low } else { Risk::Critical },
         risk_reasons: vec!["because".into()],
-        policy: PolicyDecision { preset: Preset::Balanced, name: None, revision: "balanced/1".into() },
-        approvals_required,
+        policy: PolicyDecision {
+            preset: Preset::Balanced,
+            name: None,
+            revision: "balanced/1".into(),
+            decisions: vec![],
+        },
+        demand: Demand::of(approvals_required),
         fingerprint: BTreeMap::from([("guest".into(), "qemu/100".into())]),
         preview: Preview { summary: "start".into(), ..Default::default() },
     }
@@ -57,6 +63,7 @@ pub(super) fn granted(count: usize) -> Vec<GrantedApproval> {
             name: format!("a{n}"),
             uid: format!("uid-{n}"),
             approved_by: format!("person-{n}"),
+            groups: vec![],
         })
         .collect()
 }
@@ -96,7 +103,7 @@ pub(super) fn approved(judged: Judged) -> State {
 
 /// Phase, reason and message.
 pub(super) fn told(state: &State) -> (Phase, String, String) {
-    let status = report(state, None, Some(1), Proof::ApiServer, noon());
+    let status = report(state, None, Some(1), &Proof::ApiServer, noon());
     (status.phase, status.reason, status.message)
 }
 
@@ -168,7 +175,7 @@ fn what_stands_in_the_way_is_in_the_status_and_told_once() {
     ] {
         let (state, effects) = step(&order(), state, blocked(), noon());
         assert_eq!(effects[0], Effect::WriteStatus);
-        let status = report(&state, None, Some(1), Proof::ApiServer, noon());
+        let status = report(&state, None, Some(1), &Proof::ApiServer, noon());
         assert_eq!((status.reason.as_str(), status.message.as_str()), ("ProxmoxUnavailable", "down"));
         let again = read(Some(&status)).unwrap();
         assert_eq!(again, state);
@@ -344,7 +351,7 @@ fn an_action_that_only_reads_sends_nothing() {
 
 #[test]
 fn a_status_that_nobody_could_have_written_is_left_alone() {
-    let mut status = report(&sent(&order()).0, None, Some(1), Proof::ApiServer, noon());
+    let mut status = report(&sent(&order()).0, None, Some(1), &Proof::ApiServer, noon());
     status.intent = None;
     assert!(read(Some(&status)).unwrap_err().to_string().contains("needs intent"));
 }

@@ -91,7 +91,7 @@ fn written(action: &str, target: &str, params: &Value, world: &World, message: &
     let (judged, _) = judge(&request, world, setting).ok()?;
     let setback = Some(Setback { reason: message.to_owned(), message: message.to_owned() });
     let state = State::AwaitingApproval { judged, granted: vec![], setback };
-    let status = report(&state, None, Some(1), Proof::DirectoryAccess, now);
+    let status = report(&state, None, Some(1), &Proof::DirectoryAccess, now);
     Some(json!({
         "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionPlan",
         "metadata": {"name": "p", "namespace": "default"}, "spec": spec, "status": status,

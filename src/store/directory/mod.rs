@@ -41,14 +41,16 @@ use std::{
 use contents::{Contents, Found};
 use document::Id;
 use files::{Files, SETTLE};
+use futures::{StreamExt, stream::BoxStream};
+use jiff::Timestamp;
 use kinds::Kinds;
 use state::{LockError, State};
 use thiserror::Error;
 use writes::Known;
 
 use crate::{
-    api::{ProxmoxActionApproval, ProxmoxActionPlan},
-    core::approval::Proof,
+    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
+    core::admission::Admission,
     ports::{Changes, Clock, Key, Kind, Notice, Severity, Store, StoreError},
 };
 
@@ -167,6 +169,24 @@ impl DirectoryStore {
     ) -> Result<T, StoreError> {
         Arc::clone(&self.shared).blocking(what, work).await
     }
+
+    /// All accepted objects of a kind in a namespace that are as wanted.
+    async fn list<K: Kind>(
+        &self,
+        namespace: &str,
+        is_wanted: impl Fn(&object::Object) -> bool + Send + 'static,
+    ) -> Result<Vec<K>, StoreError> {
+        let (namespace, kind) = (namespace.to_owned(), K::kind(&()).into_owned());
+        self.run("read objects", move |contents| {
+            contents.refresh()?;
+            let of_kind = contents.objects.iter().filter(|(id, _)| id.kind == kind);
+            let in_namespace =
+                of_kind.filter(|(_, entry)| entry.object.metadata.namespace.as_ref() == Some(&namespace));
+            let wanted = in_namespace.filter(|(_, entry)| is_wanted(&entry.object));
+            wanted.map(|(_, entry)| entry.object.typed()).collect()
+        })
+        .await
+    }
 }
 
 impl Store for DirectoryStore {
@@ -215,19 +235,21 @@ impl Store for DirectoryStore {
     }
 
     async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
-        let (namespace, target) = (namespace.to_owned(), target.to_owned());
-        let kind = <ProxmoxActionPlan as kube::Resource>::kind(&()).into_owned();
-        self.run("read plans", move |contents| {
-            contents.refresh()?;
-            let is_for_it = |object: &object::Object| {
-                object.metadata.namespace.as_ref() == Some(&namespace)
-                    && object.spec["target"].as_str() == Some(&target)
-            };
-            let plans =
-                contents.objects.iter().filter(|(id, entry)| id.kind == kind && is_for_it(&entry.object));
-            plans.map(|(_, entry)| entry.object.typed()).collect()
-        })
-        .await
+        let target = target.to_owned();
+        self.list(namespace, move |object| object.spec["target"].as_str() == Some(&target)).await
+    }
+
+    async fn plans_of(
+        &self,
+        namespace: &str,
+        environment: &str,
+    ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
+        let environment = environment.to_owned();
+        self.list(namespace, move |object| object.spec["environment"].as_str() == Some(&environment)).await
+    }
+
+    async fn policies_of(&self, namespace: &str) -> Result<Vec<ProxmoxPolicy>, StoreError> {
+        self.list(namespace, |_| true).await
     }
 
     async fn plans_in_flight(
@@ -235,24 +257,9 @@ impl Store for DirectoryStore {
         namespace: &str,
         environment: &str,
     ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
-        let (namespace, environment) = (namespace.to_owned(), environment.to_owned());
-        let kind = <ProxmoxActionPlan as kube::Resource>::kind(&()).into_owned();
-        self.run("read plans", move |contents| {
-            contents.refresh()?;
-            let is_there = |object: &object::Object| {
-                object.metadata.namespace.as_ref() == Some(&namespace)
-                    && object.spec["environment"].as_str() == Some(&environment)
-            };
-            let plans =
-                contents.objects.iter().filter(|(id, entry)| id.kind == kind && is_there(&entry.object));
-            let plans: Result<Vec<ProxmoxActionPlan>, _> =
-                plans.map(|(_, entry)| entry.object.typed()).collect();
-            let in_flight = |plan: &ProxmoxActionPlan| {
-                plan.status.as_ref().is_some_and(|status| status.phase.is_in_flight())
-            };
-            Ok(plans?.into_iter().filter(in_flight).collect())
-        })
-        .await
+        let mut plans = self.plans_of(namespace, environment).await?;
+        plans.retain(|plan| plan.status.as_ref().is_some_and(|status| status.phase.is_in_flight()));
+        Ok(plans)
     }
 
     async fn replace_status<K: Kind>(&self, object: &K) -> Result<K, StoreError> {
@@ -304,8 +311,16 @@ impl Store for DirectoryStore {
         watch::changes(Arc::clone(&self.shared))
     }
 
-    fn approval_proof(&self) -> Proof {
-        Proof::DirectoryAccess
+    async fn admission(&self) -> Result<Admission, StoreError> {
+        Ok(Admission::Directory)
+    }
+
+    fn admission_changes(&self) -> BoxStream<'static, ()> {
+        futures::stream::pending().boxed()
+    }
+
+    async fn time(&self, _: &str) -> Result<Timestamp, StoreError> {
+        self.run("read the clock", |contents| Ok(contents.clock.now())).await
     }
 }
 

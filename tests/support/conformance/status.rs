@@ -97,7 +97,8 @@ pub async fn a_judgement_changes_only_while_nothing_is_announced<H: Home>(home: 
 pub async fn approvals_do_not_follow_to_another_judgement<H: Home>(home: &H) {
     let (store, plan) = (home.store(), a_plan(home, "p").await);
     let mut approved = judged_as(&plan, Phase::Approved, Some(HASH));
-    let granted = GrantedApproval { name: "a".into(), uid: "u".into(), approved_by: "bob".into() };
+    let granted =
+        GrantedApproval { name: "a".into(), uid: "u".into(), approved_by: "bob".into(), groups: vec![] };
     let progress = ApprovalProgress { required: 1, granted: vec![granted], ..ApprovalProgress::default() };
     approved.status.as_mut().unwrap().approvals = Some(progress);
     let approved = store.replace_status(&approved).await.unwrap();
