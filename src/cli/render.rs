@@ -98,7 +98,7 @@ fn say_preview(preview: &Preview, say: &mut impl FnMut(&str, &str)) {
     }
 }
 
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
