@@ -5,6 +5,8 @@ use std::{
     process::{Command, Output},
 };
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::Failure;
 
 /// A git working tree.
@@ -40,6 +42,8 @@ impl WorkTree {
     /// Commits exactly this new file, signed, and nothing else that is staged; says which commit that is. If that fails,
     /// the file is not known to git afterwards, as before.
     pub(super) fn commit_new(&self, file: &Path, message: &str) -> Result<String, String> {
+        // Ctrl-C at the question for a passphrase ends git; what was begun by then has to be taken back.
+        let _outlive_git = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
         let file = std::fs::canonicalize(file).map_err(|error| error.to_string())?;
         let file = file.display().to_string();
         told(&self.root, &["add", "--", &file])?;
@@ -89,6 +93,7 @@ fn told(folder: &Path, args: &[&str]) -> Result<String, String> {
     let Output { status, stdout, stderr } = Command::new("git")
         .arg("-C")
         .arg(folder)
+        .arg("--literal-pathspecs")
         .args(args)
         .output()
         .map_err(|error| format!("git can't be run: {error}"))?;

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Stands for a node that only a look at the cluster tells.
-pub const SOME_NODE: &str = "NODE";
+const SOME_NODE: &str = "NODE";
 
 /// A request as it looks from afar.
 #[derive(Clone, Debug)]
@@ -23,33 +23,27 @@ pub struct Outlook {
     pub least_risk: Risk,
     /// What would be sent, as far as it does not depend on what is met; nothing for an action that only reads.
     pub call: Option<Call>,
-    /// Why no release of Proxmox VE that is known would take the call.
+    /// Why no release of Proxmox VE that is known would take the call, as the latest one puts it.
     pub refused: Option<String>,
 }
 
 /// Looks at a request alone.
 pub fn outlook(request: &Request) -> Result<Outlook, NotCanonical> {
-    let mut refusals = Vec::new();
+    let mut refusals: Vec<Option<String>> = Vec::new();
     let mut call = None;
     for release in Release::ALL {
         let world = nothing_seen(release);
         let Some(mut sent) = dispatch_for(request, &world, identity(&[0])?.as_ref())? else { break };
-        refusals.push((release, refused(request, &world, &sent).map(|denial| denial.message)));
+        refusals.push(refused(request, &world, &sent).map(|denial| denial.message));
         let of_another_plan = dispatch_for(request, &world, identity(&[1])?.as_ref())?;
         let others = of_another_plan.map(|dispatch| dispatch.call.params).unwrap_or_default();
         sent.call.params.retain(|name, value| others.get(name) == Some(value));
         call = Some(sent.call);
     }
-    Ok(Outlook { least_risk: request.action.base_risk, call, refused: by_all(refusals) })
-}
-
-/// Which release is there is not known, so that only what all of them refuse is wrong.
-fn by_all(refusals: Vec<(Release, Option<String>)>) -> Option<String> {
-    let told: Vec<String> = refusals
-        .into_iter()
-        .map(|(release, why)| why.map(|why| format!("{why} (Proxmox VE {release})")))
-        .collect::<Option<_>>()?;
-    (!told.is_empty()).then(|| told.join("; "))
+    // Which release is there is not known: only what all of them refuse is wrong.
+    let refused =
+        refusals.into_iter().collect::<Option<Vec<String>>>().and_then(|all| all.into_iter().last());
+    Ok(Outlook { least_risk: request.action.base_risk, call, refused })
 }
 
 fn nothing_seen(release: Release) -> World {

@@ -5,6 +5,8 @@ use crate::{
     cli::{Failure, docs},
 };
 
+use super::print;
+
 #[derive(Debug, Args)]
 pub(super) struct Actions {
     /// Explain this one.
@@ -14,36 +16,39 @@ pub(super) struct Actions {
 impl Actions {
     pub(super) fn run(self) -> Result<(), Failure> {
         let Some(name) = self.action else {
-            catalog::actions().for_each(print_row);
-            return Ok(());
+            return print(&catalog::actions().map(row).collect::<String>());
         };
         let action = catalog::find(&name).ok_or_else(|| {
             let known = listed(catalog::actions().map(|action| action.name), &name);
             format!("`{name}` is not an action: known are {known}. `proxmox-agent plan actions` lists all")
         })?;
-        explain(action);
-        Ok(())
+        print(&explained(action))
     }
 }
 
-fn print_row(action: &Action) {
-    println!("{:<28} {:<9} {:<28} {}", action.name, action.base_risk, targets(action), action.title);
+fn row(action: &Action) -> String {
+    format!(
+        "{:<26} {:<9} {:<26} {}\n",
+        action.name,
+        action.base_risk.to_string(),
+        targets(action),
+        action.title
+    )
 }
 
-fn explain(action: &Action) {
-    println!("{}: {}", action.name, action.title);
-    println!("  target     {}", targets(action));
-    println!("  risk       {} at least: {}", action.base_risk, action.risk_reason);
-    for param in action.params() {
-        let only = param.only_for.map(|kind| format!(", only for a {}", kind.noun())).unwrap_or_default();
-        let must = if param.required { ", required" } else { "" };
-        println!(
-            "  --param    {}={}{must}{only}: {}",
-            docs::spelled(param, ".."),
-            param.type_.allowed(),
-            param.doc
-        );
-    }
+fn explained(action: &Action) -> String {
+    let mut lines = vec![
+        format!("{}: {}", action.name, action.title),
+        format!("  target     {}", targets(action)),
+        format!("  risk       {} at least: {}", action.base_risk, action.risk_reason),
+    ];
+    lines.extend(action.params().map(|param| {
+        let only = param.only_for.map(|kind| format!(" (only for a {})", kind.noun())).unwrap_or_default();
+        let must = if param.required { "required: " } else { "" };
+        let name = docs::spelled(param, " to ");
+        format!("  --param    {name}: {must}{}{only}; {}", param.doc, param.type_.allowed())
+    }));
+    lines.join("\n") + "\n"
 }
 
 fn targets(action: &Action) -> String {

@@ -26,7 +26,7 @@ pub(super) fn findings(set: &Set, now: Timestamp) -> Vec<Finding> {
             Object::Plan(plan) => of_plan(plan, set, now, &mut report),
             Object::Approval(approval) => of_approval(approval, set, now, &mut report),
             Object::Environment(environment) => of_environment(environment, set, &mut report),
-            Object::Policy(_) => {}
+            Object::Policy => {}
         }
     }
     all.extend(duplicates(set));

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use crate::{cli::Failure, ports::Clock, system::SystemClock};
 
 use super::{
-    check,
+    check, print,
     set::{Finding, Set, Severity},
 };
 
@@ -40,9 +40,9 @@ impl Lint {
         let (problems, notes): (Vec<&Finding>, Vec<&Finding>) =
             findings.iter().partition(|finding| finding.severity == Severity::Problem);
         match self.output {
-            Output::Json => println!("{}", serde_json::to_string_pretty(&findings)?),
+            Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&findings)?))?,
             Output::Text => {
-                problems.iter().for_each(|finding| println!("{finding}"));
+                print(&problems.iter().map(|finding| format!("{finding}\n")).collect::<String>())?;
                 notes.iter().for_each(|finding| eprintln!("note: {finding}"));
             }
         }

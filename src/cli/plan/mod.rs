@@ -8,7 +8,10 @@ mod new;
 mod set;
 mod show;
 
-use std::process::ExitCode;
+use std::{
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
 
@@ -44,5 +47,15 @@ impl Plan {
             Command::History(history) => history.run().map(|()| ExitCode::SUCCESS),
             Command::Actions(actions) => actions.run().map(|()| ExitCode::SUCCESS),
         }
+    }
+}
+
+/// Prints a whole text. Who reads it may stop in the middle, as `head` does.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("failed to print: {error}").into())
+        }
+        _ => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::cli::{Failure, files::Folder, render::printable};
 
-use super::lint::Output;
+use super::{lint::Output, print};
 
 #[derive(Debug, Args)]
 pub(super) struct History {
@@ -90,20 +90,20 @@ impl History {
             .into());
         }
         match self.output {
-            Output::Json => println!("{}", serde_json::to_string_pretty(&entries)?),
-            Output::Text => print(named, &entries),
+            Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&entries)?)),
+            Output::Text => print(&timeline(named, &entries)),
         }
-        Ok(())
     }
 }
 
-fn print(named: Named<'_>, entries: &[Entry]) {
+fn timeline(named: Named<'_>, entries: &[Entry]) -> String {
     let uids: BTreeSet<&str> =
         entries.iter().map(|entry| entry.plan_uid.as_str()).filter(|uid| !uid.is_empty()).collect();
     let several = if uids.len() > 1 { format!(": {} plans of that name", uids.len()) } else { String::new() };
-    println!("Plan {}/{}{several}", named.namespace, named.name);
-    for Entry { time, plan_uid, event, message, .. } in entries {
+    let mut lines = vec![format!("Plan {}/{}{several}", named.namespace, named.name)];
+    lines.extend(entries.iter().map(|Entry { time, plan_uid, event, message, .. }| {
         let uid = plan_uid.get(..8).unwrap_or("-");
-        println!("  {time:.0}  {uid:<8}  {event:<16}  {}", printable(message));
-    }
+        format!("  {time:.0}  {uid:<8}  {event:<15}  {}", printable(message))
+    }));
+    lines.join("\n") + "\n"
 }

@@ -1,5 +1,8 @@
 //! Writes the file of a new plan, and commits it if asked to.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -25,7 +28,7 @@ use crate::{
 };
 
 use super::{
-    check,
+    check, print,
     set::{Set, Severity},
 };
 
@@ -100,8 +103,7 @@ impl New {
         };
         let text = self.text(&name, &spec)?;
         if printed {
-            print!("{text}");
-            return Ok(());
+            return print(&text);
         }
         self.refuse_taken(&name)?;
         let file = self.out.clone().unwrap_or_else(|| self.dir.join(format!("{name}.yaml")));
@@ -271,20 +273,4 @@ fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
     let mut open = fs::OpenOptions::new().write(true).create_new(true).open(file).map_err(failed)?;
     open.write_all(text.as_bytes()).map_err(failed)?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_generated_name_is_one_that_a_store_takes_whatever_the_target_is() {
-        let spec = ProxmoxActionPlanSpec {
-            action: "delete_volume".into(),
-            target: "volume/local:backup/vzdump-qemu-100-2026_01_01-00_00_00.vma.zst".into(),
-            ..Default::default()
-        };
-        let name = generated(&spec, "0B5C1f5e-0000");
-        assert_eq!(name, "delete-volume-volume-local-backup-vzdump-qemu-100-0B5C1f5e".to_lowercase());
-    }
 }
