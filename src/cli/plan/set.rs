@@ -5,6 +5,7 @@ use std::{
     fmt, fs,
     io::Read,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use serde::Serialize;
@@ -88,7 +89,6 @@ impl Id {
 impl Set {
     /// Reads files and folders, each file once; `-` is what comes in.
     pub(super) fn of(paths: &[PathBuf], state: Option<&Path>) -> Result<Self, Failure> {
-        let checks = Checks::new()?;
         let (mut set, mut seen) = (Self::default(), BTreeSet::new());
         for path in paths {
             for (file, text) in texts(path, state)? {
@@ -98,7 +98,7 @@ impl Set {
                 }
                 let name = file.display().to_string();
                 match text {
-                    Ok(text) => set.take(&checks, &name, &text)?,
+                    Ok(text) => set.take(&name, &text)?,
                     Err(why) => set.refuse(Place { file: name, line: 1, id: None }, why),
                 }
             }
@@ -109,7 +109,7 @@ impl Set {
     /// Reads a text that stands in no file yet.
     pub(super) fn of_text(file: &str, text: &str) -> Result<Self, Failure> {
         let mut set = Self::default();
-        set.take(&Checks::new()?, file, text)?;
+        set.take(file, text)?;
         Ok(set)
     }
 
@@ -131,8 +131,8 @@ impl Set {
         self.ids().any(|(_, id)| id.kind == kind && id.namespace == namespace && id.name == name)
     }
 
-    fn take(&mut self, checks: &Checks, file: &str, text: &str) -> Result<(), Failure> {
-        let read = checks.read(text);
+    fn take(&mut self, file: &str, text: &str) -> Result<(), Failure> {
+        let read = CHECKS.as_ref().map_err(String::clone)?.read(text);
         self.others += read.others;
         for Written { line, id, object, ambiguous } in read.ours {
             let id = id.map(|(kind, key)| Id::new(&kind, &key));
@@ -150,6 +150,9 @@ impl Set {
         self.findings.push(Finding { place, severity: Severity::Problem, message });
     }
 }
+
+/// Compiled when the first text is read.
+static CHECKS: LazyLock<Result<Checks, String>> = LazyLock::new(Checks::new);
 
 type Texts = Vec<(PathBuf, Result<String, String>)>;
 

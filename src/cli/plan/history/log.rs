@@ -35,7 +35,7 @@ pub(super) fn read(path: &Path, asked_for: bool, named: Named<'_>) -> Result<Rec
         }
     }
     if unreadable > 0 {
-        record.unreadable.push(format!("{}: {unreadable} lines are no audit records", path.display()));
+        record.unreadable.push(format!("{}: lines that are no audit records: {unreadable}", path.display()));
     }
     Ok(record)
 }

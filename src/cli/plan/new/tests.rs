@@ -1,4 +1,5 @@
 use proptest::{prelude::*, strategy::ValueTree};
+use serde_json::Map;
 
 use super::*;
 use crate::{
@@ -133,4 +134,45 @@ fn most_of_what_the_property_is_about_is_taken_by_the_catalogue() {
     });
     let taken = taken.count();
     assert!(taken > 100, "only {taken} of 200 get past the catalogue");
+}
+
+/// Requests that the simulated Proxmox has carried out: every action, by the files of `tests/data/actions`.
+fn requests() -> Vec<(String, String, Map<String, Value>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/actions");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|file| !file.ends_with("world.yaml"));
+    let entries = files
+        .flat_map(|file| serde_saphyr::from_str::<Vec<Value>>(&fs::read_to_string(file).unwrap()).unwrap());
+    entries.flat_map(|entry| successes(&entry)).collect()
+}
+
+fn successes(entry: &Value) -> Vec<(String, String, Map<String, Value>)> {
+    let cases = match &entry["success"] {
+        Value::Array(cases) => cases.clone(),
+        Value::Object(case) => vec![Value::Object(case.clone())],
+        _ => vec![],
+    };
+    let request = |case: &Value| {
+        let target = case["target"].as_str().or(entry["target"].as_str()).unwrap();
+        let mut params = entry["params"].as_object().cloned().unwrap_or_default();
+        params.extend(case["params"].as_object().cloned().unwrap_or_default());
+        params.retain(|_, value| !value.is_null());
+        (entry["action"].as_str().unwrap().to_owned(), target.to_owned(), params)
+    };
+    cases.iter().map(request).collect()
+}
+
+#[test]
+fn everything_that_proxmox_carries_out_can_be_asked_for_here() {
+    let requests = requests();
+    assert!(requests.len() > 100, "{}", requests.len());
+    for (action, target, params) in requests {
+        let typed_by_hand = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let given = params.iter().map(|(name, value)| (name.clone(), typed_by_hand(value))).collect();
+        let new = asked(&action, &target, given, String::new(), "me".to_owned());
+        let spec = new.spec(SystemClock.now()).unwrap();
+        assert_eq!(spec.params, params.into_iter().collect(), "{action} on {target}");
+        new.refuse_invalid(&spec).unwrap_or_else(|failure| panic!("{action} on {target}: {failure}"));
+        new.text("p", &spec).unwrap_or_else(|failure| panic!("{action} on {target}: {failure}"));
+    }
 }
