@@ -11,6 +11,7 @@ mod conformance;
 mod crashes;
 mod ha;
 mod harness;
+mod lint;
 mod moving_targets;
 mod plans;
 mod rules;
