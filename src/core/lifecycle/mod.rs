@@ -33,3 +33,5 @@ mod moving_target_tests;
 mod recheck_tests;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod weigh_tests;
