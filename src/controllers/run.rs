@@ -164,7 +164,9 @@ fn what_plans_depend_on(object: &DeserializeGuard<ProxmoxEnvironment>) -> u64 {
 /// Changes whenever an approval may have to be answered otherwise.
 fn what_approvals_depend_on(object: &DeserializeGuard<ProxmoxActionPlan>) -> u64 {
     let status = object.0.as_ref().ok().and_then(|plan| plan.status.as_ref());
-    digest((&object.meta().uid, status.map(|status| (status.phase, &status.plan_hash))))
+    let granted = status.and_then(|status| status.approvals.as_ref()).map(|approvals| &approvals.granted);
+    let counted: Vec<&str> = granted.into_iter().flatten().map(|granted| granted.uid.as_str()).collect();
+    digest((&object.meta().uid, status.map(|status| (status.phase, &status.plan_hash)), counted))
 }
 
 fn digest(what: impl Hash) -> u64 {
