@@ -77,10 +77,15 @@ impl Stage {
     // ---- the operator
 
     pub(crate) fn start_operator(&mut self) {
+        self.start_operator_with(&[]);
+    }
+
+    pub(crate) fn start_operator_with(&mut self, options: &[&str]) {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
         let operator = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"))
             .args(["operator", "--namespace", &self.namespace, "--audit"])
             .arg(self.audit_file())
+            .args(options)
             .env("KUBECONFIG", self.cluster.kubeconfig("operator"))
             .env("RUST_LOG", "debug")
             .stderr(Stdio::from(log))
@@ -364,7 +369,7 @@ pub(crate) async fn approvals_count(cluster: &Cluster) {
     let Proof::Admission { since } = proof(&store.admission().await.unwrap(), None) else {
         panic!("the policies are not as the operator expects them: {:?}", store.admission().await)
     };
-    until_async("approvals count", async || store.time("default").await.unwrap() >= since).await;
+    until_async("approvals count", async || store.time("default").await.unwrap() > since).await;
 }
 
 /// The chart's roles for an environment `home` in a namespace, bound to the cast.
