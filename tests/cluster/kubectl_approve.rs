@@ -1,6 +1,10 @@
 //! `kubectl approve`, as people and scripts use it.
 
 use jiff::{SignedDuration, Timestamp};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
 use proxmox_agent::api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan};
 use serde_json::{Value, json};
 
@@ -10,30 +14,20 @@ use crate::support::{
     terminal::Terminal,
 };
 
-/// A stage where approvers have the right to approve and to deny all risks.
-pub(crate) async fn stage_with_approvers() -> Stage {
-    let stage = Stage::new().await;
-    let risks = ["low", "medium", "high", "critical"].map(|risk| format!("proxmoxenvironments/{risk}"));
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-        "metadata": {"name": "approves", "namespace": stage.namespace},
-        "rules": [{"apiGroups": ["proxmox-agent.io"], "resources": risks, "verbs": ["approve", "deny"]}],
-    });
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": "approves", "namespace": stage.namespace},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "approves"},
-        "subjects": [{"kind": "Group", "name": "approvers", "apiGroup": "rbac.authorization.k8s.io"}],
-    });
-    for object in [role, binding] {
-        stage.apply_as_admin(&object.to_string()).await;
-    }
-    stage
-}
-
 /// A plan of critical risk that waits.
 pub(crate) async fn deletion(stage: &Stage, name: &str) -> ProxmoxActionPlan {
     stage.request(&stage.plan(name, "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval).await
+}
+
+/// What the operator writes when it has judged a plan of critical risk.
+pub(crate) async fn judged(stage: &Stage, name: &str, approvals: Value) {
+    let plans: Api<ProxmoxActionPlan> =
+        Api::namespaced(stage.cluster.client("operator").await, &stage.namespace);
+    let hash = format!("sha256:{}", "0".repeat(64));
+    let status = json!({"status": {
+        "phase": "AwaitingApproval", "risk": "critical", "planHash": hash, "approvals": approvals,
+    }});
+    plans.patch_status(name, &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
 }
 
 pub(crate) async fn approvals(stage: &Stage) -> Vec<ProxmoxActionApproval> {
@@ -48,7 +42,7 @@ fn one_line(outcome: &Outcome) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_exit_code_says_what_became_of_it() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     deletion(&stage, "delete").await;
     for (who, args, code, says) in [
         ("approver", &["nothing", "--yes"][..], 1, "there is no plan `nothing`"),
@@ -118,7 +112,7 @@ async fn an_api_server_that_is_away_is_an_error_and_no_refusal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_lost_for_good_takes_its_name_and_not_a_reflex() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     deletion(&stage, "delete").await;
     for typed in ["yes\n", "\n", "no\n", "\u{4}"] {
         let mut terminal = stage.approve_at_terminal("approver", &["delete"]);
@@ -141,7 +135,7 @@ async fn what_is_lost_for_good_takes_its_name_and_not_a_reflex() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_no_takes_a_yes_only() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     deletion(&stage, "delete").await;
     let mut terminal = stage.approve_at_terminal("approver", &["delete", "--deny"]);
     terminal.shows("Deny this as approver@example.test? Type yes: ");
@@ -153,7 +147,7 @@ async fn a_no_takes_a_yes_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn colours_are_for_a_terminal_and_for_nobody_who_does_not_want_them() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     deletion(&stage, "delete").await;
     let args = ["delete", "--dry-run=client"];
     let (_, screen) = stage.approve_at_terminal("approver", &args).ends();
@@ -168,7 +162,7 @@ async fn colours_are_for_a_terminal_and_for_nobody_who_does_not_want_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_writer_of_a_plan_hides_is_seen() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     let reason = json!({"reason": "keep \u{202e}gnihton\u{202c} \u{1b}[8m of it"});
     let plan = stage.plan("delete", "delete_guest", "qemu/101", &reason);
     stage.request(&plan, Phase::AwaitingApproval).await;
@@ -178,7 +172,7 @@ async fn what_the_writer_of_a_plan_hides_is_seen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_changes_while_it_is_read_is_not_approved() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     let before = deletion(&stage, "delete").await.status.unwrap().plan_hash;
     let mut terminal = stage.approve_at_terminal("approver", &["delete"]);
     terminal.shows("Type delete: ");
@@ -200,24 +194,35 @@ async fn who_can_not_succeed_is_told_before_reading() {
     for (who, says) in [
         ("auditor", "auditor@example.test may not create approvals"),
         ("requester", "requester@example.test may not create approvals"),
+        ("low-approver", "lacks the verb approve on proxmoxenvironments/critical named home"),
     ] {
         let (code, screen) = stage.approve_at_terminal(who, &["delete"]).ends();
         assert_eq!(code, 4, "{screen}");
         assert!(screen.contains(says) && !screen.contains("Type"), "{screen}");
     }
-    let (code, screen) = stage.approve_at_terminal("approver", &["delete"]).ends();
-    assert_eq!(code, 4, "{screen}");
-    assert!(
-        screen.contains(
-            "approver@example.test lacks the verb approve on proxmoxenvironments/critical named home"
-        ),
-        "{screen}"
-    );
+    // Who is not asked leaves it to the API server.
+    let refused = stage.approve("low-approver", &["delete", "--yes"]).await;
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(one_line(&refused).contains("a role of proxmox-agent-approver-critical has it"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_claims_the_groups_that_are_asked_for_and_no_others() {
+    let stage = Stage::without_operator(Setting::default()).await;
+    let plan = stage.plan("delete", "delete_guest", "qemu/101", &json!({}));
+    assert_eq!(stage.apply("requester", &plan).await.code, 0);
+    let groups = json!([{"group": "platform", "count": 1}, {"group": "storage", "count": 1}]);
+    judged(&stage, "delete", json!({"required": 2, "progress": "0/2", "groups": groups})).await;
+    for (who, claimed) in [("approver", &[][..]), ("second-approver", &["platform"])] {
+        let created = stage.approve(who, &["delete", "--yes", "-o", "json"]).await;
+        let approval: ProxmoxActionApproval = serde_json::from_str(&created.stdout).unwrap();
+        assert_eq!(approval.spec.approver_groups, claimed);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_operator_will_refuse_is_said_beforehand() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     let own = stage.plan("own", "delete_guest", "qemu/101", &json!({"requestedBy": "admin"}));
     assert_eq!(stage.apply("admin", &own).await.code, 0);
     stage.plan_in("own", Phase::AwaitingApproval).await;
@@ -229,7 +234,7 @@ async fn what_the_operator_will_refuse_is_said_beforehand() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_approved_already_is_told_so() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     let later = json!({"notBefore": "2999-01-01T00:00:00Z"});
     let plan = stage.plan("delete", "delete_guest", "qemu/101", &later);
     stage.request(&plan, Phase::AwaitingApproval).await;
@@ -246,7 +251,7 @@ async fn whoever_has_approved_already_is_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_gets_the_object_and_nothing_else() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     let later = json!({"notBefore": "2999-01-01T00:00:00Z"});
     let plan = stage.plan("delete", "delete_guest", "qemu/101", &later);
     let plan = stage.request(&plan, Phase::AwaitingApproval).await;
@@ -267,7 +272,7 @@ async fn a_program_gets_the_object_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_counts_as_long_as_was_said() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     deletion(&stage, "delete").await;
     for (given, minutes) in
         [(&["--expires-in", "90m"][..], 90), (&[], 24 * 60), (&["--expires-in=7d"], 7 * 24 * 60)]

@@ -7,7 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    kubectl_approve::{approvals, deletion, stage_with_approvers},
+    kubectl_approve::{approvals, deletion},
     support::{cluster::Outcome, stage::Stage},
 };
 
@@ -61,7 +61,7 @@ fn git(folder: &Path, args: &[&str]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_approval_is_one_signed_commit_of_one_file() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     let plan = deletion(&stage, "delete").await;
     let repository = Repository::new();
     fs::write(repository.tree().join("staged"), "not yet").unwrap();
@@ -97,7 +97,7 @@ async fn the_approval_is_one_signed_commit_of_one_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_signed_leaves_nothing_behind() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     deletion(&stage, "delete").await;
     let repository = Repository::new();
     fs::write(repository.tree().join("staged"), "not yet").unwrap();
@@ -123,7 +123,7 @@ async fn what_can_not_be_signed_leaves_nothing_behind() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_decides_is_named_as_the_signers_list_has_it() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     deletion(&stage, "delete").await;
     let repository = Repository::new();
     let without = repository.approve(&stage, &["--by", "elsewhere"]).await;
@@ -149,7 +149,7 @@ async fn who_decides_is_named_as_the_signers_list_has_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_working_tree_takes_commits() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     let folder = tempfile::tempdir().unwrap();
     for place in [folder.path().to_owned(), folder.path().join("missing")] {
         let here = format!("--git={}", place.display());

@@ -1,21 +1,18 @@
 //! `kubectl approve list`: what waits for whom.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use kube::{
-    ResourceExt,
-    api::{Patch, PatchParams, PostParams},
-};
+use kube::{Api, ResourceExt, api::PostParams};
 use proxmox_agent::api::{Phase, ProxmoxActionPlan};
 use serde_json::{Value, json};
 
 use crate::{
-    kubectl_approve::{deletion, stage_with_approvers},
+    kubectl_approve::{deletion, judged},
     support::stage::{Setting, Stage},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_lists_what_waits_for_the_caller_and_nothing_else() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     let empty = stage.approve("approver", &["list"]).await;
     assert_eq!((empty.code, empty.stdout.as_str()), (0, ""), "{empty:?}");
     assert!(empty.stderr.contains(&format!("nothing waits for you in namespace {}", stage.namespace)));
@@ -52,7 +49,7 @@ async fn it_lists_what_waits_for_the_caller_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_get_names_and_objects() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     let none = stage.approve("approver", &["list", "-o", "json"]).await.stdout;
     assert_eq!(serde_json::from_str::<Value>(&none).unwrap()["items"], json!([]));
     deletion(&stage, "one").await;
@@ -72,7 +69,7 @@ async fn programs_get_names_and_objects() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_is_called_like_a_command_can_be_approved_all_the_same() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     deletion(&stage, "list").await;
     for args in [&["plan/list", "--dry-run=client"][..], &["--dry-run=client", "--", "list"]] {
         let asked = stage.approve("approver", args).await;
@@ -82,7 +79,7 @@ async fn a_plan_that_is_called_like_a_command_can_be_approved_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_namespaces_are_for_whoever_may_read_them() {
-    let stage = stage_with_approvers().await;
+    let stage = Stage::new().await;
     deletion(&stage, "delete").await;
     let elsewhere = stage.approve("admin", &["list", "-A", "--all"]).await;
     assert!(elsewhere.stdout.contains(&stage.namespace), "{elsewhere:?}");
@@ -105,9 +102,9 @@ async fn waiting_plan(stage: &Stage, number: usize) -> Result<(), kube::Error> {
     let name = format!("plan-{number}");
     let plan = stage.plan(&name, "delete_guest", "qemu/101", &json!({}));
     let plan: ProxmoxActionPlan = serde_json::from_str(&plan).unwrap();
-    let plans = stage.api::<ProxmoxActionPlan>();
+    let plans: Api<ProxmoxActionPlan> =
+        Api::namespaced(stage.cluster.client("requester").await, &stage.namespace);
     plans.create(&PostParams::default(), &plan).await?;
-    let status = json!({"status": {"phase": "AwaitingApproval", "risk": "critical"}});
-    plans.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status)).await?;
+    judged(stage, &name, json!({"required": 1, "progress": "0/1"})).await;
     Ok(())
 }

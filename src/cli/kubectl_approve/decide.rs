@@ -58,11 +58,12 @@ enum DryRun {
 
 /// As kubectl has it: a name, or a kind and a name.
 fn plan_name(text: &str) -> Result<String, String> {
-    const KINDS: [&str; 5] =
-        ["plan", "pxp", "proxmoxactionplan", "proxmoxactionplans", "proxmoxactionplans.proxmox-agent.io"];
+    const KINDS: [&str; 4] = ["plan", "pxp", "proxmoxactionplan", "proxmoxactionplans"];
     match text.split_once('/') {
         None => Ok(text.to_owned()),
-        Some((kind, name)) if KINDS.contains(&kind) => Ok(name.to_owned()),
+        Some((kind, name)) if KINDS.contains(&kind.trim_end_matches(".proxmox-agent.io")) => {
+            Ok(name.to_owned())
+        }
         Some(_) => Err("only plans are approved: give NAME or plan/NAME".to_owned()),
     }
 }

@@ -236,6 +236,17 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_that_waits_for_a_group_waits_for_nobody_else() {
+        let plan = waiting(&json!({"risk": "high", "approvals": {"required": 2, "progress": "1/2",
+            "groups": [{"group": "storage", "count": 1}],
+            "granted": [{"name": "a", "uid": "u", "approved_by": "first"}]}}));
+        let rights = [right_on(&plan).unwrap()];
+        assert_eq!(why_not(&plan, &by("second", &["storage"]), &rights), None);
+        let outside = why_not(&plan, &by("second", &["others"]), &rights);
+        assert_eq!(outside.unwrap(), "it waits for 1 of group storage");
+    }
+
+    #[test]
     fn columns_stand_below_each_other_and_hide_nothing() {
         let mut odd = two_people();
         odd.spec.requested_by = "日本\u{202e}".to_owned();

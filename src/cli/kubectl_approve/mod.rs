@@ -80,7 +80,9 @@ impl KubectlApprove {
 
     /// A plan or another command, and options that belong to it.
     fn makes_sense(self, matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
-        let command = Self::command();
+        let mut command = Self::command();
+        // Until then its arguments can't say what they are called.
+        command.build();
         let given = |arg: &&clap::Arg| {
             !arg.is_global_set()
                 && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)

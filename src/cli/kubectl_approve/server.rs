@@ -200,8 +200,9 @@ impl Right {
         Stopped::new(
             Exit::NotAllowed,
             format!(
-                "{caller} lacks {self}: ask its owner for the role. Where the owner does without admission policies, \
-                 --yes tries it all the same"
+                "{caller} lacks {self}: ask its owner for a role of proxmox-agent-approver-{}. Where the owner does \
+                 without admission policies, --yes tries it all the same",
+                self.risk
             ),
         )
     }

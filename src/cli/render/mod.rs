@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use crate::api::{
     ApprovalProgress, BlastRadius, PlanStatus, PolicyDecision, Preview, PreviewedUndo, Provenance,
-    ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult,
+    ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult, RefusedApproval,
 };
 
 use paper::Paper;
@@ -175,6 +175,9 @@ fn approvals(paper: &mut Paper, progress: &ApprovalProgress) {
             format!(" for {}", granted.groups.join(", "))
         };
         paper.say("", &format!("{} ({}){groups}", granted.approved_by, granted.name));
+    }
+    for RefusedApproval { name, approved_by, reason } in &progress.refused {
+        paper.say_in(Tone::Caution, "refused", &format!("{approved_by} ({name}): {reason}"));
     }
     for missing in &progress.missing {
         paper.say_in(Tone::Strong, "missing", missing);

@@ -25,6 +25,7 @@ fn full() -> ProxmoxActionPlan {
             "approvals": {"required": 2, "progress": "1/2", "granted": [
                 {"name": "first", "uid": "u", "approved_by": "approver@example.test", "groups": ["platform"]}],
                 "groups": [{"group": "storage", "count": 1}], "missing": ["1 of group storage"],
+                "refused": [{"name": "second", "approved_by": "other@example.test", "reason": "OtherPlanHash"}],
                 "proof": "an approval is the approver's own"},
             "preview": {
                 "summary": "deletes the guest", "calls": [{"method": "DELETE", "path": "/nodes/pve1/qemu/9000",
@@ -76,6 +77,7 @@ fn everything_that_matters_is_there() {
         "commit c0ffee",
         "signed by requester@example.test",
         "approver@example.test (first) for platform",
+        "other@example.test (second): OtherPlanHash",
         "1 of group storage",
         "an approval is the approver's own",
         &format!("sha256:{}", "a".repeat(64)),

@@ -78,8 +78,10 @@ pub(super) fn judge_all<'a>(
         answer.as_ref().is_ok_and(|counted| counted.decision == Decision::Approve)
     };
     let places: Vec<usize> = (0..all.len()).filter(|place| is_a_yes(&all[*place].1)).collect();
-    let yes: Vec<&GrantedApproval> =
-        places.iter().filter_map(|place| all[*place].1.as_ref().ok().map(|counted| &counted.granted)).collect();
+    let yes: Vec<&GrantedApproval> = places
+        .iter()
+        .filter_map(|place| all[*place].1.as_ref().ok().map(|counted| &counted.granted))
+        .collect();
     let chosen = bench.judged.demand.choose(&yes, MOST);
     let rested_on: BTreeMap<String, String> =
         chosen.iter().map(|one| (yes[*one].approved_by.clone(), yes[*one].name.clone())).collect();
@@ -120,8 +122,10 @@ fn the_newest(mut refused: Vec<(&Candidate, Refusal)>) -> Vec<RefusedApproval> {
 /// What is left of approvals whose worth was looked into, given those that are there now. One that came meanwhile counts
 /// at the next look, because what was found out about the others need not hold for it; a no counts at once.
 pub fn still_there(candidates: Vec<Candidate>, now: Vec<ProxmoxActionApproval>) -> Vec<Candidate> {
-    let mut known: BTreeMap<Option<String>, Candidate> =
-        candidates.into_iter().map(|candidate| (candidate.approval.metadata.uid.clone(), candidate)).collect();
+    let mut known: BTreeMap<Option<String>, Candidate> = candidates
+        .into_iter()
+        .map(|candidate| (candidate.approval.metadata.uid.clone(), candidate))
+        .collect();
     now.into_iter()
         .filter_map(|approval| match known.remove(&approval.metadata.uid) {
             Some(candidate) => Some(Candidate { approval, ..candidate }),

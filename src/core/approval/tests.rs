@@ -55,8 +55,7 @@ fn admitted(approval: &Candidate) -> Result<Counted, &'static str> {
 fn an_approval_that_fits_counts_for_a_day() {
     let counted = admitted(&approval("a", "me", &json!({}))).unwrap();
     assert_eq!(counted.until, now() + SignedDuration::from_hours(24));
-    let until =
-        admitted(&approval("a", "me", &json!({"expiresAt": "2999-01-01T00:00:00Z"}))).unwrap().until;
+    let until = admitted(&approval("a", "me", &json!({"expiresAt": "2999-01-01T00:00:00Z"}))).unwrap().until;
     assert_eq!(until.to_string(), "2999-01-01T00:00:00Z");
 }
 

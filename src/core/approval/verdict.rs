@@ -2,9 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::api::{
-    ApprovalVerdict, Decision, GrantedApproval, Phase, PlanStatus, ProxmoxActionApproval,
-};
+use crate::api::{ApprovalVerdict, Decision, GrantedApproval, Phase, PlanStatus, ProxmoxActionApproval};
 
 use super::{
     Bench, Candidate, Counted, Refusal,
@@ -76,9 +74,10 @@ pub fn verdict(
     }
     match admit(candidate, bench) {
         Err(refusal) => Verdict::refused(refusal),
-        Ok(no) if no.decision == Decision::Deny && (!over || phase == Phase::Denied) => {
-            Verdict { until: Some(no.until).filter(|_| !over), ..Verdict::counted(Some(no.until), no.note.as_deref()) }
-        }
+        Ok(no) if no.decision == Decision::Deny && (!over || phase == Phase::Denied) => Verdict {
+            until: Some(no.until).filter(|_| !over),
+            ..Verdict::counted(Some(no.until), no.note.as_deref())
+        },
         Ok(_) if over => Verdict::too_late(phase),
         Ok(_) => among(candidate, all, bench),
     }

@@ -119,7 +119,8 @@ impl Demand {
 
     /// The group of each person that a group has to send.
     fn seats(&self) -> Vec<&str> {
-        let seats = self.groups.iter().map(|(group, count)| std::iter::repeat_n(group.as_str(), *count as usize));
+        let seats =
+            self.groups.iter().map(|(group, count)| std::iter::repeat_n(group.as_str(), *count as usize));
         seats.flatten().collect()
     }
 }

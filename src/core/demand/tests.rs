@@ -76,7 +76,9 @@ fn can_be_seated(seats: &[&str], people: &[Vec<&str>]) -> bool {
 
 fn any_demand() -> impl Strategy<Value = Demand> {
     (0u32..6, prop::collection::vec((0usize..3, 1u32..3), 0..4)).prop_map(|(people, groups)| {
-        groups.into_iter().fold(Demand::of(people), |demand, (group, count)| demand.and_of(GROUPS[group], count))
+        groups
+            .into_iter()
+            .fold(Demand::of(people), |demand, (group, count)| demand.and_of(GROUPS[group], count))
     })
 }
 

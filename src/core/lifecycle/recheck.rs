@@ -2,13 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{
-    core::{
-        approval::Backing,
-        audit::AuditEvent,
-        identity::{another_guest, replaced},
-        judge::{Judged, moved},
-    },
+use crate::core::{
+    approval::Backing,
+    audit::AuditEvent,
+    identity::{another_guest, replaced},
+    judge::{Judged, moved},
 };
 
 use super::{

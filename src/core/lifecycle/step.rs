@@ -1,12 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{
-    core::{
-        approval::Backing,
-        audit::AuditEvent,
-        judge::Judged,
-    },
-};
+use crate::core::{approval::Backing, audit::AuditEvent, judge::Judged};
 
 use super::{
     ending::{end, finish, tell},
@@ -40,9 +34,7 @@ pub fn step(order: &Order, state: State, event: Event, now: Timestamp) -> (State
         (
             state @ (State::AwaitingApproval { .. } | State::Approved { .. } | State::Confirmed { .. }),
             Event::Denied(denial),
-        ) => {
-            end(state, Outcome::Cancelled, denial.reason, denial.message)
-        }
+        ) => end(state, Outcome::Cancelled, denial.reason, denial.message),
         (State::Pending { .. }, Event::Judged(judged)) => judged_first(order, judged),
         (state @ State::Approved { .. }, Event::Read(result)) => {
             let summary = result.summary.clone();
@@ -127,7 +119,8 @@ fn judged_first(order: &Order, judged: Judged) -> (State, Vec<Effect>) {
     let summary = judged.preview.summary.clone();
     if order.dry_run {
         let message = format!("dry run, nothing was sent. {summary}");
-        let (state, mut effects) = end(approved(judged, Backing::default()), Outcome::Succeeded, "DryRun", message);
+        let (state, mut effects) =
+            end(approved(judged, Backing::default()), Outcome::Succeeded, "DryRun", message);
         effects.insert(0, planned);
         return (state, effects);
     }
