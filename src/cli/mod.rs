@@ -1,6 +1,7 @@
 //! The commands: one file each. They parse arguments, put the parts together and say in the exit code how it went.
 
 mod approve;
+mod choice;
 mod crd;
 mod docs;
 mod files;
