@@ -242,7 +242,7 @@ fn ports(folder: &tempfile::TempDir, clock: &Arc<Skewed>) -> Ports<DirectoryStor
         store: DirectoryStore::open(options).unwrap(),
         hypervisors: Proxmox::default(),
         secrets: Arc::new(TokenFile(folder.path().join("token"))),
-        repositories: Arc::new(GitRepositories::new(folder.path().join("git"))),
+        repositories: Arc::new(GitRepositories::new(folder.path().join("git"), clock.clone())),
         audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
         clock: clock.clone(),
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 ///
 /// Aliases are bounded so that a bomb (a few lines that unfold to gigabytes) is refused as soon as it begins to
 /// unfold: 1,000 events replayed times 16 KiB remembered is the most that they can make of a file.
-pub(super) fn parse(text: &str) -> Result<Value, String> {
+pub fn parse(text: &str) -> Result<Value, String> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_aliases: 100,
@@ -27,7 +27,7 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
 }
 
 /// Writes one document for people to read.
-pub(super) fn print(value: &Value) -> Result<String, String> {
+pub fn print(value: &Value) -> Result<String, String> {
     serde_saphyr::to_string(value).map_err(|error| error.to_string())
 }
 
@@ -35,7 +35,7 @@ pub(super) fn print(value: &Value) -> Result<String, String> {
 ///
 /// Cut at `---` before anything is parsed (YAML allows that line nowhere else, not even within a text), so that a
 /// broken document leaves its neighbours readable.
-pub(super) fn documents(text: &str) -> Vec<(usize, &str)> {
+pub fn documents(text: &str) -> Vec<(usize, &str)> {
     let mut documents = Vec::new();
     let (mut begin, mut begin_line, mut offset) = (0, 1, 0);
     for (index, line) in text.split_inclusive('\n').enumerate() {
