@@ -6,7 +6,7 @@ use crate::{
     api::{GitTrust, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, Tier},
     core::{
         admission,
-        approval::{Bench, Candidate, Proof},
+        approval::{Bench, Candidate, Proof, still_there},
         judge::Judged,
         provenance::Traced,
     },
@@ -60,8 +60,7 @@ pub(super) struct Table {
     pub(super) beside: Option<Candidate>,
 }
 
-/// Reads it all anew. Looking into a repository takes its time, so everything is read again after it: an approval that was
-/// revoked meanwhile does not count.
+/// Reads it all anew, and once more after each look into a repository, which takes its time.
 pub(super) async fn table<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     plan: &ProxmoxActionPlan,
@@ -69,13 +68,17 @@ pub(super) async fn table<S: Store, H: Hypervisors>(
 ) -> Result<Table, StoreError> {
     let mut origins = Origins::default();
     loop {
-        let ground = ground(ports, plan).await?;
+        // What comes in after the proof was read may have come in without it.
         let approvals = ports.store.approvals_of(&Key::of(plan)).await?;
-        if !origins.look_for_more(ports, &ground, approvals.iter().chain(beside)).await {
-            let candidates = approvals.into_iter().map(|approval| origins.candidate(approval)).collect();
-            let beside = beside.cloned().map(|approval| origins.candidate(approval));
-            return Ok(Table { ground, candidates, beside });
+        let ground = ground(ports, plan).await?;
+        if origins.look_for_more(ports, &ground, approvals.iter().chain(beside)).await {
+            continue;
         }
+        let candidates = approvals.into_iter().map(|approval| origins.candidate(approval)).collect();
+        // Last of all, so that an approval that was revoked a moment ago does not count.
+        let candidates = still_there(candidates, ports.store.approvals_of(&Key::of(plan)).await?);
+        let beside = beside.cloned().map(|approval| origins.candidate(approval));
+        return Ok(Table { ground, candidates, beside });
     }
 }
 

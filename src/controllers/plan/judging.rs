@@ -10,11 +10,11 @@ use crate::{
     catalog::{Operation, Reading},
     controllers::{
         Error,
-        ground::{Table, table},
+        ground::{Table, ground, table},
         scene::{Scene, blocked},
     },
     core::{
-        approval::{Candidate, Tally, tally},
+        approval::{Candidate, Tally, requester_not_proven, tally},
         call::Dispatch,
         identity::of_another_kind,
         judge::{Judged, Setting, TARGET_NOT_FOUND, Unjudged, judge},
@@ -39,6 +39,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(request) => request,
             Err(violations) => return Ok(Event::Invalid(violations)),
         };
+        let proof = ground(self.ports, &self.plan).await?.proof;
+        if let Some(denial) = requester_not_proven(&self.plan, &proof) {
+            return Ok(Event::Denied(denial));
+        }
         let judged = match self.judge_request(&request).await? {
             Ok(judged) => Event::Judged(judged),
             Err(event) => event,
@@ -101,6 +105,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     pub(super) async fn gather_approvals(&mut self) -> Result<Event, Error> {
         let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
         let Table { ground, candidates, .. } = table(self.ports, &self.plan, None).await?;
+        if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
+            return Ok(Event::Denied(denial));
+        }
         let tally = tally(&candidates, ground.bench(self.ports, &self.plan, judged));
         let unread = candidates.iter().find_map(|candidate| {
             let traced = candidate.traced.as_ref().filter(|traced| traced.is_unavailable())?;
