@@ -126,7 +126,7 @@ async fn request(stage: &Stage, name: &str) {
 
 /// Nobody knows any more who has asked for it.
 async fn ends_unproven(stage: &Stage, plan: &str) {
-    let status = stage.plan_in(plan, Phase::Denied).await.status.unwrap();
+    let status = stage.plan_in(plan, Phase::Cancelled).await.status.unwrap();
     assert_eq!(status.reason, "RequesterNotProven", "{}", status.message);
     let answer = stage.answered(plan).await.status.unwrap();
     assert_ne!(answer.reason, "Counted");
