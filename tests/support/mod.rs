@@ -10,4 +10,5 @@ pub(crate) mod manifests;
 pub(crate) mod proxmox;
 pub(crate) mod relay;
 pub(crate) mod stage;
+pub(crate) mod terminal;
 pub(crate) mod worlds;
