@@ -26,6 +26,7 @@ const SPOKEN_IN: &[&str] = &[
     "core/lifecycle/step.rs",
     "core/lifecycle/weigh.rs",
     "core/places.rs",
+    "controllers/admission.rs",
     "controllers/approval.rs",
     "controllers/environment.rs",
     "controllers/plan/in_flight.rs",
@@ -33,11 +34,11 @@ const SPOKEN_IN: &[&str] = &[
     "controllers/plan/report.rs",
     "controllers/scene.rs",
     "store/directory/contents.rs",
-    "store/kube.rs",
+    "store/kube/mod.rs",
 ];
 
 /// Words of the same form that are no reasons: statuses of a condition, an Event's action, names of types.
-const NO_REASONS: &[&str] = &["False", "KubeSecrets", "KubeStore", "Reconcile", "True"];
+const NO_REASONS: &[&str] = &["False", "KubeStore", "Reconcile", "True"];
 
 fn source(file: &str) -> String {
     let text = read(&root().join("src").join(file));
