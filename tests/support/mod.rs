@@ -12,4 +12,5 @@ pub(crate) mod manifests;
 pub(crate) mod proxmox;
 pub(crate) mod relay;
 pub(crate) mod stage;
+pub(crate) mod terminal;
 pub(crate) mod worlds;

@@ -13,7 +13,10 @@ use proxmox_agent::{
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use super::cluster::{Cluster, Outcome};
+use super::{
+    cluster::{Cluster, Outcome},
+    terminal::Terminal,
+};
 
 /// Far longer than anything takes: only a test that fails waits this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,10 +80,15 @@ impl Stage {
     // ---- the operator
 
     pub(crate) fn start_operator(&mut self) {
+        self.start_operator_with(&[]);
+    }
+
+    pub(crate) fn start_operator_with(&mut self, options: &[&str]) {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
         let operator = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"))
             .args(["operator", "--namespace", &self.namespace, "--audit"])
             .arg(self.audit_file())
+            .args(options)
             .env("KUBECONFIG", self.cluster.kubeconfig("operator"))
             .env("RUST_LOG", "debug")
             .stderr(Stdio::from(log))
@@ -229,20 +237,26 @@ impl Stage {
     }
 
     /// `kubectl approve`, as the plugin that people run.
+    pub(crate) fn approving(&self, who: &str, args: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-approve"));
+        command.args(["-n", &self.namespace]).args(args).env("KUBECONFIG", self.cluster.kubeconfig(who));
+        command
+    }
+
+    /// The same in a script: there is no terminal.
     pub(crate) async fn approve(&self, who: &str, args: &[&str]) -> Outcome {
-        let output = Command::new(env!("CARGO_BIN_EXE_kubectl-approve"))
-            .args(["-n", &self.namespace])
-            .args(args)
-            .env("KUBECONFIG", self.cluster.kubeconfig(who))
-            .stdin(Stdio::null())
-            .output()
-            .await
-            .unwrap();
+        let mut command = Command::from(self.approving(who, args));
+        let output = command.stdin(Stdio::null()).output().await.unwrap();
         Outcome {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// The same before a person.
+    pub(crate) fn approve_at_terminal(&self, who: &str, args: &[&str]) -> Terminal {
+        Terminal::with(self.approving(who, args))
     }
 
     // ---- what can be seen
@@ -364,7 +378,7 @@ pub(crate) async fn approvals_count(cluster: &Cluster) {
     let Proof::Admission { since } = proof(&store.admission().await.unwrap(), None) else {
         panic!("the policies are not as the operator expects them: {:?}", store.admission().await)
     };
-    until_async("approvals count", async || store.time("default").await.unwrap() >= since).await;
+    until_async("approvals count", async || store.time("default").await.unwrap() > since).await;
 }
 
 /// The chart's roles for an environment `home` in a namespace, bound to the cast.
