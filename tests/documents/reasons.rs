@@ -22,6 +22,7 @@ const SPOKEN_IN: &[&str] = &[
     "core/lifecycle/report.rs",
     "core/lifecycle/step.rs",
     "core/places.rs",
+    "core/provenance.rs",
     "controllers/approval.rs",
     "controllers/environment.rs",
     "controllers/plan/in_flight.rs",
