@@ -37,12 +37,12 @@ pub struct AuditRecord {
     pub upid: Option<String>,
     pub message: String,
     /// What of it came by git, and who signed for it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub from_git: Vec<FromGit>,
 }
 
 /// A plan or an approval that a syncer brought.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct FromGit {
     pub object: String,
     #[serde(flatten)]
