@@ -26,6 +26,7 @@ const SPOKEN_IN: &[&str] = &[
     "core/lifecycle/step.rs",
     "core/lifecycle/weigh.rs",
     "core/places.rs",
+    "core/provenance.rs",
     "controllers/admission.rs",
     "controllers/approval.rs",
     "controllers/environment.rs",
