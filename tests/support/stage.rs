@@ -373,7 +373,7 @@ pub(crate) async fn approvals_count(cluster: &Cluster) {
     let Proof::Admission { since } = proof(&store.admission().await.unwrap(), None) else {
         panic!("the policies are not as the operator expects them: {:?}", store.admission().await)
     };
-    until_async("approvals count", async || store.time("default").await.unwrap() >= since).await;
+    until_async("approvals count", async || store.time("default").await.unwrap() > since).await;
 }
 
 /// The chart's roles for an environment `home` in a namespace, bound to the cast.
