@@ -5,18 +5,21 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admission;
 mod approvals;
 mod bad_input;
 mod conformance;
 mod crashes;
 mod ha;
 mod harness;
+mod in_force;
 mod kubectl_approve;
 mod kubectl_approve_git;
 mod kubectl_approve_list;
 mod kubectl_plugin;
 mod moving_targets;
 mod plans;
+mod roles;
 mod rules;
 mod secrecy;
 mod writes;

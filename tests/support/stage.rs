@@ -80,10 +80,15 @@ impl Stage {
     // ---- the operator
 
     pub(crate) fn start_operator(&mut self) {
+        self.start_operator_with(&[]);
+    }
+
+    pub(crate) fn start_operator_with(&mut self, options: &[&str]) {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
         let operator = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"))
             .args(["operator", "--namespace", &self.namespace, "--audit"])
             .arg(self.audit_file())
+            .args(options)
             .env("KUBECONFIG", self.cluster.kubeconfig("operator"))
             .env("RUST_LOG", "debug")
             .stderr(Stdio::from(log))

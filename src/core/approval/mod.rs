@@ -4,6 +4,8 @@
 //! whether it is known who asked.
 
 mod admit;
+#[cfg(test)]
+mod proof_tests;
 mod requester;
 mod tally;
 #[cfg(test)]

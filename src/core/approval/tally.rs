@@ -37,7 +37,7 @@ pub struct Tally {
 
 impl Tally {
     pub fn is_enough(&self, demand: &Demand) -> bool {
-        self.denied_by.is_none() && self.not_in_force.is_none() && demand.is_met_by(&self.backing.granted)
+        self.denied_by.is_none() && demand.is_met_by(&self.backing.granted)
     }
 }
 

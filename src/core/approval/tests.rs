@@ -5,13 +5,13 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{ApprovalProgress, ApprovalVerdict, Phase, PlanStatus, ProxmoxActionPlan, RefusedApproval},
+    api::{ApprovalProgress, Phase, PlanStatus},
     core::{demand::Demand, lifecycle::tests::judged},
 };
 
-const UID: &str = "11111111-1111-1111-1111-111111111111";
+pub(super) const UID: &str = "11111111-1111-1111-1111-111111111111";
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
@@ -19,7 +19,7 @@ fn plan() -> ObjectMeta {
     ObjectMeta { name: Some("p".into()), uid: Some(UID.into()), ..Default::default() }
 }
 
-fn approval(name: &str, by: &str, change: &serde_json::Value) -> Candidate {
+pub(super) fn approval(name: &str, by: &str, change: &serde_json::Value) -> Candidate {
     let mut spec = json!({
         "planRef": {"name": "p", "uid": UID}, "planHash": judged(1).plan_hash.to_string(),
         "decision": "Approve", "approved_by": by, "environment": "home", "risk": "critical",
@@ -33,7 +33,7 @@ fn approval(name: &str, by: &str, change: &serde_json::Value) -> Candidate {
     Candidate { approval, traced: None }
 }
 
-fn on_bench<T>(tier: Tier, proof: Proof, look: impl FnOnce(Bench<'_>) -> T) -> T {
+pub(super) fn on_bench<T>(tier: Tier, proof: Proof, look: impl FnOnce(Bench<'_>) -> T) -> T {
     let (plan, judged) = (plan(), judged(1));
     look(Bench {
         plan: &plan,
@@ -55,8 +55,71 @@ fn admitted(approval: &Candidate) -> Result<Counted, &'static str> {
 fn an_approval_that_fits_counts_for_a_day() {
     let counted = admitted(&approval("a", "me", &json!({}))).unwrap();
     assert_eq!(counted.until, now() + SignedDuration::from_hours(24));
-    let until = admitted(&approval("a", "me", &json!({"expiresAt": "2999-01-01T00:00:00Z"}))).unwrap().until;
-    assert_eq!(until.to_string(), "2999-01-01T00:00:00Z");
+    let until = |end: Timestamp| {
+        admitted(&approval("a", "me", &json!({"expiresAt": end.to_string()}))).map(|counted| counted.until)
+    };
+    let in_a_week = now() + SignedDuration::from_hours(7 * 24);
+    assert_eq!(until(in_a_week), Ok(in_a_week));
+    let in_ten_years = now() + SignedDuration::from_hours(3650 * 24);
+    assert_eq!(until(in_ten_years), Ok(now() + LONGEST_LIFETIME), "nobody remembers for so long");
+}
+
+#[test]
+fn an_approval_that_ends_before_it_came_in_never_counts_however_the_clocks_go() {
+    let mut early =
+        approval("a", "me", &json!({"expiresAt": (now() + SignedDuration::from_secs(60)).to_string()}));
+    early.approval.metadata.creation_timestamp = Some(Time(now() + SignedDuration::from_secs(60)));
+    assert_eq!(admitted(&early).unwrap_err(), "Expired");
+}
+
+#[test]
+fn names_are_compared_letter_by_letter_as_kubernetes_does() {
+    assert_eq!(admitted(&approval("a", "agent", &json!({}))).unwrap_err(), "OwnPlan");
+    assert!(admitted(&approval("a", "Agent", &json!({}))).is_ok());
+    let all = [approval("a", "ann", &json!({})), approval("b", "Ann", &json!({}))];
+    let tally = on_bench(Tier::Lab, Proof::ApiServer, |bench| tally(&all, bench));
+    assert_eq!(tally.backing.granted.len(), 2);
+}
+
+#[test]
+fn why_an_approval_does_not_count_stands_on_its_plan_the_newest_last() {
+    let late = |candidate: &Candidate, seconds| {
+        let mut later = candidate.clone();
+        later.approval.metadata.creation_timestamp = Some(Time(now() + SignedDuration::from_secs(seconds)));
+        later
+    };
+    let wrong = approval("a-wrong", "me", &json!({"risk": "low"}));
+    let own = approval("b-own", "agent", &json!({}));
+    let first = approval("c-first", "you", &json!({}));
+    let again = approval("d-again", "you", &json!({}));
+    let all = [late(&wrong, 3), late(&own, 1), first, late(&again, 2)];
+    let backing = on_bench(Tier::Lab, Proof::ApiServer, |bench| tally(&all, bench)).backing;
+    let told: Vec<_> = backing.refused.iter().map(|one| (one.name.as_str(), one.reason.as_str())).collect();
+    assert_eq!(told, [("b-own", "OwnPlan"), ("d-again", "ApprovedAlready"), ("a-wrong", "OtherRisk")]);
+    assert_eq!(backing.granted.len(), 1);
+}
+
+#[test]
+fn a_crowd_of_approvals_fits_into_the_status() {
+    let wrong = |n: usize| approval(&format!("w{n:02}"), "me", &json!({"risk": "low"}));
+    let good = |n: usize| approval(&format!("g{n:02}"), &format!("person-{n}"), &json!({}));
+    let all: Vec<_> = (0..20).map(wrong).chain((0..20).map(good)).collect();
+    on_bench(Tier::Lab, Proof::ApiServer, |bench| {
+        let backing = tally(&all, bench).backing;
+        assert_eq!((backing.granted.len(), backing.refused.len()), (16, 16));
+        assert_eq!(told_in(&all[39], &all, Phase::AwaitingApproval, bench).reason, "EnoughOthers");
+    });
+}
+
+#[test]
+fn an_approval_that_goes_while_another_is_looked_into_does_not_count_and_one_that_comes_waits() {
+    let (stays, goes) = (approval("a", "me", &json!({})), approval("b", "you", &json!({})));
+    let (comes, no) =
+        (approval("c", "they", &json!({})), approval("d", "they", &json!({"decision": "Deny"})));
+    let mut made_anew = goes.approval.clone();
+    made_anew.metadata.uid = Some("another".into());
+    let now = [&stays.approval, &made_anew, &comes.approval, &no.approval].map(Clone::clone).to_vec();
+    assert_eq!(still_there(vec![stays.clone(), goes], now), [stays, no]);
 }
 
 #[test]
@@ -111,6 +174,11 @@ fn told(approval: &Candidate, all: &[Candidate], phase: Phase) -> Verdict {
     let approvals = Some(ApprovalProgress { granted, ..Default::default() });
     let status = PlanStatus { phase, approvals, ..Default::default() };
     on_bench(Tier::Lab, Proof::ApiServer, |bench| verdict(approval, all, Some(&status), bench))
+}
+
+fn told_in(approval: &Candidate, all: &[Candidate], phase: Phase, bench: Bench<'_>) -> Verdict {
+    let status = PlanStatus { phase, ..Default::default() };
+    verdict(approval, all, Some(&status), bench)
 }
 
 #[test]

@@ -30,6 +30,10 @@ mod model_tests;
 #[cfg(test)]
 mod moving_target_tests;
 #[cfg(test)]
+mod quorum_tests;
+#[cfg(test)]
 mod recheck_tests;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod weigh_tests;

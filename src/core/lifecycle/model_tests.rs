@@ -40,8 +40,9 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Denied(Denial { reason: "TargetNotFound", message: "none".into() })),
         4 => any_judgement().prop_map(Event::Judged),
         1 => Just(Event::Read(ReadResult::default())),
-        8 => (0usize..3, prop::bool::weighted(0.1)).prop_map(|(count, denied)| {
-            Event::Approvals(Tally { denied_by: denied.then(no), ..tally(count) })
+        8 => (0usize..3, prop::bool::weighted(0.1), prop::bool::weighted(0.1)).prop_map(|(count, denied, unproven)| {
+            let not_in_force = unproven.then(|| "binding approvals is missing".to_owned());
+            Event::Approvals(Tally { denied_by: denied.then(no), not_in_force, ..tally(count) })
         }),
         6 => any_judgement().prop_map(|judged| Event::Rechecked { judged, draft: draft() }),
         4 => prop_oneof![
