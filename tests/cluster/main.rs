@@ -10,6 +10,7 @@ mod approvals;
 mod bad_input;
 mod conformance;
 mod crashes;
+mod git;
 mod ha;
 mod harness;
 mod in_force;
