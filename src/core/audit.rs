@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Intent, PreviewedCall};
+use crate::api::{Intent, PreviewedCall, Provenance};
 
 /// One line of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,17 @@ pub struct AuditRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upid: Option<String>,
     pub message: String,
+    /// What of it came by git, and who signed for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub from_git: Vec<FromGit>,
+}
+
+/// A plan or an approval that a syncer brought.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct FromGit {
+    pub object: String,
+    #[serde(flatten)]
+    pub provenance: Provenance,
 }
 
 /// What happened.

@@ -4,6 +4,8 @@
 
 pub(crate) mod cluster;
 pub(crate) mod conformance;
+pub(crate) mod git;
+pub(crate) mod git_server;
 pub(crate) mod home;
 pub(crate) mod house;
 pub(crate) mod manifests;

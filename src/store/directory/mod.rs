@@ -30,7 +30,6 @@ mod schema;
 mod state;
 mod watch;
 mod writes;
-mod yaml;
 
 use std::{
     path::PathBuf,

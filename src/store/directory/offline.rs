@@ -13,9 +13,8 @@ use super::{
     files::{self, listed},
     kinds::Kinds,
     schema::shortened,
-    yaml,
 };
-use crate::ports::Key;
+use crate::{ports::Key, yaml};
 
 /// One of our objects as it stands in a file.
 #[derive(Clone, Debug)]

@@ -6,14 +6,14 @@ use serde_json::Value;
 ///
 /// Aliases are bounded so that a bomb (a few lines that unfold to gigabytes) is refused as soon as it begins to
 /// unfold: 1,000 events replayed times 16 KiB remembered is the most that they can make of a file.
-pub(super) fn parse(text: &str) -> Result<Value, String> {
+pub fn parse(text: &str) -> Result<Value, String> {
     // YAML 1.2: `yes` is a word and `0777` is not 511.
     parse_as(text, false)
 }
 
 /// The fields that kubectl and Argo CD take for something else, because they speak YAML 1.1, each with what they take
 /// it for.
-pub(super) fn read_otherwise(text: &str) -> Vec<(String, Value)> {
+pub fn read_otherwise(text: &str) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     if let (Ok(here), Ok(there)) = (parse(text), parse_as(text, true)) {
         differences("", &here, &there, &mut found);
@@ -59,7 +59,7 @@ fn parse_as(text: &str, yaml_1_1: bool) -> Result<Value, String> {
 }
 
 /// Writes one document for people to read.
-pub(super) fn print(value: &Value) -> Result<String, String> {
+pub fn print(value: &Value) -> Result<String, String> {
     serde_saphyr::to_string(value).map_err(|error| error.to_string())
 }
 
@@ -67,7 +67,7 @@ pub(super) fn print(value: &Value) -> Result<String, String> {
 ///
 /// Cut at `---` before anything is parsed (YAML allows that line nowhere else, not even within a text), so that a
 /// broken document leaves its neighbours readable.
-pub(super) fn documents(text: &str) -> Vec<(usize, &str)> {
+pub fn documents(text: &str) -> Vec<(usize, &str)> {
     let mut documents = Vec::new();
     let (mut begin, mut begin_line, mut offset) = (0, 1, 0);
     for (index, line) in text.split_inclusive('\n').enumerate() {
