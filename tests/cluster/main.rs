@@ -18,6 +18,7 @@ mod kubectl_approve;
 mod kubectl_approve_git;
 mod kubectl_approve_list;
 mod kubectl_plugin;
+mod lint;
 mod moving_targets;
 mod plans;
 mod roles;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, process::Command};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use proxmox_agent::{
     api::{
@@ -130,7 +131,9 @@ fn the_program_hashes_the_worked_example_as_the_document_does() {
 #[test]
 fn the_approval_of_the_examples_fits_their_plan() {
     let plan: ProxmoxActionPlan = example("plan-high.yaml");
-    let approval: ProxmoxActionApproval = example("approval.yaml");
+    let mut approval: ProxmoxActionApproval = example("approval.yaml");
+    let noon: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    approval.metadata.creation_timestamp = Some(Time(noon));
     let mut metadata = plan.metadata.clone();
     metadata.uid = Some(PLAN_UID.to_owned());
     let environment: ProxmoxEnvironment = example("environment.yaml");
@@ -141,7 +144,7 @@ fn the_approval_of_the_examples_fits_their_plan() {
         tier: environment.spec.tier,
         judged: &judged_example(),
         proof: &Proof::ApiServer,
-        now: "2026-11-21T12:00:00Z".parse::<Timestamp>().unwrap(),
+        now: noon,
     };
     let counted = admit(&Candidate { approval, traced: None }, bench).unwrap();
     assert_eq!(counted.granted.approved_by, "approver@example.test");

@@ -9,6 +9,7 @@ mod links;
 mod markdown;
 mod previews;
 mod reasons;
+mod sessions;
 
 use std::{fs, path::Path};
 

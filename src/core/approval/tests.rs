@@ -65,6 +65,21 @@ fn an_approval_that_fits_counts_for_a_day() {
 }
 
 #[test]
+fn an_approval_that_has_ended_counts_no_more_whether_it_names_its_end_or_not() {
+    let came_in = now() - SignedDuration::from_hours(24);
+    let dated = |change: &serde_json::Value| {
+        let mut approval = approval("a", "me", change);
+        approval.approval.metadata.creation_timestamp = Some(Time(came_in));
+        admitted(&approval).map(|counted| counted.until)
+    };
+    assert_eq!(dated(&json!({})).unwrap_err(), "Expired");
+    assert_eq!(dated(&json!({"decision": "Deny"})).unwrap_err(), "Expired");
+    let end = |seconds| json!({"expiresAt": (now() + SignedDuration::from_secs(seconds)).to_string()});
+    assert_eq!(dated(&end(0)).unwrap_err(), "Expired");
+    assert_eq!(dated(&end(1)), Ok(now() + SignedDuration::from_secs(1)));
+}
+
+#[test]
 fn an_approval_that_ends_before_it_came_in_never_counts_however_the_clocks_go() {
     let mut early =
         approval("a", "me", &json!({"expiresAt": (now() + SignedDuration::from_secs(60)).to_string()}));
