@@ -208,7 +208,7 @@ async fn the_clock_of_the_operator_does_not_matter(stage: &mut Stage) {
         store: store.clone(),
         hypervisors: Proxmox::default(),
         secrets: Arc::new(KubeSecrets::new(client)),
-        repositories: Arc::new(GitRepositories::new(folder.path().join("git"))),
+        repositories: Arc::new(GitRepositories::new(folder.path().join("git"), clock.clone())),
         audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
         clock,
     };
