@@ -101,3 +101,19 @@ fn no_transition_is_explained_that_the_code_does_not_make() {
         .collect();
     assert!(reasons.is_empty(), "{reasons:?}");
 }
+
+/// The page that says what to do about each.
+const BY_GIT: &str = "docs/approval-by-git.md";
+
+#[test]
+fn every_doubt_about_an_origin_has_its_row() {
+    let page = page(BY_GIT);
+    let rows: BTreeSet<String> = page
+        .section("## When something does not hold")
+        .iter()
+        .flat_map(|line| all(r"^\| `([A-Za-z]+)` \|", line))
+        .collect();
+    let spoken: BTreeSet<String> = reasons_in("core/provenance.rs");
+    let in_words = BTreeSet::from(["GitUnavailable".to_owned(), "Verified".to_owned()]);
+    assert_eq!(rows, spoken.difference(&in_words).cloned().collect());
+}
