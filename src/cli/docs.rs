@@ -7,7 +7,7 @@ use clap::Args;
 use crate::{
     api::{Preset, Risk},
     catalog::{self, Action, Existence, GuestKind, Need, Param, Place, Undo},
-    core::policy::approvals_required,
+    core::policy::Complete,
 };
 
 use super::Failure;
@@ -187,7 +187,7 @@ fn risk_matrix() -> Result<String, std::fmt::Error> {
     for risk in Risk::ALL {
         write!(out, "| {risk} |")?;
         for preset in Preset::ALL {
-            write!(out, " {} |", approvals_required(preset, risk))?;
+            write!(out, " {} |", Complete::of(preset).approvals(risk))?;
         }
         out.push('\n');
     }

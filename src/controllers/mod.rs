@@ -8,9 +8,11 @@ mod environment;
 mod ground;
 mod places;
 mod plan;
+mod policy;
 mod run;
 mod scene;
 mod settle;
+mod slots;
 
 pub use run::{Shutdown, run};
 pub use settle::settle;
@@ -26,6 +28,7 @@ use crate::{
 
 use crowd::Crowd;
 use places::Places;
+use slots::Slots;
 
 /// Why a look at an object could not be finished.
 #[derive(Debug, Error)]
@@ -48,6 +51,7 @@ enum Error {
 struct Together {
     places: Arc<Places>,
     crowd: Crowd,
+    slots: Slots,
 }
 
 impl Error {

@@ -49,6 +49,12 @@ impl Demand {
         self.groups.iter().map(|(group, count)| GroupDemand { group: group.clone(), count: *count }).collect()
     }
 
+    /// Such as `3, 1 of group dba`.
+    pub fn told(&self) -> String {
+        let groups = self.groups.iter().map(|(group, count)| format!("{count} of group {group}"));
+        std::iter::once(self.people().to_string()).chain(groups).collect::<Vec<_>>().join(", ")
+    }
+
     /// What is still missing, in words. Nothing if it is enough.
     pub fn missing(&self, granted: &[GrantedApproval]) -> Vec<String> {
         let _ = granted;

@@ -14,6 +14,7 @@ use proxmox_agent::{
         call::{PlanIdentity, snapshot_name},
         judge::{Judged, Setting, judge},
         observe::{Guest, Ha, Met, Rights, Seen, Snapshot, Volume, World},
+        policy::Policy,
         request::normalise,
     },
 };
@@ -41,7 +42,7 @@ fn the_hashes_of_the_worked_example_come_out_as_they_are_written() {
 
 /// The plan of the worked example, judged by the program itself.
 fn judged_example() -> Judged {
-    let plan: ProxmoxActionPlan = example("plan-high.yaml");
+    let mut plan: ProxmoxActionPlan = example("plan-high.yaml");
     let mut environment: ProxmoxEnvironment = example("environment.yaml");
     environment.metadata.uid = Some(ENVIRONMENT_UID.to_owned());
     let mut policy: ProxmoxPolicy = example("policy.yaml");
@@ -96,13 +97,15 @@ fn judged_example() -> Judged {
         ha: Seen::Known(Ha::default()),
         ..World::default()
     };
+    let policy = Policy::of(Some(&policy), &environment, &[]).unwrap();
+    plan.metadata.uid = Some(PLAN_UID.to_owned());
     let setting = Setting {
-        plan_uid: PLAN_UID,
+        plan: &plan,
         environment: &environment,
-        policy: Some(&policy),
+        policy: &policy,
         now: "2026-11-21T12:00:00Z".parse().unwrap(),
     };
-    judge(&normalise("home", &plan.spec).unwrap(), &world, setting).unwrap().0
+    judge(&normalise("home", &plan.spec).unwrap(), &world, setting).unwrap().judged
 }
 
 const ENVIRONMENT_UID: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";

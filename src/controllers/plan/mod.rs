@@ -3,6 +3,7 @@
 mod in_flight;
 mod judging;
 mod place;
+mod policy;
 mod report;
 mod secrets;
 
@@ -18,6 +19,7 @@ use crate::{
         call::Dispatch,
         lifecycle::{self, Effect, Event, Order, State, step},
         occupied::Occupied,
+        policy::{Hold, Policy},
         task::Sent,
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
@@ -41,6 +43,10 @@ struct Look<'a, S, H: Hypervisors> {
     plan: ProxmoxActionPlan,
     state: State,
     scene: Option<Scene<H::Connection>>,
+    /// What it is judged by.
+    policy: Option<Policy>,
+    /// What keeps it from being sent, as it was judged last in this look.
+    hold: Option<Hold>,
     /// What would be sent, as it was judged last in this look.
     dispatch: Option<Dispatch>,
     /// What that would be at work on.
@@ -68,6 +74,8 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
         plan,
         state,
         scene: None,
+        policy: None,
+        hold: None,
         dispatch: None,
         occupied: Occupied::default(),
         wake_at: None,
@@ -77,6 +85,7 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     };
     let was_in_flight = look.keep_its_place();
     let done = look.take_as_far_as_it_goes(first).await;
+    look.settle_its_slot();
     look.settle_its_place(was_in_flight, done.is_ok());
     match done {
         Ok(()) => Ok(look.wake_at),
