@@ -25,7 +25,7 @@ pub use phase::Phase;
 pub use plan::{
     ApprovalProgress, BlastRadius, CompensatingPlan, Decided, GrantedApproval, GroupDemand, Intent,
     PlanStatus, PolicyDecision, Preview, PreviewedCall, PreviewedChange, PreviewedHit, PreviewedUndo,
-    PrivilegeReport, ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult, TaskReport,
+    PrivilegeReport, ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult, RefusedApproval, TaskReport,
 };
 pub use policy::{
     ApprovalsByRisk, Freeze, FreezeWindow, GuardMode, HourlyLimits, Knobs, PolicyRule, PolicyStatus, Preset,

@@ -193,6 +193,10 @@ pub struct ApprovalProgress {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "bounds::lines")]
     pub missing: Vec<String>,
+    /// Those that do not count, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub refused: Vec<RefusedApproval>,
     /// `granted/required`, or `-` where none is needed.
     #[schemars(length(max = 16))]
     pub progress: String,
@@ -226,6 +230,19 @@ pub struct GrantedApproval {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "bounds::names")]
     pub groups: Vec<String>,
+}
+
+/// An approval that does not count. Its own status says why in a sentence.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct RefusedApproval {
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// As the approval says, which may be untrue.
+    #[schemars(length(max = 253))]
+    pub approved_by: String,
+    /// One word for programs.
+    #[schemars(length(max = 128))]
+    pub reason: String,
 }
 
 /// What will be sent, what it meets, and what it would break. Bounded: what did not fit is counted.

@@ -8,7 +8,7 @@ use crate::{
     git::GitRepositories,
     ports::Ports,
     pve::Proxmox,
-    store::kube::{KubeSecrets, KubeStore},
+    store::kube::{ExpectedPolicies, KubeSecrets, KubeStore, own_name},
     system::SystemClock,
     telemetry,
 };
@@ -26,14 +26,28 @@ pub(super) struct Operator {
     /// Where fetched repositories are kept; it may be lost at any time.
     #[arg(long, env = "PROXMOX_AGENT_GIT", default_value = "/var/lib/proxmox-agent/git")]
     git: PathBuf,
+    /// A user that brings plans and approvals out of git, as in the chart's `gitSyncers`. May be given several times.
+    #[arg(
+        long = "git-syncer",
+        env = "PROXMOX_AGENT_GIT_SYNCERS",
+        value_name = "USER",
+        value_delimiter = ',',
+        default_value = "system:serviceaccount:argocd:argocd-application-controller"
+    )]
+    git_syncers: Vec<String>,
+    /// Believe the names in plans and approvals without the admission policies that force them to be true: an approval is
+    /// worth the right to create approvals, no more.
+    #[arg(long, env = "PROXMOX_AGENT_WITHOUT_ADMISSION_POLICIES")]
+    without_admission_policies: bool,
 }
 
 impl Operator {
     pub(super) async fn run(self) -> Result<(), Failure> {
         telemetry::init();
         let client = client().await?;
+        let policies = self.expected_policies(&client).await?;
         let ports = Ports {
-            store: KubeStore::new(client.clone(), self.namespace),
+            store: KubeStore::new(client.clone(), self.namespace, policies),
             hypervisors: Proxmox::default(),
             secrets: Arc::new(KubeSecrets::new(client)),
             repositories: Arc::new(GitRepositories::new(self.git)),
@@ -43,6 +57,21 @@ impl Operator {
         tracing::info!(audit = %self.audit.display(), "the operator runs");
         controllers::run(ports, telemetry::shutdown()).await;
         Ok(())
+    }
+
+    /// What has to stand on the API server before an approval counts. `None` if the owner does without.
+    async fn expected_policies(&self, client: &kube::Client) -> Result<Option<ExpectedPolicies>, Failure> {
+        if self.without_admission_policies {
+            tracing::warn!(
+                "admission policies are waived (--without-admission-policies): whoever may create approvals approves in any name"
+            );
+            return Ok(None);
+        }
+        let me = own_name(client).await?;
+        let syncers = self.git_syncers.iter().filter(|name| !name.is_empty()).cloned().collect();
+        let policies = ExpectedPolicies::new(&me, &syncers)?;
+        tracing::info!(%me, ?syncers, "approvals count while the admission policies are in force");
+        Ok(Some(policies))
     }
 }
 

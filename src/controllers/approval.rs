@@ -55,8 +55,8 @@ async fn judge<S: Store, H: Hypervisors>(
             Verdict::open("PlanNotJudged", "the plan is not judged yet")
         });
     };
-    let ground = ground(ports, plan).await?;
     let all = ports.store.approvals_of(&Key::of(plan)).await?;
+    let ground = ground(ports, plan).await?;
     let all = ground.candidates(ports, all).await?;
     // One whose file is being changed is not among them.
     let alone = ground.candidates(ports, vec![approval.clone()]).await?;

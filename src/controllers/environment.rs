@@ -5,16 +5,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{EnvironmentStatus, NodeStatus, ProxmoxEnvironment, READY, RECONCILING, STALLED, set_condition},
-    core::{
-        admission::{Admission, proof},
-        clock,
-        observe::NodeRow,
-    },
+    core::{clock, observe::NodeRow},
     ports::{Hypervisor, HypervisorError, Hypervisors, Key, Notice, Ports, Severity, Store},
 };
 
 use super::{
     Error,
+    admission::keep_record,
     scene::{ENDPOINTS_DISAGREE, connect},
 };
 
@@ -43,6 +40,8 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     key: &Key,
 ) -> Result<Option<Timestamp>, Error> {
     let Some(environment) = ports.store.get::<ProxmoxEnvironment>(key).await? else { return Ok(None) };
+    // First, for a Proxmox may take its time.
+    let environment = keep_record(ports, environment).await?;
     let found = knock(ports, key, &environment).await;
     let pause = if found.ready { NEXT_LOOK } else { RETRY };
     report(ports, environment, found).await?;
@@ -132,8 +131,7 @@ async fn report<S: Store, H: Hypervisors>(
     mut environment: ProxmoxEnvironment,
     found: Found,
 ) -> Result<(), Error> {
-    let admission = ports.store.admission().await?;
-    let status = status(ports, &environment, &admission, &found);
+    let status = status(ports, &environment, &found);
     let before = environment.status.take().unwrap_or_default();
     if before == status {
         return Ok(());
@@ -158,14 +156,11 @@ async fn report<S: Store, H: Hypervisors>(
 fn status<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     environment: &ProxmoxEnvironment,
-    admission: &Admission,
     found: &Found,
 ) -> EnvironmentStatus {
     let generation = environment.metadata.generation;
-    let before = environment.status.as_ref().and_then(|status| status.admission.as_ref());
-    let proof = proof(admission, before);
-    let mut conditions =
-        environment.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+    let EnvironmentStatus { approvals, admission, mut conditions, .. } =
+        environment.status.clone().unwrap_or_default();
     let message: String = found.message.chars().take(1024).collect();
     for (type_, holds) in [(READY, found.ready), (RECONCILING, false), (STALLED, !found.ready)] {
         set_condition(
@@ -177,16 +172,11 @@ fn status<S: Store, H: Hypervisors>(
             ports.clock.now(),
         );
     }
-    let refused = if proof.is_enough_for(environment.spec.tier) {
-        ""
-    } else {
-        "; tier production does not accept that, so nothing that needs an approval can run here"
-    };
     EnvironmentStatus {
         version: found.version.clone(),
         token_id: found.token_id.clone(),
-        approvals: format!("{}{refused}", proof.described()),
-        admission: None,
+        approvals,
+        admission,
         nodes: found.nodes.clone(),
         observed_generation: generation,
         conditions,

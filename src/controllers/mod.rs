@@ -2,6 +2,7 @@
 //!
 //! The same controllers run in both homes: they see only the ports.
 
+mod admission;
 mod approval;
 mod crowd;
 mod environment;

@@ -58,7 +58,7 @@ async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: 
     let (controller, plans) = controller::<ProxmoxActionPlan, S>(&ports.store);
     let approvals = touched(ports.store.watch::<ProxmoxActionApproval>(), what_writers_change);
     let environments = forgotten_when_gone(&ports);
-    let environments = touched(environments, what_writers_change);
+    let environments = touched(environments, what_plans_depend_on);
     let policies = touched(ports.store.watch::<ProxmoxPolicy>(), what_writers_change);
     let waiting = plans.clone();
     let (places, turns) = Places::new();
@@ -86,9 +86,11 @@ async fn run_approvals<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdo
     let (controller, approvals) = controller::<ProxmoxActionApproval, S>(&ports.store);
     let plans = touched(ports.store.watch::<ProxmoxActionPlan>(), what_approvals_depend_on);
     let others = touched(ports.store.watch::<ProxmoxActionApproval>(), what_writers_change);
-    let beside = approvals.clone();
+    let environments = touched(ports.store.watch::<ProxmoxEnvironment>(), what_plans_depend_on);
+    let (beside, within) = (approvals.clone(), approvals.clone());
     let controller = controller
         .watches_stream(plans, move |plan| approvals_on(&approvals, plan.meta()))
+        .watches_stream(environments, move |environment| approvals_in(&within, environment.meta()))
         // Whether one person's second approval counts depends on the first.
         .watches_stream(others, move |other| approvals_beside(&beside, &other));
     drive(controller, ports, shutdown, |ports, key| {
@@ -99,6 +101,7 @@ async fn run_approvals<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdo
 
 async fn run_environments<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
     let (controller, _) = controller::<ProxmoxEnvironment, S>(&ports.store);
+    let controller = controller.reconcile_all_on(ports.store.admission_changes());
     drive(controller, ports, shutdown, |ports, key| {
         async move { environment::reconcile(&ports, &key).await }.boxed()
     })
@@ -162,10 +165,20 @@ fn what_writers_change<K: Kind>(object: &DeserializeGuard<K>) -> u64 {
     digest((&meta.uid, meta.generation, meta.deletion_timestamp.is_some(), object.0.is_ok()))
 }
 
+/// Changes whenever somebody changes the environment, and when names in approvals begin or cease to be worth something.
+fn what_plans_depend_on(object: &DeserializeGuard<ProxmoxEnvironment>) -> u64 {
+    let status = object.0.as_ref().ok().and_then(|environment| environment.status.as_ref());
+    let admission = status.and_then(|status| status.admission.as_ref());
+    let admission = admission.map(|record| (&record.revision, record.since.0));
+    digest((what_writers_change(object), admission))
+}
+
 /// Changes whenever an approval may have to be answered otherwise.
 fn what_approvals_depend_on(object: &DeserializeGuard<ProxmoxActionPlan>) -> u64 {
     let status = object.0.as_ref().ok().and_then(|plan| plan.status.as_ref());
-    digest((&object.meta().uid, status.map(|status| (status.phase, &status.plan_hash))))
+    let granted = status.and_then(|status| status.approvals.as_ref()).map(|approvals| &approvals.granted);
+    let counted: Vec<&str> = granted.into_iter().flatten().map(|granted| granted.uid.as_str()).collect();
+    digest((&object.meta().uid, status.map(|status| (status.phase, &status.plan_hash)), counted))
 }
 
 fn digest(what: impl Hash) -> u64 {
@@ -211,6 +224,18 @@ fn approvals_on(
     let concerned = |approval: &ProxmoxActionApproval| {
         approval.metadata.namespace == plan.namespace
             && Some(&approval.spec.plan_ref.name) == plan.name.as_ref()
+    };
+    select(approvals, concerned)
+}
+
+/// The approvals that name an environment.
+fn approvals_in(
+    approvals: &Cache<ProxmoxActionApproval>,
+    environment: &ObjectMeta,
+) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionApproval>>> {
+    let concerned = |approval: &ProxmoxActionApproval| {
+        approval.metadata.namespace == environment.namespace
+            && Some(&approval.spec.environment) == environment.name.as_ref()
     };
     select(approvals, concerned)
 }

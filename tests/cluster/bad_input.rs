@@ -123,7 +123,7 @@ async fn an_object_that_can_not_be_read_stops_nobody_else() {
     assert_eq!(patched.code, 0, "{}", patched.stderr);
     // Until the API server serves the loosened schema, it refuses the object.
     let poison = stage.plan("poison", "start_guest", "qemu/101", &json!({"params": "not a map"}));
-    let stored = async { while stage.apply("admin", &poison).await.code != 0 {} };
+    let stored = async { while stage.apply("requester", &poison).await.code != 0 {} };
     tokio::time::timeout(crate::support::stage::PATIENCE, stored).await.unwrap();
     let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
     stage.cluster.kubectl("admin", &["apply", "--server-side", "--force-conflicts", "-f", crds]).await;

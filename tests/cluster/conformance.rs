@@ -16,8 +16,10 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::support::{
     cluster::Cluster,
     conformance::Home,
-    stage::{PATIENCE, install},
+    stage::{PATIENCE, give_roles, install},
 };
+
+const NAMESPACE: &str = "default";
 
 /// The sentences speak of one namespace, so one at a time has it.
 static STAGE: Mutex<()> = Mutex::const_new(());
@@ -25,6 +27,7 @@ static STAGE: Mutex<()> = Mutex::const_new(());
 struct KubeHome {
     cluster: Arc<Cluster>,
     client: kube::Client,
+    operator: kube::Client,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -34,8 +37,17 @@ impl KubeHome {
         let cluster = Cluster::shared();
         let turn = STAGE.lock().await;
         install(&cluster).await;
+        give_roles(&cluster, NAMESPACE).await;
+        cluster.kubectl("admin", &["create", "namespace", "other"]).await;
+        give_roles(&cluster, "other").await;
+        // No role of ours allows to change what is immutable: here everybody may try.
+        for who in ["requesters", "approvers"] {
+            let try_to_change = ["create", "rolebinding", who, "--clusterrole=cluster-admin", "--group", who];
+            cluster.kubectl("admin", &[&["-n", NAMESPACE], &try_to_change[..]].concat()).await;
+        }
         let client = cluster.client("admin").await;
-        let home = Self { cluster, client, _turn: turn };
+        let operator = cluster.client("operator").await;
+        let home = Self { cluster, client, operator, _turn: turn };
         home.clear::<ProxmoxActionPlan>().await;
         home.clear::<ProxmoxActionApproval>().await;
         home.clear::<ProxmoxEnvironment>().await;
@@ -44,7 +56,7 @@ impl KubeHome {
     }
 
     fn api<K: Kind>(&self) -> Api<K> {
-        Api::namespaced(self.client.clone(), "default")
+        Api::namespaced(self.client.clone(), NAMESPACE)
     }
 
     async fn clear<K: Kind>(&self) {
@@ -62,11 +74,17 @@ impl Home for KubeHome {
     type S = KubeStore;
 
     fn store(&self) -> KubeStore {
-        KubeStore::new(self.client.clone(), Some("default".to_owned()))
+        KubeStore::new(self.operator.clone(), Some(NAMESPACE.to_owned()), None)
     }
 
     async fn apply(&self, yaml: &str) -> Result<(), String> {
-        let outcome = self.cluster.kubectl_reading(yaml, "admin", &["apply", "-f", "-"]).await;
+        let object: serde_json::Value = serde_json::from_str(yaml).unwrap();
+        let who = match object["kind"].as_str().unwrap() {
+            "ProxmoxActionPlan" => "requester",
+            "ProxmoxActionApproval" => "approver",
+            _ => "admin",
+        };
+        let outcome = self.cluster.kubectl_reading(yaml, who, &["apply", "-f", "-"]).await;
         if outcome.code == 0 { Ok(()) } else { Err(outcome.stderr) }
     }
 

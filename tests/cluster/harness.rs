@@ -8,8 +8,17 @@ use kube::api::{Api, ListParams, PostParams};
 
 use crate::support::cluster::{Cluster, Write};
 
-const WITHOUT_A_ROLE: [&str; 7] =
-    ["operator", "argocd", "requester", "approver", "second-approver", "auditor", "outsider"];
+const WITHOUT_A_ROLE: [&str; 9] = [
+    "operator",
+    "argocd",
+    "requester",
+    "approver",
+    "second-approver",
+    "low-approver",
+    "automation",
+    "auditor",
+    "outsider",
+];
 
 #[tokio::test]
 async fn the_api_server_knows_people_by_their_tokens() {

@@ -5,14 +5,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admission;
 mod approvals;
 mod bad_input;
 mod conformance;
 mod crashes;
 mod ha;
 mod harness;
+mod in_force;
 mod moving_targets;
 mod plans;
+mod roles;
 mod rules;
 mod secrecy;
 mod writes;

@@ -53,7 +53,8 @@ async fn a_plan_whose_target_has_moved_runs_only_on_an_approval_of_what_is_there
     assert!(stage.calls().is_empty(), "{:?}", stage.calls());
 
     // Somebody who still looks at the old judgement.
-    stage.apply("second-approver", &stage.approval("late", &before_of(&waiting, &was), &json!({}))).await;
+    let late = json!({"approved_by": "second-approver@example.test"});
+    stage.apply("second-approver", &stage.approval("late", &before_of(&waiting, &was), &late)).await;
     answer(&stage, "late", "OtherPlanHash").await;
     let now = stage.plan_when("delete", "still waiting", moved).await;
     assert_eq!(now.metadata.resource_version, waiting.metadata.resource_version, "the plan was written to");
@@ -101,7 +102,8 @@ async fn a_no_to_an_earlier_judgement_stops_the_plan_all_the_same() {
     let before = outdated(&stage).await;
     stage.apply("approver", &stage.approval("old", &before, &json!({}))).await;
     stage.plan_when("delete", "judged anew", moved).await;
-    stage.apply("second-approver", &stage.approval("no", &before, &json!({"decision": "Deny"}))).await;
+    let no = json!({"decision": "Deny", "approved_by": "second-approver@example.test"});
+    stage.apply("second-approver", &stage.approval("no", &before, &no)).await;
     assert_eq!(stage.plan_in("delete", Phase::Denied).await.status.unwrap().reason, "DeniedByApprover");
     assert!(stage.calls().is_empty(), "{:?}", stage.calls());
 }

@@ -14,7 +14,7 @@ async fn patched(stage: &Stage, what: &str, patch: &Value) -> Outcome {
 
 async fn status_patched(stage: &Stage, what: &str, status: &Value) -> Outcome {
     let patch = json!({"status": status}).to_string();
-    stage.kubectl("admin", &["patch", what, "--subresource=status", "--type=merge", "-p", &patch]).await
+    stage.kubectl("operator", &["patch", what, "--subresource=status", "--type=merge", "-p", &patch]).await
 }
 
 fn refused(outcome: &Outcome, why: &str) {

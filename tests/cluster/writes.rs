@@ -5,11 +5,9 @@ use serde_json::json;
 
 use crate::support::{
     cluster::Write,
-    stage::{Setting, Stage, until},
+    stage::{OPERATOR, Setting, Stage, until},
     worlds,
 };
-
-const OPERATOR: &str = "system:serviceaccount:proxmox-agent:proxmox-agent";
 
 /// What the operator wrote to our own kinds, Events aside, the environment's status aside.
 fn writes(stage: &Stage) -> Vec<Write> {

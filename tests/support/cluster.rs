@@ -1,7 +1,7 @@
 //! A real Kubernetes API server with RBAC, and the people who talk to it.
 //!
 //! `tools/control-plane` starts it and knows the cast: `admin`, `operator`, `argocd`, `requester`, `approver`,
-//! `second-approver`, `auditor` and `outsider`. It holds no namespace, role or CRD of ours: a test brings its own.
+//! `second-approver`, `low-approver`, `automation`, `auditor` and `outsider`. It holds no namespace, role or CRD of ours: a test brings its own.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde::Deserialize;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 
@@ -22,7 +23,7 @@ use tokio::io::AsyncWriteExt;
 pub(crate) struct Cluster {
     control_plane: Child,
     address: Address,
-    /// Set once the CRDs are there: a control plane that was started anew has none.
+    /// Set once the CRDs and the chart are there: a control plane that was started anew has none.
     pub(crate) installed: tokio::sync::OnceCell<()>,
     // Removed after the control plane has stopped, for `drop` runs before the fields go.
     _dir: TempDir,
@@ -118,10 +119,24 @@ impl Cluster {
     /// `kubectl` with something on its standard input: `apply -f -`. It does not block the runtime, so that an
     /// operator under test goes on meanwhile.
     pub(crate) async fn kubectl_reading(&self, input: &str, identity: &str, args: &[&str]) -> Outcome {
-        let mut kubectl = tokio::process::Command::new(self.address.dir.join("bin/kubectl"))
+        self.run(input, "kubectl", Some(identity), args).await
+    }
+
+    /// The chart, rendered with these values; `args` may choose a part of it.
+    pub(crate) async fn rendered(&self, values: &Value, args: &[&str]) -> String {
+        let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/proxmox-agent");
+        let template = ["template", "proxmox-agent", chart, "-n", "proxmox-agent", "-f", "-"];
+        let helm = self.run(&values.to_string(), "helm", None, &[&template, args].concat()).await;
+        assert_eq!(helm.code, 0, "{}", helm.stderr);
+        helm.stdout
+    }
+
+    async fn run(&self, input: &str, tool: &str, identity: Option<&str>, args: &[&str]) -> Outcome {
+        let kubeconfig = identity.map(|identity| self.kubeconfig(identity)).unwrap_or_default();
+        let mut program = tokio::process::Command::new(self.address.dir.join("bin").join(tool))
             .args(args)
-            .env("KUBECONFIG", self.kubeconfig(identity))
-            // A developer's own kubectl preferences and caches stay out of it.
+            .env("KUBECONFIG", kubeconfig)
+            // A developer's own preferences and caches stay out of it.
             .env("HOME", &self.address.dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -129,11 +144,11 @@ impl Cluster {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut stdin = kubectl.stdin.take().unwrap();
-        // A kubectl that fails early doesn't read its input: what it says is the result, not the broken pipe.
+        let mut stdin = program.stdin.take().unwrap();
+        // A program that fails early doesn't read its input: what it says is the result, not the broken pipe.
         let _ = stdin.write_all(input.as_bytes()).await;
         drop(stdin);
-        let output = kubectl.wait_with_output().await.unwrap();
+        let output = program.wait_with_output().await.unwrap();
         Outcome {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -5,6 +5,11 @@ use serde_json::{Value, json};
 pub const HASH: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 pub const OTHER_HASH: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
+/// Who asks in all of them.
+pub const REQUESTER: &str = "requester@example.test";
+/// Who decides.
+pub const APPROVER: &str = "approver@example.test";
+
 /// Any object. JSON is YAML as well.
 pub fn manifest(kind: &str, name: &str, spec: &Value) -> String {
     let object = json!({
@@ -15,7 +20,7 @@ pub fn manifest(kind: &str, name: &str, spec: &Value) -> String {
 }
 
 pub fn plan_spec() -> Value {
-    json!({ "environment": "home", "action": "start_guest", "target": "qemu/100", "requestedBy": "alice" })
+    json!({ "environment": "home", "action": "start_guest", "target": "qemu/100", "requestedBy": REQUESTER })
 }
 
 pub fn plan(name: &str) -> String {
@@ -24,7 +29,7 @@ pub fn plan(name: &str) -> String {
 
 pub fn approval_spec(plan: &str, uid: &str) -> Value {
     json!({
-        "planRef": { "name": plan, "uid": uid }, "planHash": HASH, "decision": "Approve", "approved_by": "bob",
+        "planRef": { "name": plan, "uid": uid }, "planHash": HASH, "decision": "Approve", "approved_by": APPROVER,
         "environment": "home", "risk": "low",
     })
 }

@@ -5,8 +5,10 @@ use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 use kube::{Api, ResourceExt, runtime::wait::await_condition};
 use proxmox_agent::{
     api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan},
-    ports::Kind,
+    core::{admission::proof, approval::Proof},
+    ports::{Kind, Store},
     pve::sim::{self, LedgerEntry, Options, Simulator, World},
+    store::kube::{ExpectedPolicies, KubeStore},
 };
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -15,6 +17,9 @@ use super::cluster::{Cluster, Outcome};
 
 /// Far longer than anything takes: only a test that fails waits this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The operator, as the API server knows it.
+pub(crate) const OPERATOR: &str = "system:serviceaccount:proxmox-agent:proxmox-agent";
 
 /// The token that the operator uses.
 pub(crate) const TOKEN: &str = "agent@pve!operator";
@@ -60,7 +65,7 @@ impl Stage {
         let admin = cluster.client("admin").await;
         let files = tempfile::tempdir().unwrap();
         let stage = Self { cluster, namespace, sim, admin, operator: None, files };
-        stage.apply_as_admin(&stage.roles()).await;
+        give_roles(&stage.cluster, &stage.namespace).await;
         stage.apply_as_admin(&stage.secret()).await;
         if let Some(preset) = setting.preset {
             stage.apply_as_admin(&stage.policy(preset)).await;
@@ -72,10 +77,15 @@ impl Stage {
     // ---- the operator
 
     pub(crate) fn start_operator(&mut self) {
+        self.start_operator_with(&[]);
+    }
+
+    pub(crate) fn start_operator_with(&mut self, options: &[&str]) {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
         let operator = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"))
             .args(["operator", "--namespace", &self.namespace, "--audit"])
             .arg(self.audit_file())
+            .args(options)
             .env("KUBECONFIG", self.cluster.kubeconfig("operator"))
             .env("RUST_LOG", "debug")
             .stderr(Stdio::from(log))
@@ -105,15 +115,6 @@ impl Stage {
     }
 
     // ---- what is on stage
-
-    fn roles(&self) -> String {
-        let roles = include_str!("../../docs/examples/roles.yaml");
-        let of_namespace = roles.split("---\n").filter(|document| document.contains("namespace: home"));
-        let documents: Vec<String> = of_namespace
-            .map(|document| document.replace("namespace: home", &format!("namespace: {}", self.namespace)))
-            .collect();
-        documents.join("---\n")
-    }
 
     fn secret(&self) -> String {
         let token = format!("{TOKEN}={}", self.token_secret());
@@ -193,6 +194,18 @@ impl Stage {
             "metadata": {"name": name, "namespace": self.namespace}, "spec": spec,
         })
         .to_string()
+    }
+
+    /// One more role for somebody, in this namespace.
+    pub(crate) async fn give(&self, user: &str, role: &str) {
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"generateName": "more-", "namespace": self.namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+        });
+        let given = self.apply("admin", &binding.to_string()).await;
+        assert_eq!(given.code, 0, "{}", given.stderr);
     }
 
     // ---- what people do
@@ -322,7 +335,7 @@ pub(crate) async fn until_async(what: &str, mut holds: impl AsyncFnMut() -> bool
     assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "not in time: {what}");
 }
 
-/// The CRDs and the cluster-wide roles, once for each control plane.
+/// The CRDs and the chart, once for each control plane. Returns when approvals begin to count.
 pub(crate) async fn install(cluster: &Cluster) {
     cluster
         .installed
@@ -332,12 +345,46 @@ pub(crate) async fn install(cluster: &Cluster) {
             assert_eq!(applied.code, 0, "{}", applied.stderr);
             let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
             assert_eq!(cluster.kubectl("admin", &wait).await.code, 0);
-            let roles = include_str!("../../docs/examples/roles.yaml");
-            let cluster_wide: Vec<&str> =
-                roles.split("---\n").filter(|document| document.contains("kind: ClusterRole\n")).collect();
-            let applied =
-                cluster.kubectl_reading(&cluster_wide.join("---\n"), "admin", &["apply", "-f", "-"]).await;
-            assert_eq!(applied.code, 0, "{}", applied.stderr);
+            cluster.kubectl("admin", &["create", "namespace", "proxmox-agent"]).await;
+            apply(cluster, &cluster.rendered(&json!({}), &[]).await).await;
+            approvals_count(cluster).await;
         })
         .await;
+}
+
+async fn apply(cluster: &Cluster, yaml: &str) {
+    let applied = cluster.kubectl_reading(yaml, "admin", &["apply", "-f", "-"]).await;
+    assert_eq!(applied.code, 0, "{}", applied.stderr);
+}
+
+/// The admission policies as the operator of the cast expects them.
+pub(crate) fn expected_policies() -> ExpectedPolicies {
+    let syncer = "system:serviceaccount:argocd:argocd-application-controller".to_owned();
+    ExpectedPolicies::new(OPERATOR, &[syncer].into()).unwrap()
+}
+
+/// Waits until the policies are in force, as the operator itself sees it.
+pub(crate) async fn approvals_count(cluster: &Cluster) {
+    let store = KubeStore::new(cluster.client("admin").await, None, Some(expected_policies()));
+    let Proof::Admission { since } = proof(&store.admission().await.unwrap(), None) else {
+        panic!("the policies are not as the operator expects them: {:?}", store.admission().await)
+    };
+    until_async("approvals count", async || store.time("default").await.unwrap() > since).await;
+}
+
+/// The chart's roles for an environment `home` in a namespace, bound to the cast.
+pub(crate) async fn give_roles(cluster: &Cluster, namespace: &str) {
+    let group = |name: &str| json!({"kind": "Group", "name": name});
+    let approvers = json!([group("approvers")]);
+    let environment = json!({
+        "name": "home", "namespace": namespace, "secrets": ["pve-home"],
+        "requesters": [group("requesters")], "auditors": [group("auditors")],
+        "approvers": {
+            "low": [group("approvers"), group("low-approvers")],
+            "medium": approvers, "high": approvers, "critical": approvers,
+        },
+    });
+    let part = ["--show-only", "templates/environments.yaml"];
+    let roles = cluster.rendered(&json!({"environments": [environment]}), &part).await;
+    apply(cluster, &roles).await;
 }

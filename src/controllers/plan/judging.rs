@@ -6,7 +6,7 @@ use crate::{
     catalog::{Operation, Reading},
     controllers::{Error, ground::ground, scene::Scene},
     core::{
-        approval::{Tally, tally},
+        approval::{Tally, requester_not_proven, still_there, tally},
         call::Dispatch,
         identity::of_another_kind,
         judge::{Judged, Judgement, Setting, TARGET_NOT_FOUND, Unjudged, judge},
@@ -30,6 +30,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(request) => request,
             Err(violations) => return Ok(Event::Invalid(violations)),
         };
+        let proof = ground(self.ports, &self.plan).await?.proof;
+        if let Some(denial) = requester_not_proven(&self.plan, &proof) {
+            return Ok(Event::Denied(denial));
+        }
         let judged = match self.judge_request(&request).await? {
             Ok(judged) => Event::Judged(judged),
             Err(event) => event,
@@ -93,10 +97,15 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn gather_approvals(&mut self) -> Result<Event, Error> {
         let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
-        let ground = ground(self.ports, &self.plan).await?;
-        // Last of all, so that an approval that was revoked a moment ago does not count.
+        // What comes in after the proof was read may have come in without it.
         let approvals = self.ports.store.approvals_of(self.key).await?;
+        let ground = ground(self.ports, &self.plan).await?;
+        if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
+            return Ok(Event::Denied(denial));
+        }
         let candidates = ground.candidates(self.ports, approvals).await?;
+        // Last of all, so that an approval that was revoked a moment ago does not count.
+        let candidates = still_there(candidates, self.ports.store.approvals_of(self.key).await?);
         Ok(Event::Approvals(tally(&candidates, ground.bench(self.ports, &self.plan, judged))))
     }
 

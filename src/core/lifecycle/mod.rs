@@ -1,7 +1,8 @@
 //! The life of a plan: `step(state, event) -> (state, effects)`.
 //!
 //! `event` names what can happen and what can be asked for, `state` what a plan can be, `step` is the one transition
-//! function (`recheck` is its part right before dispatch, `in_flight` and `handed_over` what follows it), `report` writes a state down as the status that people and programs read, and reads it back.
+//! function (`weigh` is its part about approvals, `recheck` the one right before dispatch, `in_flight` and `handed_over`
+//! what follows it), `report` writes a state down as the status that people and programs read, and reads it back.
 
 mod ending;
 mod event;
@@ -11,6 +12,7 @@ mod recheck;
 mod report;
 mod state;
 mod step;
+mod weigh;
 
 pub use event::{Blocked, Effect, Event, IntentDraft, Rivals, Telling};
 pub use in_flight::pause_between_looks;
@@ -28,6 +30,10 @@ mod model_tests;
 #[cfg(test)]
 mod moving_target_tests;
 #[cfg(test)]
+mod quorum_tests;
+#[cfg(test)]
 mod recheck_tests;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod weigh_tests;

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::{
-    tests::{UPID, draft, granted, judged, judged_as_another_guest, judged_on, noon, order, tally, upid},
+    tests::{UPID, draft, judged, judged_as_another_guest, judged_on, no, noon, order, tally, upid},
     *,
 };
 use crate::{
@@ -40,8 +40,9 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Denied(Denial { reason: "TargetNotFound", message: "none".into() })),
         4 => any_judgement().prop_map(Event::Judged),
         1 => Just(Event::Read(ReadResult::default())),
-        8 => (0usize..3, prop::bool::weighted(0.1)).prop_map(|(count, denied)| {
-            Event::Approvals(Tally { denied_by: denied.then(|| granted(1).remove(0)), ..tally(count) })
+        8 => (0usize..3, prop::bool::weighted(0.1), prop::bool::weighted(0.1)).prop_map(|(count, denied, unproven)| {
+            let not_in_force = unproven.then(|| "binding approvals is missing".to_owned());
+            Event::Approvals(Tally { denied_by: denied.then(no), not_in_force, ..tally(count) })
         }),
         6 => any_judgement().prop_map(|judged| Event::Rechecked { judged, draft: draft() }),
         4 => prop_oneof![
@@ -161,7 +162,7 @@ impl World {
         let (Event::Approvals(mut tally), Some(judged)) = (event.clone(), self.state.judged()) else {
             return event;
         };
-        for granted in &mut tally.granted {
+        for granted in &mut tally.backing.granted {
             granted.uid = judged.plan_hash.to_string();
         }
         Event::Approvals(tally)
@@ -213,7 +214,7 @@ proptest! {
             state = step(&order(), state, event, noon()).0;
             let written = report(&state, None, Some(1), &Proof::ApiServer, noon());
             let expected = match state.clone() {
-                State::Confirmed { judged, granted, .. } => State::Approved { judged, granted, blocked: None },
+                State::Confirmed { judged, backing, .. } => State::Approved { judged, backing, blocked: None },
                 State::Pending { blocked: None } => State::Pending { blocked: read(Some(&written)).ok().and_then(|state| match state {
                     State::Pending { blocked } => blocked,
                     _ => None,

@@ -2,20 +2,18 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{
-    api::GrantedApproval,
-    core::{
-        audit::AuditEvent,
-        identity::{another_guest, replaced},
-        judge::{Judged, moved},
-    },
+use crate::core::{
+    approval::Backing,
+    audit::AuditEvent,
+    identity::{another_guest, replaced},
+    judge::{Judged, moved},
 };
 
 use super::{
     ending::{end, tell},
     event::{Effect, IntentDraft},
     state::{Order, Outcome, Setback, State},
-    step::{approvals, approved, next_alarm},
+    step::{approved, next_alarm},
 };
 
 /// A target may go back and forth between two states that are both approved. It is not run after.
@@ -24,7 +22,7 @@ const PAUSE: SignedDuration = SignedDuration::from_secs(30);
 /// Goes on if nothing has moved. Otherwise only the new judgement counts, and nothing that was said about the old one.
 pub(super) fn rechecked(
     order: &Order,
-    (judged, granted): (Judged, Vec<GrantedApproval>),
+    (judged, backing): (Judged, Backing),
     now_judged: Judged,
     draft: IntentDraft,
     now: Timestamp,
@@ -32,10 +30,10 @@ pub(super) fn rechecked(
     let another = replaced(&judged, &now_judged);
     if !another.is_empty() {
         let denial = another_guest(&another.join("; "));
-        return end(approved(judged, granted), Outcome::Cancelled, denial.reason, denial.message);
+        return end(approved(judged, backing), Outcome::Cancelled, denial.reason, denial.message);
     }
     if judged.plan_hash == now_judged.plan_hash {
-        return (State::Confirmed { judged, granted, draft }, vec![Effect::GatherApprovals]);
+        return (State::Confirmed { judged, backing, draft }, vec![Effect::GatherApprovals]);
     }
     let what_moved = moved(&judged, &now_judged).join("; ");
     if now_judged.demand.is_none() {
@@ -61,7 +59,7 @@ fn goes_on(judged: Judged, draft: IntentDraft, what_moved: &str) -> (State, Vec<
         tell(true, "TargetMoved", &message),
         Effect::GatherApprovals,
     ];
-    (State::Confirmed { judged, granted: vec![], draft }, effects)
+    (State::Confirmed { judged, backing: Backing::default(), draft }, effects)
 }
 
 fn taken_back(
@@ -72,9 +70,9 @@ fn taken_back(
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
     let message = format!(
-        "judged anew, because it is no longer what was judged ({what_moved}): it waits for {} of the new planHash {}; \
+        "judged anew, because it is no longer what was judged ({what_moved}): it waits for {}, of the new planHash {}; \
          approvals of {} no longer count. {}",
-        approvals(judged.demand.people() as usize),
+        judged.demand.missing_in_words(&[]),
         judged.plan_hash,
         before.plan_hash,
         judged.preview.summary
@@ -86,5 +84,5 @@ fn taken_back(
     ];
     effects.extend(next_alarm(order.not_after, now.checked_add(PAUSE).ok()).map(Effect::WakeAt));
     let setback = Setback { reason: "TargetMoved".to_owned(), message };
-    (State::AwaitingApproval { judged, granted: vec![], setback: Some(setback) }, effects)
+    (State::AwaitingApproval { judged, backing: Backing::default(), setback: Some(setback) }, effects)
 }

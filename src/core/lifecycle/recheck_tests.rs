@@ -27,7 +27,7 @@ fn a_plan_whose_target_has_moved_waits_for_approvals_of_what_is_there_now() {
     let (phase, reason, message) = told(&state);
     assert_eq!((phase, reason.as_str()), (Phase::AwaitingApproval, "TargetMoved"));
     for part in
-        ["node: pve1 -> pve2", &before.plan_hash.to_string(), &now.plan_hash.to_string(), "2 approvals"]
+        ["node: pve1 -> pve2", &before.plan_hash.to_string(), &now.plan_hash.to_string(), "2 more approvals"]
     {
         assert!(message.contains(part), "`{part}` is missing in: {message}");
     }
@@ -91,7 +91,7 @@ fn a_plan_that_is_approved_too_early_waits_and_asks_again_when_its_approval_is_g
     let (state, effects) = step(&order, state, Event::Approvals(tally(0)), noon());
     let (phase, reason, message) = told(&state);
     assert_eq!((phase, reason.as_str()), (Phase::AwaitingApproval, "ApprovalGone"));
-    assert!(message.contains("waits for 1 approval again"), "{message}");
+    assert!(message.contains("waits for 1 more approval"), "{message}");
     assert_eq!(state.judged(), Some(&judged(1)), "its judgement still stands");
     assert!(matches!(effects[0], Effect::Audit(AuditEvent::ApprovalGone, _)));
     let (state, _) = step(&order, state, Event::Approvals(tally(1)), noon());

@@ -5,13 +5,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use thiserror::Error;
 
 use crate::{
-    api::{ApprovalProgress, GrantedApproval, Phase, PlanStatus, READY, RECONCILING, STALLED, set_condition},
-    core::{approval::Proof, demand::Demand, judge::Judged},
+    api::{ApprovalProgress, Phase, PlanStatus, READY, RECONCILING, STALLED, set_condition},
+    core::{
+        approval::{Backing, Proof},
+        demand::Demand,
+        judge::Judged,
+    },
 };
 
 use super::{
     event::Blocked,
     state::{Ended, Outcome, Sending, Setback, State},
+    weigh::waits_for,
 };
 
 /// The ordinary words of the states that can also have another.
@@ -56,7 +61,7 @@ pub fn report(
         risk: judged.map(|judged| judged.risk),
         risk_reasons: judged.map(|judged| judged.risk_reasons.clone()).unwrap_or_default(),
         policy: judged.map(|judged| judged.policy.clone()),
-        approvals: judged.map(|judged| progress(judged, state.granted(), proof)),
+        approvals: judged.zip(state.backing()).map(|(judged, backing)| progress(judged, backing, proof)),
         preview: judged.map(|judged| judged.preview.clone()),
         fingerprint: judged.map(|judged| judged.fingerprint.clone()).unwrap_or_default(),
         attempts: state.intent().map_or(0, |intent| intent.attempt),
@@ -75,14 +80,17 @@ fn bounded(text: &str, max: usize) -> String {
     text.chars().take(max).collect()
 }
 
-fn progress(judged: &Judged, granted: &[GrantedApproval], proof: &Proof) -> ApprovalProgress {
+fn progress(judged: &Judged, backing: &Backing, proof: &Proof) -> ApprovalProgress {
+    let Backing { granted, refused } = backing;
     let required = judged.demand.people();
+    let there = required.saturating_sub(judged.demand.still_to_come(granted));
     ApprovalProgress {
         required,
-        granted: granted.to_vec(),
+        granted: granted.clone(),
         groups: judged.demand.groups(),
-        missing: judged.demand.missing(granted),
-        progress: if required == 0 { "-".to_owned() } else { format!("{}/{required}", granted.len()) },
+        missing: judged.demand.missing(granted).iter().take(16).map(|line| bounded(line, 512)).collect(),
+        refused: refused.clone(),
+        progress: if required == 0 { "-".to_owned() } else { format!("{there}/{required}") },
         proof: if required == 0 { String::new() } else { proof.described().to_owned() },
     }
 }
@@ -98,13 +106,8 @@ fn words(state: &State) -> (String, String) {
         State::AwaitingApproval { setback: Some(Setback { reason, message }), .. } => {
             plain(reason, message.clone())
         }
-        State::AwaitingApproval { judged, granted, setback: None } => {
-            let missing = (judged.demand.people() as usize).saturating_sub(granted.len());
-            let what = if missing == 1 { "1 more approval" } else { "more approvals" };
-            plain(
-                AWAITING_APPROVAL,
-                format!("risk {}: waits for {what}. {}", judged.risk, judged.preview.summary),
-            )
+        State::AwaitingApproval { judged, backing, setback: None } => {
+            plain(AWAITING_APPROVAL, waits_for(judged, &backing.granted))
         }
         State::Approved { .. } => plain(NOT_BEFORE, "nothing is missing: waits for notBefore".to_owned()),
         State::Confirmed { .. } => plain(NOT_BEFORE, "nothing is missing: is about to be sent".to_owned()),
@@ -142,7 +145,7 @@ fn set_conditions(status: &mut PlanStatus, state: &State, generation: Option<i64
 pub fn read(status: Option<&PlanStatus>) -> Result<State, Corrupt> {
     let Some(status) = status else { return Ok(State::Pending { blocked: None }) };
     let judged = judged(status);
-    let granted = || status.approvals.as_ref().map(|approvals| approvals.granted.clone()).unwrap_or_default();
+    let backing = || backing(status);
     let need = |missing| Corrupt { phase: status.phase, missing };
     // Any other word than the ordinary one names what stands in the way.
     let blocked = |ordinary: &str| {
@@ -154,7 +157,7 @@ pub fn read(status: Option<&PlanStatus>) -> Result<State, Corrupt> {
         let judged = judged.clone().ok_or(need("a judgement"))?;
         let answered_done = status.reason == ANSWERED_DONE;
         let blocked = blocked(ordinary).filter(|_| !answered_done);
-        Ok(Sending { judged, granted: granted(), intent, answered_done, blocked })
+        Ok(Sending { judged, backing: backing(), intent, answered_done, blocked })
     };
     let upid = || status.upid.as_ref().and_then(|upid| upid.parse().ok());
     Ok(match status.phase {
@@ -164,13 +167,13 @@ pub fn read(status: Option<&PlanStatus>) -> Result<State, Corrupt> {
                 .then(|| Setback { reason: status.reason.clone(), message: status.message.clone() });
             State::AwaitingApproval {
                 judged: judged.ok_or(need("a judgement"))?,
-                granted: granted(),
+                backing: backing(),
                 setback,
             }
         }
         Phase::Approved => State::Approved {
             judged: judged.ok_or(need("a judgement"))?,
-            granted: granted(),
+            backing: backing(),
             blocked: blocked(NOT_BEFORE),
         },
         Phase::Dispatching => State::Dispatching(sending(DISPATCHING)?),
@@ -201,7 +204,7 @@ fn ended(status: &PlanStatus, outcome: Outcome) -> State {
         reason: status.reason.clone(),
         message: status.message.clone(),
         judged: judged(status),
-        granted: status.approvals.as_ref().map(|approvals| approvals.granted.clone()).unwrap_or_default(),
+        backing: backing(status),
         intent: status.intent.clone(),
         upid: status.upid.as_ref().and_then(|upid| upid.parse().ok()),
         task: status.task.clone(),
@@ -221,6 +224,14 @@ pub fn judged(status: &PlanStatus) -> Option<Judged> {
         fingerprint: status.fingerprint.clone(),
         preview: status.preview.clone()?,
     })
+}
+
+fn backing(status: &PlanStatus) -> Backing {
+    let of = |approvals: &ApprovalProgress| Backing {
+        granted: approvals.granted.clone(),
+        refused: approvals.refused.clone(),
+    };
+    status.approvals.as_ref().map(of).unwrap_or_default()
 }
 
 fn demand(progress: &ApprovalProgress) -> Demand {

@@ -3,7 +3,7 @@ use jiff::Timestamp;
 use crate::{
     api::{GrantedApproval, Intent, Phase, ProxmoxActionPlanSpec, ReadResult, TaskReport},
     catalog,
-    core::{ha::HaGoal, judge::Judged, task::Upid},
+    core::{approval::Backing, ha::HaGoal, judge::Judged, task::Upid},
 };
 
 use super::event::{Blocked, IntentDraft};
@@ -54,20 +54,20 @@ pub enum State {
     /// Judged; approvals are missing.
     AwaitingApproval {
         judged: Judged,
-        granted: Vec<GrantedApproval>,
+        backing: Backing,
         /// What took it back, if it was already approved once.
         setback: Option<Setback>,
     },
     /// Nothing is missing but the right moment, or something that it needs again.
     Approved {
         judged: Judged,
-        granted: Vec<GrantedApproval>,
+        backing: Backing,
         blocked: Option<Blocked>,
     },
     /// Approved, and judged by the target as it was a moment ago: it has to be dispatched at once. On record it is Approved.
     Confirmed {
         judged: Judged,
-        granted: Vec<GrantedApproval>,
+        backing: Backing,
         draft: IntentDraft,
     },
     /// The intent is on record; the call may be on its way.
@@ -90,7 +90,7 @@ pub struct Setback {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sending {
     pub judged: Judged,
-    pub granted: Vec<GrantedApproval>,
+    pub backing: Backing,
     pub intent: Intent,
     /// Proxmox has answered that it is done without naming a task; whether there is one is still to be looked up.
     pub answered_done: bool,
@@ -105,7 +105,7 @@ pub struct Ended {
     pub reason: String,
     pub message: String,
     pub judged: Option<Judged>,
-    pub granted: Vec<GrantedApproval>,
+    pub backing: Backing,
     pub intent: Option<Intent>,
     pub upid: Option<Upid>,
     pub task: Option<TaskReport>,
@@ -161,17 +161,22 @@ impl State {
         }
     }
 
-    pub fn granted(&self) -> &[GrantedApproval] {
+    /// What was made of its approvals.
+    pub fn backing(&self) -> Option<&Backing> {
         match self {
-            Self::Pending { .. } => &[],
-            Self::AwaitingApproval { granted, .. }
-            | Self::Approved { granted, .. }
-            | Self::Confirmed { granted, .. } => granted,
+            Self::Pending { .. } => None,
+            Self::AwaitingApproval { backing, .. }
+            | Self::Approved { backing, .. }
+            | Self::Confirmed { backing, .. } => Some(backing),
             Self::Dispatching(sending) | Self::Running(sending, _) | Self::HaWorking(sending, ..) => {
-                &sending.granted
+                Some(&sending.backing)
             }
-            Self::Ended(ended) => &ended.granted,
+            Self::Ended(ended) => Some(&ended.backing),
         }
+    }
+
+    pub fn granted(&self) -> &[GrantedApproval] {
+        self.backing().map_or(&[], |backing| &backing.granted)
     }
 
     pub fn intent(&self) -> Option<&Intent> {
@@ -226,7 +231,13 @@ impl State {
 
     /// Nothing has been announced yet.
     pub(super) fn is_before_dispatch(&self) -> bool {
-        matches!(self, Self::Pending { .. } | Self::AwaitingApproval { .. } | Self::Approved { .. })
+        matches!(
+            self,
+            Self::Pending { .. }
+                | Self::AwaitingApproval { .. }
+                | Self::Approved { .. }
+                | Self::Confirmed { .. }
+        )
     }
 
     /// Keeps all that is known.
@@ -236,7 +247,7 @@ impl State {
             reason: reason.to_owned(),
             message: message.into(),
             judged: self.judged().cloned(),
-            granted: self.granted().to_vec(),
+            backing: self.backing().cloned().unwrap_or_default(),
             intent: self.intent().cloned(),
             upid: self.upid().cloned(),
             task: self.task().cloned(),

@@ -1,9 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{
-    api::GrantedApproval,
-    core::{approval::Tally, audit::AuditEvent, judge::Judged},
-};
+use crate::core::{approval::Backing, audit::AuditEvent, judge::Judged};
 
 use super::{
     ending::{end, finish, tell},
@@ -11,7 +8,8 @@ use super::{
     handed_over::seen,
     in_flight::{adjudicate, adopt, announcement, answered, followed},
     recheck::rechecked,
-    state::{Ended, Order, Outcome, Sending, Setback, State},
+    state::{Ended, Order, Outcome, Sending, State},
+    weigh::{awaiting, waits_for, weigh},
 };
 
 /// A call that has not left by then is not sent: its approvals and its place in the task list would be out of date.
@@ -33,9 +31,10 @@ pub fn step(order: &Order, state: State, event: Event, now: Timestamp) -> (State
         (state @ State::Pending { .. }, Event::Denied(denial)) => {
             end(state, Outcome::Denied, denial.reason, denial.message)
         }
-        (state @ State::Approved { .. }, Event::Denied(denial)) => {
-            end(state, Outcome::Cancelled, denial.reason, denial.message)
-        }
+        (
+            state @ (State::AwaitingApproval { .. } | State::Approved { .. } | State::Confirmed { .. }),
+            Event::Denied(denial),
+        ) => end(state, Outcome::Cancelled, denial.reason, denial.message),
         (State::Pending { .. }, Event::Judged(judged)) => judged_first(order, judged),
         (state @ State::Approved { .. }, Event::Read(result)) => {
             let summary = result.summary.clone();
@@ -45,10 +44,10 @@ pub fn step(order: &Order, state: State, event: Event, now: Timestamp) -> (State
             state @ (State::AwaitingApproval { .. } | State::Approved { .. } | State::Confirmed { .. }),
             Event::Approvals(tally),
         ) => weigh(order, state, tally, now),
-        (State::Approved { judged, granted, .. }, Event::Rechecked { judged: now_judged, draft })
+        (State::Approved { judged, backing, .. }, Event::Rechecked { judged: now_judged, draft })
             if order.sends() =>
         {
-            rechecked(order, (judged, granted), now_judged, draft, now)
+            rechecked(order, (judged, backing), now_judged, draft, now)
         }
 
         (State::Dispatching(sending), Event::Sent(sent)) => answered(sending, sent),
@@ -94,7 +93,8 @@ fn deleted(order: &Order, state: State, now: Timestamp) -> (State, Vec<Effect>) 
 }
 
 /// Says what stands in the way, once.
-fn blocked_by(order: &Order, mut state: State, blocked: Blocked) -> (State, Vec<Effect>) {
+fn blocked_by(order: &Order, state: State, blocked: Blocked) -> (State, Vec<Effect>) {
+    let mut state = no_longer_confirmed(state);
     let is_news = state.blocked() != Some(&blocked);
     let telling = tell(!blocked.passes_by_itself(), &blocked.reason, &blocked.message);
     state.set_blocked(blocked);
@@ -106,117 +106,54 @@ fn blocked_by(order: &Order, mut state: State, blocked: Blocked) -> (State, Vec<
     (state, effects)
 }
 
+/// What was found out a moment ago is worth nothing once anything stands in the way.
+fn no_longer_confirmed(state: State) -> State {
+    match state {
+        State::Confirmed { judged, backing, .. } => approved(judged, backing),
+        state => state,
+    }
+}
+
 fn judged_first(order: &Order, judged: Judged) -> (State, Vec<Effect>) {
     let planned = Effect::Audit(AuditEvent::Planned, judged.preview.summary.clone());
     let summary = judged.preview.summary.clone();
     if order.dry_run {
         let message = format!("dry run, nothing was sent. {summary}");
-        let (state, mut effects) = end(approved(judged, vec![]), Outcome::Succeeded, "DryRun", message);
+        let (state, mut effects) =
+            end(approved(judged, Backing::default()), Outcome::Succeeded, "DryRun", message);
         effects.insert(0, planned);
         return (state, effects);
     }
-    let required = judged.demand.people();
-    if required == 0 {
-        return (approved(judged, vec![]), vec![planned, Effect::GatherApprovals]);
+    if judged.demand.is_none() {
+        return (approved(judged, Backing::default()), vec![planned, Effect::GatherApprovals]);
     }
-    let waiting = format!("risk {}: waits for {}. {summary}", judged.risk, approvals(required as usize));
+    let waiting = waits_for(&judged, &[]);
     let effects = vec![
         planned,
         Effect::WriteStatus,
         tell(false, "AwaitingApproval", &waiting),
         Effect::GatherApprovals,
     ];
-    (State::AwaitingApproval { judged, granted: vec![], setback: None }, effects)
+    (awaiting(judged, Backing::default(), None), effects)
 }
 
-pub(super) fn approved(judged: Judged, granted: Vec<GrantedApproval>) -> State {
-    State::Approved { judged, granted, blocked: None }
-}
-
-pub(super) fn approvals(count: usize) -> String {
-    if count == 1 { "1 approval".to_owned() } else { format!("{count} approvals") }
-}
-
-/// Holds the approvals against what is needed, in any of the states before dispatch.
-fn weigh(order: &Order, state: State, tally: Tally, now: Timestamp) -> (State, Vec<Effect>) {
-    if let Some(denier) = &tally.denied_by {
-        let message = format!("{} said no ({})", denier.approved_by, denier.name);
-        return end(state, Outcome::Denied, "DeniedByApprover", message);
-    }
-    let Some(judged) = state.judged().cloned() else { return (state, vec![]) };
-    if tally.is_enough(&judged.demand) {
-        return enough(order, state, judged, tally, now);
-    }
-    let alarm = next_alarm(order.not_after, tally.stands_until).map(Effect::WakeAt);
-    match state {
-        State::Approved { .. } => approval_gone(judged, tally.granted, alarm),
-        // Gone in the very last moment: whatever is on record, the next look sees it as it is.
-        State::Confirmed { .. } => (awaiting(judged, tally.granted, None), vec![Effect::WakeAt(now)]),
-        State::AwaitingApproval { setback, .. } => {
-            let effects = std::iter::once(Effect::WriteStatus).chain(alarm).collect();
-            (awaiting(judged, tally.granted, setback), effects)
-        }
-        state => (state, vec![]),
-    }
-}
-
-fn awaiting(judged: Judged, granted: Vec<GrantedApproval>, setback: Option<Setback>) -> State {
-    State::AwaitingApproval { judged, granted, setback }
-}
-
-/// What it rested on is not there any more: it waits again, for the same judgement.
-fn approval_gone(
-    judged: Judged,
-    granted: Vec<GrantedApproval>,
-    alarm: Option<Effect>,
-) -> (State, Vec<Effect>) {
-    let missing = (judged.demand.people() as usize).saturating_sub(granted.len());
-    let message = format!(
-        "an approval that it rested on was revoked or has ended: it waits for {} again. {}",
-        approvals(missing),
-        judged.preview.summary
-    );
-    let mut effects = vec![
-        Effect::Audit(AuditEvent::ApprovalGone, message.clone()),
-        Effect::WriteStatus,
-        tell(true, "ApprovalGone", &message),
-    ];
-    effects.extend(alarm);
-    let setback = Setback { reason: "ApprovalGone".to_owned(), message };
-    (awaiting(judged, granted, Some(setback)), effects)
-}
-
-fn enough(order: &Order, state: State, judged: Judged, tally: Tally, now: Timestamp) -> (State, Vec<Effect>) {
-    if let State::Confirmed { draft, .. } = state {
-        if order.is_over(now) {
-            return too_late(approved(judged, tally.granted));
-        }
-        let until = next_alarm(order.not_after, tally.stands_until);
-        return dispatch(judged, tally.granted, draft, until, now);
-    }
-    let blocked = state.blocked().cloned();
-    let state = State::Approved { judged, granted: tally.granted, blocked };
-    if order.is_early(now) {
-        let alarm = next_alarm(order.not_before, tally.stands_until);
-        return (state, std::iter::once(Effect::WriteStatus).chain(alarm.map(Effect::WakeAt)).collect());
-    }
-    let next = if order.reads { Effect::Read } else { Effect::Recheck };
-    (state, vec![next])
+pub(super) fn approved(judged: Judged, backing: Backing) -> State {
+    State::Approved { judged, backing, blocked: None }
 }
 
 pub(super) fn next_alarm(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     a.into_iter().chain(b).min()
 }
 
-fn too_late(state: State) -> (State, Vec<Effect>) {
+pub(super) fn too_late(state: State) -> (State, Vec<Effect>) {
     end(state, Outcome::Expired, "NotAfterPassed", "notAfter has passed: it will not be sent any more")
 }
 
 /// The one way into a mutation: intent into the audit log, intent into the fenced status, then one call, at once or not
 /// at all. Nothing else may come in between: each thing that takes its time makes the approvals older.
-fn dispatch(
+pub(super) fn dispatch(
     judged: Judged,
-    granted: Vec<GrantedApproval>,
+    backing: Backing,
     draft: IntentDraft,
     until: Option<Timestamp>,
     now: Timestamp,
@@ -230,7 +167,7 @@ fn dispatch(
     (
         State::Dispatching(Sending {
             judged,
-            granted,
+            backing,
             intent: draft.begin(1, now),
             answered_done: false,
             blocked: None,

@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::{
-    api::{GrantedApproval, Phase, PolicyDecision, Preset, Preview, ReadResult, Risk},
+    api::{Decision, GrantedApproval, Phase, PolicyDecision, Preset, Preview, ReadResult, Risk},
     core::{
-        approval::{Proof, Tally},
+        approval::{Backing, Counted, Proof, Tally},
         audit::AuditEvent,
         demand::Demand,
         hash::Hash,
@@ -69,7 +69,16 @@ pub(super) fn granted(count: usize) -> Vec<GrantedApproval> {
 }
 
 pub(super) fn tally(count: usize) -> Tally {
-    Tally { granted: granted(count), ..Default::default() }
+    Tally { backing: backing(count), ..Default::default() }
+}
+
+pub(super) fn backing(count: usize) -> Backing {
+    Backing { granted: granted(count), refused: vec![] }
+}
+
+/// A no.
+pub(super) fn no() -> Counted {
+    Counted { decision: Decision::Deny, granted: granted(1).remove(0), until: noon(), note: None }
 }
 
 pub(super) fn draft() -> IntentDraft {
@@ -94,11 +103,11 @@ pub(super) fn order() -> Order {
 }
 
 pub(super) fn waiting() -> State {
-    State::AwaitingApproval { judged: judged(1), granted: vec![], setback: None }
+    State::AwaitingApproval { judged: judged(1), backing: Backing::default(), setback: None }
 }
 
 pub(super) fn approved(judged: Judged) -> State {
-    State::Approved { judged, granted: granted(1), blocked: None }
+    State::Approved { judged, backing: backing(1), blocked: None }
 }
 
 /// Phase, reason and message.
@@ -157,7 +166,7 @@ fn an_approval_that_is_revoked_in_the_last_moment_stops_dispatch() {
 /// It may also have ended: no change of any object tells.
 #[test]
 fn a_plan_whose_approval_is_gone_in_the_last_moment_is_looked_at_again() {
-    let confirmed = State::Confirmed { judged: judged(1), granted: granted(1), draft: draft() };
+    let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft: draft() };
     let (_, effects) = step(&order(), confirmed, Event::Approvals(tally(0)), noon());
     assert_eq!(effects, [Effect::WakeAt(noon())]);
 }
@@ -169,7 +178,7 @@ fn what_stands_in_the_way_is_in_the_status_and_told_once() {
     let (running, _) = step(&order(), dispatching.clone(), Event::Sent(Sent::Task(upid())), noon());
     for state in [
         State::Pending { blocked: None },
-        State::Approved { judged: judged(1), granted: granted(1), blocked: None },
+        State::Approved { judged: judged(1), backing: backing(1), blocked: None },
         dispatching,
         running,
     ] {
@@ -188,7 +197,7 @@ fn a_deleted_plan_is_not_sent_and_one_that_was_sent_is_followed() {
     for state in [
         State::Pending { blocked: None },
         waiting(),
-        State::Approved { judged: judged(1), granted: granted(1), blocked: None },
+        State::Approved { judged: judged(1), backing: backing(1), blocked: None },
     ] {
         assert_eq!(step(&order(), state, Event::Deleted, noon()).0.phase(), Phase::Cancelled);
     }
@@ -208,7 +217,7 @@ fn nothing_leaves_after_its_announcement_has_grown_old() {
     let soon = noon() + SignedDuration::from_secs(2);
     let (_, effects) = sent(&Order { not_after: Some(soon), ..order() });
     assert_eq!(effects.last(), Some(&Effect::Send { until: soon }));
-    let confirmed = State::Confirmed { judged: judged(1), granted: granted(1), draft: draft() };
+    let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft: draft() };
     let ending = Tally { stands_until: Some(soon), ..tally(1) };
     let (_, effects) = step(&order(), confirmed, Event::Approvals(ending), noon());
     assert_eq!(effects.last(), Some(&Effect::Send { until: soon }));
@@ -237,7 +246,7 @@ fn one_task_for_two_plans_without_an_answer_is_nobodys() {
 #[test]
 fn one_no_outweighs_any_number_of_yes() {
     let waiting = waiting();
-    let denied = Tally { denied_by: granted(1).pop(), ..tally(5) };
+    let denied = Tally { denied_by: Some(no()), ..tally(5) };
     let (state, _) = step(&order(), waiting, Event::Approvals(denied), noon());
     assert_eq!(state.phase(), Phase::Denied);
 }
@@ -248,11 +257,11 @@ fn a_plan_past_its_time_expires_in_every_phase_before_dispatch() {
     for state in [
         State::Pending { blocked: None },
         waiting(),
-        State::Approved { judged: judged(1), granted: granted(1), blocked: None },
+        State::Approved { judged: judged(1), backing: backing(1), blocked: None },
     ] {
         assert_eq!(step(&order, state, Event::Woken, noon()).0.phase(), Phase::Expired);
     }
-    let confirmed = State::Confirmed { judged: judged(1), granted: granted(1), draft: draft() };
+    let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft: draft() };
     let (state, effects) = step(&order, confirmed, Event::Approvals(tally(1)), noon());
     assert_eq!(state.phase(), Phase::Expired);
     assert!(!sends(&effects));

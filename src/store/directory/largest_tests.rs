@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::kinds::Kinds;
 use crate::{
-    api::{ProxmoxActionPlanSpec, ProxmoxEnvironment},
+    api::{GrantedApproval, ProxmoxActionPlanSpec, ProxmoxEnvironment, RefusedApproval},
     core::{
-        approval::Proof,
+        approval::{Backing, Proof},
         judge::{Setting, judge},
         lifecycle::{Setback, State, report},
         observe::{Guest, Ha, HaResource, Met, Object, Seen, Storage, Volume, World},
@@ -93,12 +93,25 @@ fn written(action: &str, target: &str, params: &Value, world: &World, message: &
     let request = normalise("default", &asked).unwrap_or_else(|wrong| panic!("{wrong:?}"));
     let judged = judge(&request, world, setting).ok()?.judged;
     let setback = Some(Setback { reason: message.to_owned(), message: message.to_owned() });
-    let state = State::AwaitingApproval { judged, granted: vec![], setback };
+    let state = State::AwaitingApproval { judged, backing: largest_backing(), setback };
     let status = report(&state, None, Some(1), &Proof::DirectoryAccess, now);
     Some(json!({
         "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionPlan",
         "metadata": {"name": "p", "namespace": "default"}, "spec": spec, "status": status,
     }))
+}
+
+fn largest_backing() -> Backing {
+    let name = "x".repeat(253);
+    let granted = (0..16).map(|n| GrantedApproval {
+        name: name.clone(),
+        uid: "u".repeat(36),
+        approved_by: format!("{n:02}{}", "日".repeat(251)),
+        groups: vec![name.clone(); 32],
+    });
+    let refused =
+        RefusedApproval { name: name.clone(), approved_by: "日".repeat(253), reason: "r".repeat(128) };
+    Backing { granted: granted.collect(), refused: vec![refused; 16] }
 }
 
 fn is_kept(plan: &Value) -> usize {

@@ -7,7 +7,7 @@ use proxmox_agent::{
 };
 
 use super::{Home, a_plan, applied, dispatching, in_phase, initialised, key, next_about};
-use crate::support::manifests::{approval, manifest, plan, policy};
+use crate::support::manifests::{REQUESTER, approval, manifest, plan, policy};
 use serde_json::json;
 
 pub async fn a_recreated_object_is_another_one<H: Home>(home: &H) {
@@ -46,8 +46,7 @@ pub async fn plans_in_flight_are_found_by_their_environment<H: Home>(home: &H) {
     a_plan(home, "waits").await;
     let running = a_plan(home, "runs").await;
     let ended = a_plan(home, "over").await;
-    let elsewhere =
-        json!({"environment": "other", "action": "start_guest", "target": "qemu/100", "requestedBy": "a"});
+    let elsewhere = json!({"environment": "other", "action": "start_guest", "target": "qemu/100", "requestedBy": REQUESTER});
     let elsewhere: ProxmoxActionPlan =
         applied(home, &manifest("ProxmoxActionPlan", "elsewhere", &elsewhere), "elsewhere").await;
     for plan in [&running, &elsewhere] {

@@ -1,10 +1,19 @@
 //! The home in a cluster: custom resources on the Kubernetes API.
 
-use std::time::Duration;
+mod admission;
+mod clock;
+mod identity;
+mod secrets;
 
-use futures::{FutureExt, StreamExt, stream::BoxStream};
+pub use admission::{ExpectedPolicies, UnfitName};
+pub use identity::own_name;
+pub use secrets::KubeSecrets;
+
+use std::{fmt::Display, time::Duration};
+
+use futures::{StreamExt, stream::BoxStream};
 use jiff::Timestamp;
-use k8s_openapi::{api::core::v1::ObjectReference, api::core::v1::Secret};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
@@ -15,17 +24,18 @@ use kube::{
         watcher,
     },
 };
-use secrecy::SecretString;
 use serde_json::json;
 
 use crate::{
-    api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy, SecretKeyRef},
+    api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
     core::admission::Admission,
-    ports::{Changes, FINALIZER, Key, Kind, Notice, SecretError, Secrets, Severity, Store, StoreError},
+    ports::{Changes, FINALIZER, Key, Kind, Notice, Severity, Store, StoreError},
 };
 
 /// No single call to the API server may take longer: a write that hangs must not hold up what comes after it.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Who speaks in Events.
+const CONTROLLER: &str = "proxmox-agent";
 
 /// Custom resources as the store.
 #[derive(Clone)]
@@ -34,6 +44,8 @@ pub struct KubeStore {
     /// Only this namespace, or all of them.
     namespace: Option<String>,
     recorder: Recorder,
+    /// `None` if the owner does without them.
+    policies: Option<ExpectedPolicies>,
 }
 
 impl std::fmt::Debug for KubeStore {
@@ -43,10 +55,11 @@ impl std::fmt::Debug for KubeStore {
 }
 
 impl KubeStore {
-    /// `client` must not repeat calls by itself: build it with `default_retry` off.
-    pub fn new(client: Client, namespace: Option<String>) -> Self {
-        let reporter = Reporter { controller: "proxmox-agent".to_owned(), instance: None };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, namespace }
+    /// `client` must not repeat calls by itself: build it with `default_retry` off. Without `policies`, names in plans and
+    /// approvals are taken as they are written.
+    pub fn new(client: Client, namespace: Option<String>, policies: Option<ExpectedPolicies>) -> Self {
+        let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: None };
+        Self { recorder: Recorder::new(client.clone(), reporter), client, namespace, policies }
     }
 
     fn api<K: Kind>(&self, namespace: &str) -> Api<K> {
@@ -99,21 +112,20 @@ impl KubeStore {
 /// Runs one call with a time limit and puts its error into our words.
 async fn bounded<T>(
     what: &str,
-    key: &Key,
+    object: impl Display,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, StoreError> {
     match tokio::time::timeout(CALL_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(in_our_words(what, key, error)),
+        Ok(Err(error)) => Err(in_our_words(what, object.to_string(), error)),
         Err(_) => Err(StoreError::Unavailable {
-            what: format!("{what} {key}"),
+            what: format!("{what} {object}"),
             why: format!("no answer from the API server within {} s", CALL_TIMEOUT.as_secs()),
         }),
     }
 }
 
-fn in_our_words(what: &str, key: &Key, error: kube::Error) -> StoreError {
-    let object = key.to_string();
+fn in_our_words(what: &str, object: String, error: kube::Error) -> StoreError {
     match error {
         kube::Error::Api(status) if status.is_conflict() => StoreError::Conflict { object },
         kube::Error::Api(status) if status.is_not_found() => StoreError::Gone { object },
@@ -220,67 +232,25 @@ impl Store for KubeStore {
     }
 
     async fn admission(&self) -> Result<Admission, StoreError> {
-        Ok(Admission::Waived)
+        match &self.policies {
+            Some(policies) => policies.read(&self.client).await.map(Admission::Policies),
+            None => Ok(Admission::Waived),
+        }
     }
 
     fn admission_changes(&self) -> BoxStream<'static, ()> {
-        futures::stream::pending().boxed()
+        match &self.policies {
+            Some(policies) => policies.changes(&self.client),
+            None => futures::stream::pending().boxed(),
+        }
     }
 
-    async fn time(&self, _: &str) -> Result<Timestamp, StoreError> {
-        Ok(Timestamp::now())
+    async fn time(&self, namespace: &str) -> Result<Timestamp, StoreError> {
+        clock::time(&self.client, namespace).await
     }
 }
 
 fn within_bytes(text: &str, most: usize) -> String {
     let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= most).last();
     text[..end.unwrap_or(0)].to_owned()
-}
-
-/// Secrets of the cluster.
-#[derive(Clone)]
-pub struct KubeSecrets {
-    client: Client,
-}
-
-impl std::fmt::Debug for KubeSecrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("KubeSecrets")
-    }
-}
-
-impl KubeSecrets {
-    pub fn new(client: Client) -> Self {
-        Self { client }
-    }
-
-    async fn read_key(&self, namespace: &str, reference: &SecretKeyRef) -> Result<SecretString, String> {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let read = tokio::time::timeout(CALL_TIMEOUT, api.get_opt(&reference.name)).await;
-        let secret = read
-            .map_err(|_| "no answer from the API server".to_owned())?
-            .map_err(|error| told(&error))?
-            .ok_or_else(|| format!("there is no such Secret in namespace {namespace}: create it"))?;
-        let value = secret.data.and_then(|mut data| data.remove(&reference.key));
-        let value = value.ok_or_else(|| "the Secret has no such key: add it".to_owned())?;
-        let text = String::from_utf8(value.0).map_err(|_| "the value is not text".to_owned())?;
-        Ok(SecretString::from(text.trim_end_matches('\n').to_owned()))
-    }
-}
-
-impl Secrets for KubeSecrets {
-    fn read<'a>(
-        &'a self,
-        namespace: &'a str,
-        reference: &'a SecretKeyRef,
-    ) -> futures::future::BoxFuture<'a, Result<SecretString, SecretError>> {
-        async move {
-            self.read_key(namespace, reference).await.map_err(|why| SecretError {
-                secret: format!("{namespace}/{}", reference.name),
-                key: reference.key.clone(),
-                why,
-            })
-        }
-        .boxed()
-    }
 }

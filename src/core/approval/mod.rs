@@ -1,0 +1,105 @@
+//! Whether an approval counts, and whether there are enough.
+//!
+//! `admit` judges one, `tally` all of a plan together, `verdict` is what each is told about itself, and `requester` says
+//! whether it is known who asked.
+
+mod admit;
+#[cfg(test)]
+mod proof_tests;
+mod requester;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use admit::{DEFAULT_LIFETIME, LONGEST_LIFETIME, admit};
+pub use requester::requester_not_proven;
+pub use tally::{Backing, Tally, still_there, tally};
+pub use verdict::{Verdict, verdict};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::api::{Decision, GrantedApproval, ProxmoxActionApproval, Tier};
+
+use super::{judge::Judged, provenance::Traced};
+
+/// What stands behind the name in an approval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Since this moment the API server's admission policies force the name to be the writer's own.
+    Admission { since: Timestamp },
+    /// They are not in force, so nobody knows whose name it is.
+    NotInForce(String),
+    /// The API server let its writer create it, and the owner does without admission policies.
+    ApiServer,
+    /// Its writer could write to the directory.
+    DirectoryAccess,
+}
+
+impl Proof {
+    /// In plain words, for the status.
+    pub fn described(&self) -> &'static str {
+        match self {
+            Self::Admission { .. } => {
+                "an approval is the approver's own: admission policies force approved_by to be whoever creates it, with the right to"
+            }
+            Self::NotInForce(_) => {
+                "an approval is worth nothing as long as the admission policies are not in force: nothing is sent"
+            }
+            Self::ApiServer => {
+                "an approval is worth the right to create approvals on the API server: role bindings decide who has it"
+            }
+            Self::DirectoryAccess => {
+                "an approval is worth write access to this directory: whoever can write here can approve in any name"
+            }
+        }
+    }
+
+    /// Production wants more than write access to a directory.
+    pub fn is_enough_for(&self, tier: Tier) -> bool {
+        *self != Self::DirectoryAccess || tier != Tier::Production
+    }
+}
+
+/// What an approval is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Bench<'a> {
+    pub plan: &'a ObjectMeta,
+    pub requested_by: &'a str,
+    pub environment: &'a str,
+    pub tier: Tier,
+    pub judged: &'a Judged,
+    pub proof: &'a Proof,
+    pub now: Timestamp,
+}
+
+/// An approval, with its origin if it came by git.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    pub approval: ProxmoxActionApproval,
+    pub traced: Option<Traced>,
+}
+
+/// Why an approval does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// One word for programs.
+    pub reason: &'static str,
+    /// A sentence for people, beginning with the field.
+    pub message: String,
+}
+
+fn refuse(reason: &'static str, message: impl Into<String>) -> Refusal {
+    Refusal { reason, message: message.into() }
+}
+
+/// An approval that counts, until then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    pub decision: Decision,
+    pub granted: GrantedApproval,
+    pub until: Timestamp,
+    /// What of it does not count, in words.
+    pub note: Option<String>,
+}
