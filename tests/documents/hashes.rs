@@ -32,7 +32,7 @@ fn hash_lines() -> Vec<(String, String)> {
 #[test]
 fn the_hashes_of_the_worked_example_come_out_as_they_are_written() {
     let lines = hash_lines();
-    assert_eq!(lines.len(), 4);
+    assert_eq!(lines.len(), 5);
     for (line, digits) in lines {
         let ran = Command::new("sh").args(["-c", &line]).output().unwrap();
         let printed = String::from_utf8(ran.stdout).unwrap();
@@ -113,11 +113,12 @@ const PLAN_UID: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
 
 #[test]
 fn the_program_hashes_the_worked_example_as_the_document_does() {
-    let [request, environment, plan, snapshot] = hash_lines().try_into().unwrap();
+    let [request, environment, policy, plan, snapshot] = hash_lines().try_into().unwrap();
     let judged = judged_example();
     assert_eq!(judged.fingerprint["environment"], format!("{ENVIRONMENT_UID}/{}", &environment.1[..12]));
     assert_eq!(judged.request_hash.to_string(), format!("sha256:{}", request.1));
     assert_eq!(judged.plan_hash.to_string(), format!("sha256:{}", plan.1));
+    assert!(plan.0.contains(&format!("\"policy\":\"{}\"", &policy.1[..12])), "{}", plan.0);
 
     let nameless = ProxmoxActionPlanSpec {
         action: "create_snapshot".to_owned(),
