@@ -7,6 +7,7 @@
 //! - [`catalog`]: the one table of what can be done to Proxmox
 //! - [`core`]: decides; pure
 //! - [`ports`]: what the engine needs from outside, as traits
+//! - [`yaml`]: what people write, with bounds
 //! - [`pve`]: how Proxmox speaks; [`pve::sim`] is a simulated one
 //! - [`git`]: where plans and approvals come from, and who signed for them
 //! - [`secrets`]: where API tokens and secret parameters are kept
@@ -19,6 +20,7 @@ pub mod api;
 pub mod catalog;
 pub mod core;
 pub mod ports;
+pub mod yaml;
 
 pub mod audit;
 pub mod git;

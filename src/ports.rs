@@ -300,18 +300,20 @@ pub struct SecretError {
 
 /// The repositories that plans and approvals come from.
 pub trait Repositories: Debug + Send + Sync {
-    /// What the branch says about an object, fetched now. `credentials` are `user:password`.
+    /// What the branch says about each of these objects, all of one namespace, fetched now. `credentials` are
+    /// `user:password`.
     fn look_up<'a>(
         &'a self,
+        namespace: &'a str,
         trust: &'a GitTrust,
         credentials: Option<SecretString>,
-        wanted: Wanted,
-    ) -> BoxFuture<'a, Result<Sighting, RepositoryError>>;
+        wanted: Vec<Wanted>,
+    ) -> BoxFuture<'a, Result<Vec<Sighting>, RepositoryError>>;
 }
 
 /// Why a repository could not be read.
 #[derive(Clone, Debug, Error)]
-#[error("failed to fetch branch {branch} of {repository}: {why}")]
+#[error("failed to read branch {branch} of {repository}: {why}")]
 pub struct RepositoryError {
     pub repository: String,
     pub branch: String,

@@ -32,7 +32,7 @@ fn carried_out(house: &House, plan: &str) -> Ended {
 
 /// No part of the canary is anywhere, however it is written.
 fn is_nowhere(house: &House, ended: &Ended, plan: &str) {
-    let shown = house.run(&["show", plan]);
+    let shown = house.run(&["plan", "show", plan]);
     let told = [("stdout", &ended.stdout), ("stderr", &ended.stderr), ("show", &shown.stdout)];
     let told = told.map(|(sink, text)| (sink.to_owned(), text.clone()));
     for (sink, text) in told.into_iter().chain(house.kept()) {

@@ -127,13 +127,13 @@ async fn bad_input_is_named_and_stops_nobody_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_gets_wrong_on_the_command_line_is_answered_plainly() {
     let house = House::new("lab").await;
-    let missing = house.run(&["show", "no-such-plan"]);
+    let missing = house.run(&["plan", "show", "no-such-plan"]);
     assert_eq!(missing.code, 1);
     assert!(
         missing.stderr.contains("there is no plan `no-such-plan` in namespace default yet"),
         "{missing:?}"
     );
-    let outside = house.run(&["show", "../../../etc/passwd"]);
+    let outside = house.run(&["plan", "show", "../../../etc/passwd"]);
     assert!(outside.stderr.contains("is not the name of a plan"), "{outside:?}");
     house.plan("start", "start_guest", "qemu/101", "");
     house.once();

@@ -88,6 +88,7 @@ mod tests {
             call: None,
             upid: None,
             message: message.into(),
+            from_git: vec![],
         }
     }
 

@@ -1,8 +1,6 @@
 use std::process::ExitCode;
 
-use clap::Parser;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    proxmox_agent::cli::kubectl_approve::KubectlApprove::parse().run().await
+    proxmox_agent::cli::kubectl_approve::KubectlApprove::from_command_line().run().await
 }

@@ -159,14 +159,20 @@ fn undo(action: &Action) -> String {
 fn param_row(out: &mut String, param: &Param) -> std::fmt::Result {
     let only = param.only_for.map(|kind| format!(" (only for a {})", kind.noun())).unwrap_or_default();
     let required = if param.required { "required: " } else { "" };
-    writeln!(out, "| `{}` | {} | {required}{}{only} |", spelled(param), param.type_.allowed(), param.doc)
+    writeln!(
+        out,
+        "| `{}` | {} | {required}{}{only} |",
+        spelled(param, "` to `"),
+        param.type_.allowed(),
+        param.doc
+    )
 }
 
-/// `scsi0` to `scsi30`.
-fn spelled(param: &Param) -> String {
+/// The first and the last name of a row, such as `scsi0` to `scsi30`.
+pub(super) fn spelled(param: &Param, to: &str) -> String {
     let Some(count) = param.row else { return param.name.to_owned() };
     let stem = param.name.trim_end_matches("[n]");
-    format!("{stem}0` to `{stem}{}", count.saturating_sub(1))
+    format!("{stem}0{to}{stem}{}", count.saturating_sub(1))
 }
 
 fn code_list(words: &[&str]) -> String {

@@ -18,7 +18,7 @@ pub(super) struct Folder {
     state: Option<PathBuf>,
     /// The namespace of what is named.
     #[arg(short, long, default_value = "default")]
-    namespace: String,
+    pub namespace: String,
 }
 
 impl Folder {

@@ -1,13 +1,15 @@
 //! The commands: one file each. They parse arguments, put the parts together and say in the exit code how it went.
 
 mod approve;
+mod choice;
 mod crd;
 mod docs;
 mod files;
+mod git;
 pub mod kubectl_approve;
 mod operator;
+mod plan;
 mod render;
-mod show;
 mod simulate;
 mod standalone;
 
@@ -29,8 +31,8 @@ enum Command {
     Operator(operator::Operator),
     /// Run on a directory of the same YAML, without a cluster.
     Standalone(standalone::Standalone),
-    /// Show a plan of a directory as a person needs it.
-    Show(show::Show),
+    /// Make, show and check plans as files, and tell what happened to one.
+    Plan(plan::Plan),
     /// Approve or deny a plan of a directory.
     Approve(approve::Approve),
     /// Run a simulated Proxmox VE.
@@ -49,7 +51,7 @@ impl Cli {
         let ended = match self.command {
             Command::Operator(operator) => operator.run().await.map(|()| ExitCode::SUCCESS),
             Command::Standalone(standalone) => standalone.run().await,
-            Command::Show(show) => show.run().map(|()| ExitCode::SUCCESS),
+            Command::Plan(plan) => plan.run(),
             Command::Approve(approve) => approve.run().map(|()| ExitCode::SUCCESS),
             Command::Simulate(simulate) => {
                 simulate.run().await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)

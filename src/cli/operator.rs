@@ -50,7 +50,7 @@ impl Operator {
             store: KubeStore::new(client.clone(), self.namespace, policies),
             hypervisors: Proxmox::default(),
             secrets: Arc::new(KubeSecrets::new(client)),
-            repositories: Arc::new(GitRepositories::new(self.git)),
+            repositories: Arc::new(GitRepositories::new(self.git, Arc::new(SystemClock))),
             audit: Arc::new(AuditFile::open(&self.audit)?),
             clock: Arc::new(SystemClock),
         };

@@ -51,7 +51,7 @@ impl Standalone {
             store,
             hypervisors: Proxmox::default(),
             secrets: Arc::new(MountedSecrets::new(secrets)),
-            repositories: Arc::new(GitRepositories::new(state.join("git"))),
+            repositories: Arc::new(GitRepositories::new(state.join("git"), clock.clone())),
             audit: Arc::new(AuditFile::open(&state.join("audit.jsonl"))?),
             clock,
         };

@@ -10,13 +10,17 @@ use crate::{
     },
     core::{
         approval::{Verdict, verdict},
-        audit::{AuditEvent, AuditRecord},
+        audit::{AuditEvent, AuditRecord, FromGit},
         lifecycle,
+        provenance::{GIT_UNAVAILABLE, Traced},
     },
     ports::{Hypervisors, Key, Notice, Ports, Severity, Store},
 };
 
-use super::{Error, ground::ground};
+use super::{
+    Error, RETRY,
+    ground::{Table, table},
+};
 
 /// Looks at an approval. Returns when it ends, if its end would change the answer.
 pub(super) async fn reconcile<S: Store, H: Hypervisors>(
@@ -30,7 +34,7 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     let plan_key = Key::new(&key.namespace, &approval.spec.plan_ref.name);
     let plan = ports.store.get::<ProxmoxActionPlan>(&plan_key).await?;
     let found = judge(ports, &approval, plan.as_ref()).await?;
-    let wake_at = found.until;
+    let wake_at = found.verdict.until;
     report(ports, approval, plan, found).await?;
     Ok(wake_at)
 }
@@ -39,45 +43,64 @@ async fn judge<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     approval: &ProxmoxActionApproval,
     plan: Option<&ProxmoxActionPlan>,
-) -> Result<Verdict, Error> {
+) -> Result<Found, Error> {
     let Some(plan) = plan else {
-        return Ok(Verdict::open(
+        return Ok(Found::without_origin(Verdict::open(
             "PlanNotFound",
             "spec.planRef.name: there is no such plan in this namespace",
-        ));
+        )));
     };
     let status = plan.status.clone().unwrap_or_default();
     let Some(judged) = lifecycle::judged(&status) else {
         let ended = status.phase.is_terminal();
-        return Ok(if ended {
+        return Ok(Found::without_origin(if ended {
             Verdict::too_late(status.phase)
         } else {
             Verdict::open("PlanNotJudged", "the plan is not judged yet")
-        });
+        }));
     };
-    let all = ports.store.approvals_of(&Key::of(plan)).await?;
-    let ground = ground(ports, plan).await?;
-    let all = ground.candidates(ports, all).await?;
     // One whose file is being changed is not among them.
-    let alone = ground.candidates(ports, vec![approval.clone()]).await?;
-    let bench = ground.bench(ports, plan, &judged);
-    let unread = || Verdict::open("Unread", "the approval could not be read again");
-    Ok(alone.first().map_or_else(unread, |candidate| verdict(candidate, &all, Some(&status), bench)))
+    let Table { ground, candidates, beside } = table(ports, plan, Some(approval)).await?;
+    let unread = || Found::without_origin(Verdict::open("Unread", "the approval could not be read again"));
+    let Some(candidate) = beside else { return Ok(unread()) };
+    let verdict = verdict(&candidate, &candidates, Some(&status), ground.bench(ports, plan, &judged));
+    Ok(Found { verdict, traced: candidate.traced }.with_patience(ports.clock.now()))
+}
+
+/// The answer to an approval, and where it comes from if that was looked for.
+struct Found {
+    verdict: Verdict,
+    traced: Option<Traced>,
+}
+
+impl Found {
+    fn without_origin(verdict: Verdict) -> Self {
+        Self { verdict, traced: None }
+    }
+
+    /// A repository that can't be read right now is no answer for good: it is asked again.
+    fn with_patience(self, now: Timestamp) -> Self {
+        if self.verdict.reason != GIT_UNAVAILABLE {
+            return self;
+        }
+        let until = now.saturating_add(RETRY).ok();
+        Self { verdict: Verdict { until, ..Verdict::open(GIT_UNAVAILABLE, &self.verdict.message) }, ..self }
+    }
 }
 
 async fn report<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     mut approval: ProxmoxActionApproval,
     plan: Option<ProxmoxActionPlan>,
-    found: Verdict,
+    Found { verdict: found, traced }: Found,
 ) -> Result<(), Error> {
-    let status = status(&approval, &found, ports.clock.now());
+    let status = status(&approval, &found, traced, ports.clock.now());
     if approval.status.as_ref() == Some(&status) {
         return Ok(());
     }
     let refused = found.verdict == Some(ApprovalVerdict::Refused);
     if refused {
-        super::append(ports, record(&approval, plan.as_ref(), &found, ports.clock.now())).await?;
+        super::append(ports, record(&approval, &status, plan.as_ref(), ports.clock.now())).await?;
     }
     approval.status = Some(status);
     let approval = ports.store.replace_status(&approval).await?;
@@ -93,7 +116,13 @@ async fn report<S: Store, H: Hypervisors>(
     Ok(())
 }
 
-fn status(approval: &ProxmoxActionApproval, found: &Verdict, now: Timestamp) -> ApprovalStatus {
+fn status(
+    approval: &ProxmoxActionApproval,
+    found: &Verdict,
+    traced: Option<Traced>,
+    now: Timestamp,
+) -> ApprovalStatus {
+    let before = approval.status.as_ref().and_then(|status| status.provenance.clone());
     let generation = approval.metadata.generation;
     let mut conditions = approval.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
     let counted = found.verdict == Some(ApprovalVerdict::Counted);
@@ -106,7 +135,7 @@ fn status(approval: &ProxmoxActionApproval, found: &Verdict, now: Timestamp) -> 
         verdict: found.verdict,
         reason: found.reason.clone(),
         message: found.message.clone(),
-        provenance: None,
+        provenance: traced.map(|traced| traced.provenance).or(before),
         observed_generation: generation,
         conditions,
     }
@@ -114,10 +143,11 @@ fn status(approval: &ProxmoxActionApproval, found: &Verdict, now: Timestamp) -> 
 
 fn record(
     approval: &ProxmoxActionApproval,
+    status: &ApprovalStatus,
     plan: Option<&ProxmoxActionPlan>,
-    found: &Verdict,
     now: Timestamp,
 ) -> AuditRecord {
+    let named = format!("approval {}", approval.name_any());
     let spec = &approval.spec;
     let plan_spec = plan.map(|plan| &plan.spec);
     AuditRecord {
@@ -137,6 +167,12 @@ fn record(
         intent: None,
         call: None,
         upid: None,
-        message: format!("approval {}: {}", approval.name_any(), found.message),
+        message: format!("{named}: {}", status.message),
+        from_git: status
+            .provenance
+            .clone()
+            .map(|provenance| FromGit { object: named, provenance })
+            .into_iter()
+            .collect(),
     }
 }

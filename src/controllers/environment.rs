@@ -240,7 +240,7 @@ mod tests {
             store: DirectoryStore::open(options).unwrap(),
             hypervisors: Proxmox::default(),
             secrets: Arc::new(OneToken(format!("agent@pve!operator={}", sim.tokens()["agent@pve!operator"]))),
-            repositories: Arc::new(GitRepositories::new(folder.path().join("git"))),
+            repositories: Arc::new(GitRepositories::new(folder.path().join("git"), Arc::new(SystemClock))),
             audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
             clock: Arc::new(SystemClock),
         };

@@ -1,16 +1,19 @@
 //! What the approvals of a plan are held against: its environment and what a name is worth there, read live.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, Tier},
+    api::{GitTrust, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, Tier},
     core::{
         admission,
-        approval::{Bench, Candidate, Proof},
+        approval::{Bench, Candidate, Proof, still_there},
         judge::Judged,
+        provenance::Traced,
     },
     ports::{Hypervisors, Key, Ports, Store, StoreError},
 };
 
-use super::Error;
+use super::origin::{Claim, traced};
 
 /// What a plan stands on.
 pub(super) struct Ground {
@@ -48,13 +51,70 @@ impl Ground {
             now: ports.clock.now(),
         }
     }
+}
 
-    /// The approvals, each with its origin if it came by git.
-    pub(super) async fn candidates<S: Store, H: Hypervisors>(
-        &self,
-        _: &Ports<S, H>,
-        approvals: Vec<ProxmoxActionApproval>,
-    ) -> Result<Vec<Candidate>, Error> {
-        Ok(approvals.into_iter().map(|approval| Candidate { approval, traced: None }).collect())
+/// All approvals of a plan, and what they are held against. `beside` is one that may not be among them any more.
+pub(super) struct Table {
+    pub(super) ground: Ground,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) beside: Option<Candidate>,
+}
+
+/// Reads it all anew, and once more after each look into a repository, which takes its time.
+pub(super) async fn table<S: Store, H: Hypervisors>(
+    ports: &Ports<S, H>,
+    plan: &ProxmoxActionPlan,
+    beside: Option<&ProxmoxActionApproval>,
+) -> Result<Table, StoreError> {
+    let mut origins = Origins::default();
+    loop {
+        // What comes in after the proof was read may have come in without it.
+        let approvals = ports.store.approvals_of(&Key::of(plan)).await?;
+        let ground = ground(ports, plan).await?;
+        if origins.look_for_more(ports, &ground, approvals.iter().chain(beside)).await {
+            continue;
+        }
+        let candidates = approvals.into_iter().map(|approval| origins.candidate(approval)).collect();
+        // Last of all, so that an approval that was revoked a moment ago does not count.
+        let candidates = still_there(candidates, ports.store.approvals_of(&Key::of(plan)).await?);
+        let beside = beside.cloned().map(|approval| origins.candidate(approval));
+        return Ok(Table { ground, candidates, beside });
+    }
+}
+
+/// Where approvals come from, by their uid.
+#[derive(Default)]
+struct Origins {
+    trust: Option<GitTrust>,
+    traced: BTreeMap<String, Traced>,
+}
+
+impl Origins {
+    /// Whether there were any that nobody had looked for yet.
+    async fn look_for_more<'a, S: Store, H: Hypervisors>(
+        &mut self,
+        ports: &Ports<S, H>,
+        ground: &Ground,
+        approvals: impl Iterator<Item = &'a ProxmoxActionApproval>,
+    ) -> bool {
+        let environment = ground.environment.as_ref();
+        let trust = environment.and_then(|environment| environment.spec.git.clone());
+        if self.trust != trust {
+            *self = Self { trust, traced: BTreeMap::new() };
+        }
+        let unknown = approvals.filter_map(|approval| {
+            let uid = approval.metadata.uid.clone()?;
+            let claim = Claim::of_approval(approval)?;
+            (!self.traced.contains_key(&uid)).then_some((uid, claim))
+        });
+        let (uids, claims): (Vec<String>, Vec<Claim<'_>>) = unknown.unzip();
+        let found = traced(ports, environment, &claims).await;
+        self.traced.extend(uids.into_iter().zip(found));
+        !claims.is_empty()
+    }
+
+    fn candidate(&self, approval: ProxmoxActionApproval) -> Candidate {
+        let uid = approval.metadata.uid.as_deref().unwrap_or_default();
+        Candidate { traced: self.traced.get(uid).cloned(), approval }
     }
 }

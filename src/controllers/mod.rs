@@ -7,6 +7,7 @@ mod approval;
 mod crowd;
 mod environment;
 mod ground;
+mod origin;
 mod places;
 mod plan;
 mod policy;
@@ -20,6 +21,7 @@ pub use settle::settle;
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
 use thiserror::Error;
 
 use crate::{
@@ -30,6 +32,9 @@ use crate::{
 use crowd::Crowd;
 use places::Places;
 use slots::Slots;
+
+/// When to try again after something needed was missing.
+const RETRY: SignedDuration = SignedDuration::from_secs(15);
 
 /// Why a look at an object could not be finished.
 #[derive(Debug, Error)]

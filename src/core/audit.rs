@@ -1,12 +1,12 @@
 //! What is put on record.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::api::{Intent, PreviewedCall};
+use crate::api::{Intent, PreviewedCall, Provenance};
 
 /// One line of the audit log.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditRecord {
     pub time: Timestamp,
@@ -23,7 +23,7 @@ pub struct AuditRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
     /// Who approved, as the approvals say.
-    #[serde(rename = "approved_by", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "approved_by", default, skip_serializing_if = "Vec::is_empty")]
     pub approved_by: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i64>,
@@ -36,10 +36,21 @@ pub struct AuditRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upid: Option<String>,
     pub message: String,
+    /// What of it came by git, and who signed for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub from_git: Vec<FromGit>,
+}
+
+/// A plan or an approval that a syncer brought.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct FromGit {
+    pub object: String,
+    #[serde(flatten)]
+    pub provenance: Provenance,
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AuditEvent {
     /// A plan was judged.

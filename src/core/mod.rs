@@ -22,6 +22,7 @@ pub mod lifecycle;
 mod measure;
 pub mod observe;
 pub mod occupied;
+pub mod outlook;
 pub mod places;
 pub mod policy;
 mod preview;

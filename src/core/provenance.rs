@@ -4,6 +4,21 @@ use crate::api::{GitTrust, Provenance};
 
 use super::approval::Refusal;
 
+/// What stands in `status.provenance.verdict` when nothing is wrong.
+pub const VERIFIED: &str = "Verified";
+/// The repository can't be read right now.
+pub const GIT_UNAVAILABLE: &str = "GitUnavailable";
+
+/// The commit is there, but is not one that speaks for anybody: a better one may take its place.
+const SIGNED_WRONGLY: [&str; 6] = [
+    "Unsigned",
+    "BadSignature",
+    "UnknownSigner",
+    "AmbiguousSigner",
+    "SignerIsNotApprover",
+    "SignerIsNotRequester",
+];
+
 /// An object whose origin is looked for in a repository.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
@@ -21,15 +36,15 @@ pub struct Wanted {
 pub enum Sighting {
     /// No file of the branch holds an object of that name.
     NoFile,
-    /// More than one does.
+    /// It stands there more than once.
     Ambiguous { files: Vec<String> },
     /// The file says something else than was applied.
     Differs { file: String },
     /// It was brought before the oldest commit that was fetched.
     TooOld { file: String },
-    /// The commit that is on record is not in the branch's history any more.
+    /// The commit that is on record did not bring what is there now.
     Rewritten { file: String },
-    /// This commit brought the file as it is.
+    /// This commit brought the object as it is.
     Brought { file: String, commit: String, author: String, signature: Signature },
 }
 
@@ -37,18 +52,30 @@ pub enum Sighting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signature {
     Missing,
-    /// It is none that can be read, or it does not fit the commit.
+    /// It is none that can be read, it does not fit the commit, or its key does not count any more.
     Invalid {
         why: String,
     },
-    /// It fits, but nobody on the list has that key.
+    /// Nobody on the list has that key.
     Unknown {
+        key: String,
+    },
+    /// More than one person on the list has that key.
+    OfSeveral {
+        signers: Vec<String>,
         key: String,
     },
     Of {
         signer: String,
         key: String,
     },
+}
+
+/// Who speaks in an object, and therefore has to have signed for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker<'a> {
+    Requester(&'a str),
+    Approver(&'a str),
 }
 
 /// An origin, and what is wrong with it if something is.
@@ -60,12 +87,182 @@ pub struct Traced {
     pub refusal: Option<Refusal>,
 }
 
-/// Holds what a repository says against the name that the object gives.
-pub fn trace(trust: &GitTrust, sighting: &Sighting, field: &str, name: &str) -> Traced {
-    let _ = (sighting, field, name);
-    Traced {
-        provenance: Provenance { repository: trust.repository.clone(), ..Provenance::default() },
-        groups: vec![],
-        refusal: None,
+/// Holds what a repository says against the name that the object gives. `before` is what is on record.
+pub fn trace(
+    trust: &GitTrust,
+    sighting: &Sighting,
+    speaker: Speaker<'_>,
+    before: Option<&Provenance>,
+) -> Traced {
+    let mut provenance = on_record(trust, before);
+    let mut groups = vec![];
+    let refusal = match sighting {
+        Sighting::NoFile => Some(not_in_git(trust)),
+        Sighting::Ambiguous { files } => Some(ambiguous(files)),
+        Sighting::Differs { file } => Some(differs(file)),
+        Sighting::TooOld { file } => Some(too_old(trust, file)),
+        Sighting::Rewritten { file } => Some(rewritten(file, &provenance.commit)),
+        Sighting::Brought { commit, author, signature, .. } => {
+            provenance.commit = bounded(commit, 64);
+            provenance.author = bounded(author, 512);
+            match signed(signature, speaker, &mut provenance) {
+                Ok(signer) => {
+                    groups = groups_of(trust, signer);
+                    None
+                }
+                Err(refusal) => Some(refusal),
+            }
+        }
+    };
+    provenance.file = bounded(file_of(sighting), 512);
+    concluded(provenance, groups, refusal)
+}
+
+/// The environment has no repository, so nothing can have come from it.
+pub fn not_configured(environment: &str) -> Traced {
+    let message = format!(
+        "spec.source: is git, but environment {environment} has no spec.git: its owner has to say which repository and whose signatures count"
+    );
+    concluded(Provenance::default(), vec![], Some(refuse("GitNotConfigured", message)))
+}
+
+/// Nothing can be said right now.
+pub fn unavailable(trust: &GitTrust, why: &str, before: Option<&Provenance>) -> Traced {
+    let message = format!("spec.source: {why}; tried again soon");
+    concluded(on_record(trust, before), vec![], Some(refuse(GIT_UNAVAILABLE, message)))
+}
+
+/// The commit that was once found to have brought the object: whatever comes later is held against it.
+pub fn commit_on_record(trust: &GitTrust, before: Option<&Provenance>) -> Option<String> {
+    let known = before.filter(|before| {
+        before.repository == trust.repository && !SIGNED_WRONGLY.contains(&before.verdict.as_str())
+    });
+    known.map(|before| before.commit.clone()).filter(|commit| !commit.is_empty())
+}
+
+impl Traced {
+    pub fn is_unavailable(&self) -> bool {
+        self.refusal.as_ref().is_some_and(|refusal| refusal.reason == GIT_UNAVAILABLE)
     }
 }
+
+fn on_record(trust: &GitTrust, before: Option<&Provenance>) -> Provenance {
+    let commit = commit_on_record(trust, before).unwrap_or_default();
+    Provenance { repository: trust.repository.clone(), commit, ..Provenance::default() }
+}
+
+fn concluded(provenance: Provenance, groups: Vec<String>, refusal: Option<Refusal>) -> Traced {
+    let verdict = refusal.as_ref().map_or(VERIFIED, |refusal| refusal.reason).to_owned();
+    Traced { provenance: Provenance { verdict, ..provenance }, groups, refusal }
+}
+
+/// Who signed, if that is who speaks.
+fn signed<'a>(
+    signature: &'a Signature,
+    speaker: Speaker<'_>,
+    provenance: &mut Provenance,
+) -> Result<&'a str, Refusal> {
+    let commit = provenance.commit.clone();
+    let mut with = |key: &str| provenance.key = bounded(key, 128);
+    let (signer, key) = match signature {
+        Signature::Missing => {
+            let message =
+                format!("spec.source: commit {commit} is not signed: sign the commit that brings the file");
+            return Err(refuse("Unsigned", message));
+        }
+        Signature::Invalid { why } => {
+            let message = format!("spec.source: the signature of commit {commit} does not count: {why}");
+            return Err(refuse("BadSignature", message));
+        }
+        Signature::Unknown { key } => {
+            with(key);
+            let message = format!(
+                "spec.source: commit {commit} is signed with the key {key}, which is nobody's in spec.git.signers of the environment"
+            );
+            return Err(refuse("UnknownSigner", message));
+        }
+        Signature::OfSeveral { signers, key } => {
+            with(key);
+            let message = format!(
+                "spec.source: commit {commit} is signed with the key {key}, which spec.git.signers of the environment gives to {}: a key has to be one person's",
+                signers.join(" and ")
+            );
+            return Err(refuse("AmbiguousSigner", message));
+        }
+        Signature::Of { signer, key } => (signer, key),
+    };
+    with(key);
+    provenance.signer = bounded(signer, 253);
+    let (reason, field, name) = match speaker {
+        Speaker::Requester(name) => ("SignerIsNotRequester", "spec.requestedBy", name),
+        Speaker::Approver(name) => ("SignerIsNotApprover", "spec.approved_by", name),
+    };
+    if signer != name {
+        let message = format!("{field}: is {name}, but commit {commit} is signed by {signer}");
+        return Err(refuse(reason, message));
+    }
+    Ok(signer)
+}
+
+fn groups_of(trust: &GitTrust, signer: &str) -> Vec<String> {
+    let entries = trust.signers.iter().filter(|entry| entry.name == signer);
+    entries.flat_map(|entry| entry.groups.clone()).collect()
+}
+
+fn file_of(sighting: &Sighting) -> &str {
+    match sighting {
+        Sighting::NoFile => "",
+        Sighting::Ambiguous { files } => files.first().map_or("", String::as_str),
+        Sighting::Differs { file }
+        | Sighting::TooOld { file }
+        | Sighting::Rewritten { file }
+        | Sighting::Brought { file, .. } => file,
+    }
+}
+
+fn not_in_git(trust: &GitTrust) -> Refusal {
+    let below = if trust.path.is_empty() { String::new() } else { format!(" below {}", trust.path) };
+    let message = format!(
+        "spec.source: is git, but no YAML file{below} on branch {} of {} holds this object",
+        trust.branch, trust.repository
+    );
+    refuse("NotInGit", message)
+}
+
+fn ambiguous(files: &[String]) -> Refusal {
+    let named: Vec<&str> = files.iter().take(4).map(String::as_str).collect();
+    let message =
+        format!("spec.source: the object stands in the repository more than once: {}", named.join(", "));
+    refuse("AmbiguousInGit", message)
+}
+
+fn differs(file: &str) -> Refusal {
+    refuse("FileDiffers", format!("spec: is not what {file} says in the repository now"))
+}
+
+fn too_old(trust: &GitTrust, file: &str) -> Refusal {
+    let message = format!(
+        "spec.source: {file} was brought before the newest {} commits, which are all that is fetched: commit it anew, or raise spec.git.depth of the environment",
+        trust.depth
+    );
+    refuse("HistoryTooShort", message)
+}
+
+fn rewritten(file: &str, commit: &str) -> Refusal {
+    let message = format!(
+        "spec.source: the history was rewritten: {file} was brought by commit {commit}, and now it was not"
+    );
+    refuse("HistoryRewritten", message)
+}
+
+fn refuse(reason: &'static str, message: String) -> Refusal {
+    Refusal { reason, message: bounded(&message, 2048) }
+}
+
+fn bounded(text: &str, max: usize) -> String {
+    text.chars().take(max).collect()
+}
+
+#[cfg(test)]
+#[path = "provenance_tests.rs"]
+mod tests;

@@ -25,7 +25,7 @@ mod transport_tests;
 mod wire;
 
 pub use client::{Client, ConnectError};
-pub use proxmox::{Connection, Proxmox};
+pub use proxmox::{Connection, Proxmox, check_address};
 pub use read_error::{Asked, ReadError};
 pub use tls::{Trust, TrustError};
 pub use token::{ApiToken, TokenError};

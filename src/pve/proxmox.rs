@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::{
-    api::{EnvironmentStatus, ProxmoxEnvironment, Tier, TlsTrust},
+    api::{EnvironmentStatus, ProxmoxEnvironment, ProxmoxEnvironmentSpec, Tier, TlsTrust},
     catalog::{Call, GuestRef, Reading},
     core::{
         ha::HaGuest,
@@ -20,7 +20,10 @@ use crate::{
     ports::{Hypervisor, HypervisorError, Hypervisors, Key},
 };
 
-use super::{ApiToken, Client, ReadError, Trust, ha, members, running::RunningTasks, survey, tasks, tls};
+use super::{
+    ApiToken, Client, ConnectError, ReadError, Trust, TrustError, endpoint::Endpoint, ha, members,
+    running::RunningTasks, survey, tasks, tls,
+};
 
 /// Connects to real and simulated Proxmox clusters alike. Whoever asks for the same one the same way gets the same
 /// connection.
@@ -70,12 +73,21 @@ impl Way {
     }
 
     fn client(&self) -> Result<Client, HypervisorError> {
-        for endpoint in &self.endpoints {
-            tls::check_endpoint(endpoint, self.tier).map_err(unusable)?;
-        }
-        let trust = Trust::of(&self.tls, self.tier).map_err(unusable)?;
+        let trust = trust(&self.endpoints, &self.tls, self.tier).map_err(unusable)?;
         Client::new(&self.endpoints, self.token.clone(), &trust, self.request_timeout).map_err(unusable)
     }
+}
+
+fn trust(endpoints: &[String], tls: &TlsTrust, tier: Tier) -> Result<Trust, TrustError> {
+    endpoints.iter().try_for_each(|endpoint| tls::check_endpoint(endpoint, tier))?;
+    Trust::of(tls, tier)
+}
+
+/// Whether anybody could be asked there, as far as that can be told without asking.
+pub fn check_address(spec: &ProxmoxEnvironmentSpec) -> Result<(), ConnectError> {
+    spec.endpoints.iter().try_for_each(|endpoint| Endpoint::parse(endpoint).map(drop))?;
+    trust(&spec.endpoints, &spec.tls, spec.tier)?;
+    Ok(())
 }
 
 impl Proxmox {

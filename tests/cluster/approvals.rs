@@ -63,7 +63,7 @@ async fn a_denial_ends_the_plan() {
     let status = stage.plan_in("delete", Phase::Denied).await.status.unwrap();
     assert!(status.message.contains("approver@example.test said no"), "{}", status.message);
     let late = stage.approve("approver", &["delete", "--yes"]).await;
-    assert_eq!(late.code, 1);
+    assert_eq!(late.code, 5);
     assert!(late.stderr.contains("does not wait for approval: it is Denied"), "{}", late.stderr);
     assert!(stage.sim.ledger().is_empty());
 }
@@ -146,14 +146,14 @@ async fn who_may_not_approve_is_told_so_and_nobody_is_asked_in_the_dark() {
         .request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval)
         .await;
     let forbidden = stage.approve("auditor", &["delete", "--yes"]).await;
-    assert_eq!(forbidden.code, 1);
+    assert_eq!(forbidden.code, 4);
     assert!(
         forbidden.stderr.contains("cannot create resource \"proxmoxactionapprovals\""),
         "{}",
         forbidden.stderr
     );
     let unasked = stage.approve("approver", &["delete"]).await;
-    assert_eq!(unasked.code, 1);
+    assert_eq!(unasked.code, 3);
     assert!(unasked.stderr.contains("Give --yes"), "{}", unasked.stderr);
     let unknown = stage.approve("approver", &["no-such-plan", "--yes"]).await;
     assert!(unknown.stderr.contains("there is no plan `no-such-plan`"), "{}", unknown.stderr);

@@ -85,9 +85,12 @@ fn run(folder: &TempDir, args: &[&str]) -> String {
 
 /// The names of the plans whose preview a page shows, with the lines that it shows.
 fn shown_previews<'a>(page: &'a Page) -> Vec<(String, Vec<&'a str>)> {
-    let preview = |block: &&Block| block.text.starts_with("$ proxmox-agent show ");
+    let preview = |block: &&Block| block.text.starts_with("$ proxmox-agent plan show ");
     let of_block = |block: &'a Block| {
-        (all(r"^\$ proxmox-agent show (\S+)", &block.text).remove(0), block.text.lines().skip(1).collect())
+        (
+            all(r"^\$ proxmox-agent plan show (\S+)", &block.text).remove(0),
+            block.text.lines().skip(1).collect(),
+        )
     };
     page.blocks.iter().filter(preview).map(of_block).collect()
 }
@@ -130,7 +133,7 @@ async fn every_preview_that_a_document_shows_is_what_the_program_prints() {
         let sim = simulator(&read(&root().join(WORLD))).await;
         let folder = judged(&page, &sim);
         for (plan, lines) in previews {
-            let printed = run(&folder, &["show", &plan, "-n", "home"]);
+            let printed = run(&folder, &["plan", "show", &plan, "-n", "home"]);
             let untrue = untrue(&lines, &printed);
             wrong.extend(untrue.map(|line| format!("{}: `{line}` is not in\n{printed}", page.name())));
             seen += 1;

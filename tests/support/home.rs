@@ -211,10 +211,15 @@ impl Home {
         self.status(plan).await
     }
 
+    /// The audit log, line by line.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// The audit log's events, in order.
     pub(crate) fn audited(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap();
-        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect()
+        self.records().into_iter().map(|record| record["event"].clone()).collect()
     }
 
     pub(crate) fn events(&self) -> String {
@@ -242,7 +247,7 @@ fn ports(folder: &tempfile::TempDir, clock: &Arc<Skewed>) -> Ports<DirectoryStor
         store: DirectoryStore::open(options).unwrap(),
         hypervisors: Proxmox::default(),
         secrets: Arc::new(TokenFile(folder.path().join("token"))),
-        repositories: Arc::new(GitRepositories::new(folder.path().join("git"))),
+        repositories: Arc::new(GitRepositories::new(folder.path().join("git"), clock.clone())),
         audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
         clock: clock.clone(),
     }

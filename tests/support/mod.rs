@@ -4,10 +4,13 @@
 
 pub(crate) mod cluster;
 pub(crate) mod conformance;
+pub(crate) mod git;
+pub(crate) mod git_server;
 pub(crate) mod home;
 pub(crate) mod house;
 pub(crate) mod manifests;
 pub(crate) mod proxmox;
 pub(crate) mod relay;
 pub(crate) mod stage;
+pub(crate) mod terminal;
 pub(crate) mod worlds;

@@ -13,7 +13,10 @@ use proxmox_agent::{
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use super::cluster::{Cluster, Outcome};
+use super::{
+    cluster::{Cluster, Outcome},
+    terminal::Terminal,
+};
 
 /// Far longer than anything takes: only a test that fails waits this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -234,20 +237,26 @@ impl Stage {
     }
 
     /// `kubectl approve`, as the plugin that people run.
+    pub(crate) fn approving(&self, who: &str, args: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-approve"));
+        command.args(["-n", &self.namespace]).args(args).env("KUBECONFIG", self.cluster.kubeconfig(who));
+        command
+    }
+
+    /// The same in a script: there is no terminal.
     pub(crate) async fn approve(&self, who: &str, args: &[&str]) -> Outcome {
-        let output = Command::new(env!("CARGO_BIN_EXE_kubectl-approve"))
-            .args(["-n", &self.namespace])
-            .args(args)
-            .env("KUBECONFIG", self.cluster.kubeconfig(who))
-            .stdin(Stdio::null())
-            .output()
-            .await
-            .unwrap();
+        let mut command = Command::from(self.approving(who, args));
+        let output = command.stdin(Stdio::null()).output().await.unwrap();
         Outcome {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// The same before a person.
+    pub(crate) fn approve_at_terminal(&self, who: &str, args: &[&str]) -> Terminal {
+        Terminal::with(self.approving(who, args))
     }
 
     // ---- what can be seen

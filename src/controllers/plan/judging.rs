@@ -1,12 +1,19 @@
 //! What is found out before a call is sent: the judgement, the approvals, and whether both still hold.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 
 use crate::{
+    api::{Phase, Provenance},
     catalog::{Operation, Reading},
-    controllers::{Error, ground::ground, scene::Scene},
+    controllers::{
+        Error,
+        ground::{Table, ground, table},
+        scene::{Scene, blocked},
+    },
     core::{
-        approval::{Tally, requester_not_proven, still_there, tally},
+        approval::{Candidate, Tally, requester_not_proven, tally},
         call::Dispatch,
         identity::of_another_kind,
         judge::{Judged, Judgement, Setting, TARGET_NOT_FOUND, Unjudged, judge},
@@ -14,6 +21,7 @@ use crate::{
         observe::{Found, Query, Readout, rows_wanted},
         occupied::occupied,
         privileges,
+        provenance::GIT_UNAVAILABLE,
         request::{Request, normalise},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Store},
@@ -44,10 +52,13 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     /// Judges against the world as it is right now, and keeps what would be sent, what that would be at work on, and what
     /// holds it up.
     async fn judge_request(&mut self, request: &Request) -> Result<Result<Judged, Event>, Error> {
-        let scene = match self.scene().await? {
-            Ok(scene) => scene,
-            Err(event) => return Ok(Err(event)),
-        };
+        if let Err(event) = self.scene().await? {
+            return Ok(Err(event));
+        }
+        if let Some(doubt) = self.doubt_its_origin().await {
+            return Ok(Err(doubt));
+        }
+        let Some(scene) = &self.scene else { return Ok(Err(Event::Woken)) };
         let looked = scene.hypervisor.look(&Query::of(request), &privileges::paths(request)).await;
         let world = match looked {
             Ok(world) => world,
@@ -97,16 +108,24 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn gather_approvals(&mut self) -> Result<Event, Error> {
         let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
-        // What comes in after the proof was read may have come in without it.
-        let approvals = self.ports.store.approvals_of(self.key).await?;
-        let ground = ground(self.ports, &self.plan).await?;
+        let Table { ground, candidates, .. } = table(self.ports, &self.plan, None).await?;
         if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
             return Ok(Event::Denied(denial));
         }
-        let candidates = ground.candidates(self.ports, approvals).await?;
-        // Last of all, so that an approval that was revoked a moment ago does not count.
-        let candidates = still_there(candidates, self.ports.store.approvals_of(self.key).await?);
-        Ok(Event::Approvals(tally(&candidates, ground.bench(self.ports, &self.plan, judged))))
+        let tally = tally(&candidates, ground.bench(self.ports, &self.plan, judged));
+        let unread = candidates.iter().find_map(|candidate| {
+            let traced = candidate.traced.as_ref().filter(|traced| traced.is_unavailable())?;
+            traced.refusal.as_ref().map(|refusal| refusal.message.clone())
+        });
+        let rested_on_it = self.state.phase() == Phase::Approved && !tally.is_enough(&judged.demand);
+        self.origins = origins(candidates);
+        let Some(why) = unread else { return Ok(Event::Approvals(tally)) };
+        self.try_again_soon();
+        // Nobody took anything back: it is only not known whether it is there still.
+        if rested_on_it && tally.denied_by.is_none() {
+            return Ok(Event::Blocked(blocked(GIT_UNAVAILABLE, why)));
+        }
+        Ok(Event::Approvals(tally))
     }
 
     pub(super) async fn recheck(&mut self) -> Result<Event, Error> {
@@ -169,4 +188,12 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let seconds = self.scene.as_ref().map_or(300, |scene| scene.environment.spec.request_timeout_seconds);
         SignedDuration::from_secs(seconds.into())
     }
+}
+
+/// Where approvals come from, by their uid.
+fn origins(candidates: Vec<Candidate>) -> BTreeMap<String, Provenance> {
+    let known = candidates
+        .into_iter()
+        .filter_map(|candidate| Some((candidate.approval.metadata.uid?, candidate.traced?.provenance)));
+    known.collect()
 }

@@ -2,6 +2,7 @@
 
 mod in_flight;
 mod judging;
+mod origin;
 mod place;
 mod policy;
 mod report;
@@ -13,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
 use crate::{
-    api::ProxmoxActionPlan,
+    api::{Provenance, ProxmoxActionPlan},
     catalog::Call,
     core::{
         call::Dispatch,
@@ -26,15 +27,13 @@ use crate::{
 };
 
 use super::{
-    Error, Together,
+    Error, RETRY, Together,
     crowd::Admitted,
     scene::{Scene, blocked, resolve},
 };
 
 /// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
 const SETTLE_MARGIN: SignedDuration = SignedDuration::from_secs(8);
-/// When to try again after something needed was missing.
-const RETRY: SignedDuration = SignedDuration::from_secs(15);
 
 /// One look at one plan.
 struct Look<'a, S, H: Hypervisors> {
@@ -57,6 +56,10 @@ struct Look<'a, S, H: Hypervisors> {
     admitted: Option<Admitted>,
     /// It has asked for a place in vain.
     is_in_line: bool,
+    /// Where the plan comes from, as it was found out in this look.
+    provenance: Option<Provenance>,
+    /// Where its approvals come from, by their uid.
+    origins: BTreeMap<String, Provenance>,
 }
 
 /// Looks at a plan and takes it as far as it goes. Returns when to look again, if not at the next change.
@@ -82,6 +85,8 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
         together,
         admitted: None,
         is_in_line: false,
+        provenance: None,
+        origins: BTreeMap::new(),
     };
     let was_in_flight = look.keep_its_place();
     let done = look.take_as_far_as_it_goes(first).await;

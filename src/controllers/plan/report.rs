@@ -44,19 +44,23 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             call: judged.and_then(|judged| judged.preview.calls.first().cloned()),
             upid: self.state.upid().map(ToString::to_string),
             message,
+            from_git: self.from_git(),
         };
         append(self.ports, record).await
     }
 
     pub(super) async fn write_status(&mut self) -> Result<(), Error> {
         let proof = ground(self.ports, &self.plan).await?.proof;
-        let status = lifecycle::report(
+        let mut status = lifecycle::report(
             &self.state,
             self.plan.status.as_ref(),
             self.plan.metadata.generation,
             &proof,
             self.ports.clock.now(),
         );
+        if let Some(provenance) = &self.provenance {
+            status.provenance = Some(provenance.clone());
+        }
         if self.plan.status.as_ref() == Some(&status) {
             return Ok(());
         }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{kinds::Kinds, schema::shortened, yaml};
+use super::{kinds::Kinds, schema::shortened};
 use crate::{
     api::{GROUP, VERSION},
     ports::Key,
+    yaml,
 };
 
 /// More objects in one file than anybody writes by hand.

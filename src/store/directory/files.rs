@@ -90,16 +90,7 @@ impl Files {
 
     /// Everything that is there, and whether it is anything else than at the last look.
     pub(super) fn scan(&mut self, kinds: &Kinds) -> io::Result<(Scan, bool)> {
-        let mut walk = Walk {
-            root: &self.root,
-            state: &self.state,
-            entries: 0,
-            found: BTreeMap::new(),
-            unreadable: BTreeMap::new(),
-        };
-        walk.folder(&self.root, 0)?;
-        let Walk { found, unreadable, .. } = walk;
-        let found = without_second_paths(&self.root, found);
+        let (found, unreadable) = listed(&self.root, &self.state)?;
         let mut scan = Scan { files: BTreeMap::new(), unreadable };
         let mut read = BTreeMap::new();
         let mut changed = false;
@@ -143,6 +134,13 @@ fn is_recent(now: SystemTime, (seconds, nanos): (i64, i64)) -> bool {
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128);
     let age = now - (i128::from(seconds) * 1_000_000_000 + i128::from(nanos));
     age.abs() < SETTLE.as_nanos() as i128
+}
+
+/// Every YAML file that counts below a folder, and what of it can't be read. Both paths must be canonical.
+pub(super) fn listed(root: &Path, state: &Path) -> io::Result<(Found, BTreeMap<PathBuf, String>)> {
+    let mut walk = Walk { root, state, entries: 0, found: BTreeMap::new(), unreadable: BTreeMap::new() };
+    walk.folder(root, 0)?;
+    Ok((without_second_paths(root, walk.found), walk.unreadable))
 }
 
 struct Walk<'a> {
@@ -234,7 +232,8 @@ impl Walk<'_> {
     }
 }
 
-type Found = BTreeMap<PathBuf, (PathBuf, Metadata)>;
+/// By path below the folder: where the content is.
+pub(super) type Found = BTreeMap<PathBuf, (PathBuf, Metadata)>;
 
 /// A file that is there under its own name and through a link is one file, not a pair of duplicates.
 fn without_second_paths(root: &Path, found: Found) -> Found {
@@ -250,6 +249,11 @@ fn too_large(size: u64) -> String {
 }
 
 fn read_file(path: &Path, kinds: &Kinds) -> Result<(Arc<Vec<Document>>, Signature), String> {
+    let (text, after) = read_text(path)?;
+    Ok((Arc::new(document::read(&text, kinds)), Signature::of(&after)))
+}
+
+pub(super) fn read_text(path: &Path) -> Result<(String, Metadata), String> {
     let mut bytes = Vec::new();
     let read = |bytes: &mut Vec<u8>| {
         let file = fs::File::open(path)?;
@@ -261,5 +265,5 @@ fn read_file(path: &Path, kinds: &Kinds) -> Result<(Arc<Vec<Document>>, Signatur
         return Err(too_large(bytes.len() as u64));
     }
     let text = String::from_utf8(bytes).map_err(|error| format!("the file is no UTF-8 text: {error}"))?;
-    Ok((Arc::new(document::read(&text, kinds)), Signature::of(&after)))
+    Ok((text, after))
 }

@@ -5,6 +5,7 @@
 //! - `schema`, `kinds`: whether an API server would take it
 //! - `object`, `state`, `refused`: what was accepted, and what not, in the state directory
 //! - `contents`, `judge`, `writes`: what becomes of an object
+//! - `offline`: the same checks for files that nobody keeps
 //! - `noticing`, `watch`: how changes are found and told
 //!
 //! # What the directory means
@@ -23,12 +24,12 @@ mod kinds;
 mod largest_tests;
 mod noticing;
 mod object;
+pub mod offline;
 mod refused;
 mod schema;
 mod state;
 mod watch;
 mod writes;
-mod yaml;
 
 use std::{
     path::PathBuf,

@@ -20,8 +20,8 @@ use std::{
 
 use serde_json::Value;
 
-use super::{document::Id, object::Object, yaml};
-use crate::ports::Key;
+use super::{document::Id, object::Object};
+use crate::{ports::Key, yaml};
 
 /// Notices are told, not archived: when this much has been told, the older half goes.
 const MAX_EVENTS: u64 = 8 * 1024 * 1024;

@@ -6,7 +6,40 @@ use serde_json::Value;
 ///
 /// Aliases are bounded so that a bomb (a few lines that unfold to gigabytes) is refused as soon as it begins to
 /// unfold: 1,000 events replayed times 16 KiB remembered is the most that they can make of a file.
-pub(super) fn parse(text: &str) -> Result<Value, String> {
+pub fn parse(text: &str) -> Result<Value, String> {
+    // YAML 1.2: `yes` is a word and `0777` is not 511.
+    parse_as(text, false)
+}
+
+/// The fields that kubectl and Argo CD take for something else, because they speak YAML 1.1, each with what they take
+/// it for.
+pub fn read_otherwise(text: &str) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    if let (Ok(here), Ok(there)) = (parse(text), parse_as(text, true)) {
+        differences("", &here, &there, &mut found);
+    }
+    found
+}
+
+fn differences(path: &str, here: &Value, there: &Value, found: &mut Vec<(String, Value)>) {
+    match (here, there) {
+        (Value::Object(here), Value::Object(there)) => {
+            for (name, value) in here {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                differences(&path, value, there.get(name).unwrap_or(&Value::Null), found);
+            }
+        }
+        (Value::Array(here), Value::Array(there)) => {
+            for (index, (here, there)) in here.iter().zip(there).enumerate() {
+                differences(&format!("{path}[{index}]"), here, there, found);
+            }
+        }
+        _ if here != there => found.push((path.to_owned(), there.clone())),
+        _ => {}
+    }
+}
+
+fn parse_as(text: &str, yaml_1_1: bool) -> Result<Value, String> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_aliases: 100,
@@ -18,16 +51,15 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
             max_depth: 32,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 1_000 },
-        // YAML 1.2: `yes` is a word and `0777` is not 511.
-        strict_booleans: true,
-        legacy_octal_numbers: false,
+        strict_booleans: !yaml_1_1,
+        legacy_octal_numbers: yaml_1_1,
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| error.without_snippet().to_string())
 }
 
 /// Writes one document for people to read.
-pub(super) fn print(value: &Value) -> Result<String, String> {
+pub fn print(value: &Value) -> Result<String, String> {
     serde_saphyr::to_string(value).map_err(|error| error.to_string())
 }
 
@@ -35,7 +67,7 @@ pub(super) fn print(value: &Value) -> Result<String, String> {
 ///
 /// Cut at `---` before anything is parsed (YAML allows that line nowhere else, not even within a text), so that a
 /// broken document leaves its neighbours readable.
-pub(super) fn documents(text: &str) -> Vec<(usize, &str)> {
+pub fn documents(text: &str) -> Vec<(usize, &str)> {
     let mut documents = Vec::new();
     let (mut begin, mut begin_line, mut offset) = (0, 1, 0);
     for (index, line) in text.split_inclusive('\n').enumerate() {
@@ -74,6 +106,13 @@ mod tests {
     fn words_stay_words() {
         assert_eq!(parse("[yes, on, '1', 1e, 5]").unwrap(), json!(["yes", "on", "1", "1e", 5]));
         assert_ne!(parse("0777").unwrap(), json!(0o777));
+    }
+
+    #[test]
+    fn what_yaml_1_1_reads_otherwise_is_found_unless_it_is_quoted() {
+        let text = "a: {b: yes, c: 'no', d: [on, true, 5]}\ne: 0777\nf: \"off\"\ng: 1_000\nh: no idea\n";
+        let expected = [("a.b", json!(true)), ("a.d[0]", json!(true)), ("e", json!(511))];
+        assert_eq!(read_otherwise(text), expected.map(|(path, value)| (path.to_owned(), value)));
     }
 
     #[test]

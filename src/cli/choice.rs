@@ -1,0 +1,96 @@
+//! What can be decided about a plan, with kubectl and in a directory alike.
+
+use clap::Args;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+
+use crate::api::{Decision, Phase, PlanRef, ProxmoxActionApprovalSpec, ProxmoxActionPlan};
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Choice {
+    /// Say no instead of yes.
+    #[arg(long)]
+    deny: bool,
+    /// Why.
+    #[arg(long, default_value = "", value_parser = reason)]
+    reason: String,
+    /// How long the decision counts, such as `30m`, `2h` or `7d`: a minute at least, a year at most.
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = lifetime)]
+    expires_in: SignedDuration,
+}
+
+/// The plan does not wait for anybody's approval.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotWaiting(String);
+
+impl Choice {
+    pub(super) fn decision(&self) -> Decision {
+        if self.deny { Decision::Deny } else { Decision::Approve }
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The decision on a plan as it stands now.
+    pub(super) fn on(
+        &self,
+        plan: &ProxmoxActionPlan,
+        approved_by: &str,
+        now: Timestamp,
+    ) -> Result<ProxmoxActionApprovalSpec, NotWaiting> {
+        let name = plan.name_any();
+        let status = plan.status.clone().unwrap_or_default();
+        let said = format!("{} ({}: {})", status.phase, status.reason, status.message);
+        let (Some(plan_hash), Some(risk)) = (status.plan_hash, status.risk) else {
+            return Err(NotWaiting(format!("plan {name} is not judged yet: it is {said}")));
+        };
+        if !matches!(status.phase, Phase::AwaitingApproval | Phase::Approved) {
+            return Err(NotWaiting(format!("plan {name} does not wait for approval: it is {said}")));
+        }
+        // Whole seconds, as the API server keeps them.
+        let expires_at =
+            Timestamp::from_second((now + self.expires_in).as_second()).unwrap_or(Timestamp::MAX);
+        Ok(ProxmoxActionApprovalSpec {
+            plan_ref: PlanRef { name, uid: plan.uid().unwrap_or_default() },
+            plan_hash,
+            decision: self.decision(),
+            approved_by: approved_by.to_owned(),
+            approver_groups: vec![],
+            environment: plan.spec.environment.clone(),
+            risk,
+            reason: self.reason.clone(),
+            expires_at: Some(Time(expires_at)),
+            source: None,
+            attempt: None,
+        })
+    }
+
+    /// The name of the decision as a file: another one for each person, so that nobody overwrites somebody else's.
+    pub(super) fn file_name(&self, plan: &str, by: &str) -> String {
+        let decision = if self.deny { "denial" } else { "approval" };
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        let by: String = by.chars().take(63).map(plain).collect();
+        format!("{plan}-{decision}-{}", by.trim_matches('-'))
+    }
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    if length > 1024 {
+        return Err(format!("it is {length} characters long, 1024 are kept"));
+    }
+    Ok(text.to_owned())
+}
+
+fn lifetime(text: &str) -> Result<SignedDuration, String> {
+    let span: Span = text.parse().map_err(|_| "give a time such as 30m, 2h or 7d".to_owned())?;
+    let lifetime =
+        span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
+    if lifetime < SignedDuration::from_mins(1) || lifetime > SignedDuration::from_hours(24 * 366) {
+        return Err("a decision counts for a minute at least and a year at most".to_owned());
+    }
+    Ok(lifetime)
+}

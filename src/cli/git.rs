@@ -1,0 +1,105 @@
+//! The user's own git, in a working tree: who they are, what they sign with and which hooks run is theirs to say.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Failure;
+
+/// A git working tree.
+#[derive(Debug)]
+pub(super) struct WorkTree {
+    root: PathBuf,
+}
+
+/// A commit that touched a file.
+#[derive(Debug)]
+pub(super) struct Commit {
+    pub(super) id: String,
+    pub(super) time: String,
+    pub(super) author: String,
+    /// As `%G?` tells: `G` for a good signature, `N` for none.
+    pub(super) signature: String,
+    pub(super) signer: String,
+    pub(super) subject: String,
+    /// `A`, `M` or `D`: added, modified or deleted.
+    pub(super) change: String,
+}
+
+impl WorkTree {
+    /// The one that a folder lies in.
+    pub(super) fn around(folder: &Path) -> Result<Self, Failure> {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let root = told(folder, &["rev-parse", "--show-toplevel"]).map_err(|why| {
+            format!("{} lies in no git working tree that can be used: {why}", folder.display())
+        })?;
+        Ok(Self { root: PathBuf::from(root) })
+    }
+
+    /// Commits exactly this new file, signed, and nothing else that is staged; says which commit that is. If that fails,
+    /// the file is not known to git afterwards, as before.
+    pub(super) fn commit_new(&self, file: &Path, message: &str) -> Result<String, String> {
+        // Ctrl-C at the question for a passphrase ends git; what was begun by then has to be taken back.
+        let _outlive_git = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+        let file = std::fs::canonicalize(file).map_err(|error| error.to_string())?;
+        let file = file.display().to_string();
+        told(&self.root, &["add", "--", &file])?;
+        let committed = told(&self.root, &["commit", "--quiet", "-S", "--only", "-m", message, "--", &file]);
+        if let Err(why) = committed {
+            // It was never committed: taking it out of the index brings back what was there.
+            let _ = told(&self.root, &["rm", "--cached", "--quiet", "--force", "--", &file]);
+            return Err(why);
+        }
+        told(&self.root, &["rev-parse", "--short", "HEAD"])
+    }
+
+    /// Every commit that touched a file, the last one first.
+    pub(super) fn commits(&self, file: &Path) -> Result<Vec<Commit>, String> {
+        let file = file.display().to_string();
+        let format =
+            format!("--format={RECORD}%H{FIELD}%cI{FIELD}%an <%ae>{FIELD}%G?{FIELD}%GS{FIELD}%s{FIELD}");
+        let log = told(&self.root, &["log", &format, "--name-status", "--no-renames", "--", &file])?;
+        Ok(log.split(RECORD).filter_map(commit).collect())
+    }
+}
+
+const RECORD: char = '\u{1e}';
+const FIELD: char = '\u{1f}';
+
+fn commit(record: &str) -> Option<Commit> {
+    let mut fields = record.split(FIELD).map(str::trim);
+    let mut next = || fields.next().map(str::to_owned);
+    Some(Commit {
+        id: next()?,
+        time: next()?,
+        author: next()?,
+        signature: next()?,
+        signer: next()?,
+        subject: next()?,
+        change: next()?.chars().take(1).collect(),
+    })
+}
+
+/// A setting as git has it in a folder.
+pub(super) fn setting(folder: &Path, name: &str) -> Option<String> {
+    told(folder, &["config", "--get", name]).ok().filter(|value| !value.is_empty())
+}
+
+/// What git prints, or why it failed.
+fn told(folder: &Path, args: &[&str]) -> Result<String, String> {
+    let Output { status, stdout, stderr } = Command::new("git")
+        .arg("-C")
+        .arg(folder)
+        .arg("--literal-pathspecs")
+        .args(args)
+        .output()
+        .map_err(|error| format!("git can't be run: {error}"))?;
+    if status.success() {
+        return Ok(String::from_utf8_lossy(&stdout).trim_end().to_owned());
+    }
+    let said = [stderr, stdout].map(|text| String::from_utf8_lossy(&text).trim().to_owned());
+    Err(said.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "))
+}
