@@ -19,6 +19,7 @@ mod kubectl_approve_list;
 mod kubectl_plugin;
 mod moving_targets;
 mod plans;
+mod policies;
 mod roles;
 mod rules;
 mod secrecy;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, process::Command};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use proxmox_agent::{
     api::{
@@ -42,13 +43,19 @@ fn the_hashes_of_the_worked_example_come_out_as_they_are_written() {
 
 /// The plan of the worked example, judged by the program itself.
 fn judged_example() -> Judged {
-    let mut plan: ProxmoxActionPlan = example("plan-high.yaml");
-    let mut environment: ProxmoxEnvironment = example("environment.yaml");
-    environment.metadata.uid = Some(ENVIRONMENT_UID.to_owned());
     let mut policy: ProxmoxPolicy = example("policy.yaml");
     policy.metadata.uid = Some("550e8400-e29b-41d4-a716-446655440000".to_owned());
     policy.metadata.generation = Some(1);
-    assert_eq!(environment.spec.policy_ref.as_ref().map(|policy| policy.name.clone()), policy.metadata.name);
+    let environment: ProxmoxEnvironment = example("environment.yaml");
+    assert_eq!(environment.spec.policy_ref.map(|policy| policy.name), policy.metadata.name);
+    judged_under(&policy)
+}
+
+/// The same plan under another policy.
+pub(crate) fn judged_under(policy: &ProxmoxPolicy) -> Judged {
+    let mut plan: ProxmoxActionPlan = example("plan-high.yaml");
+    let mut environment: ProxmoxEnvironment = example("environment.yaml");
+    environment.metadata.uid = Some(ENVIRONMENT_UID.to_owned());
     let guest = Guest {
         reference: match plan.spec.target.parse().unwrap() {
             proxmox_agent::catalog::Target::Guest(guest) => guest,
@@ -97,13 +104,13 @@ fn judged_example() -> Judged {
         ha: Seen::Known(Ha::default()),
         ..World::default()
     };
-    let policy = Policy::of(Some(&policy), &environment, &[]).unwrap();
+    let policy = Policy::of(Some(policy), &environment, &[]).unwrap();
     plan.metadata.uid = Some(PLAN_UID.to_owned());
     let setting = Setting {
         plan: &plan,
         environment: &environment,
         policy: &policy,
-        now: "2026-11-21T12:00:00Z".parse().unwrap(),
+        now: "2026-11-21T12:30:00Z".parse().unwrap(),
     };
     judge(&normalise("home", &plan.spec).unwrap(), &world, setting).unwrap().judged
 }
@@ -134,7 +141,9 @@ fn the_program_hashes_the_worked_example_as_the_document_does() {
 #[test]
 fn the_approval_of_the_examples_fits_their_plan() {
     let plan: ProxmoxActionPlan = example("plan-high.yaml");
-    let approval: ProxmoxActionApproval = example("approval.yaml");
+    let mut approval: ProxmoxActionApproval = example("approval.yaml");
+    let now = "2026-11-21T12:00:00Z".parse::<Timestamp>().unwrap();
+    approval.metadata.creation_timestamp = Some(Time(now));
     let mut metadata = plan.metadata.clone();
     metadata.uid = Some(PLAN_UID.to_owned());
     let environment: ProxmoxEnvironment = example("environment.yaml");
@@ -145,7 +154,7 @@ fn the_approval_of_the_examples_fits_their_plan() {
         tier: environment.spec.tier,
         judged: &judged_example(),
         proof: &Proof::ApiServer,
-        now: "2026-11-21T12:00:00Z".parse::<Timestamp>().unwrap(),
+        now,
     };
     let counted = admit(&Candidate { approval, traced: None }, bench).unwrap();
     assert_eq!(counted.granted.approved_by, "approver@example.test");

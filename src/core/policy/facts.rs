@@ -29,7 +29,7 @@ pub struct Case<'a> {
 
 /// Every variable with its fields, and what stands there where nothing is known: a rule never fails for want of a
 /// field. A list shows what is in it. `{}` has whatever names the plan has there.
-pub(super) static BLANK: LazyLock<Value> = LazyLock::new(|| {
+pub static BLANK: LazyLock<Value> = LazyLock::new(|| {
     json!({
         "plan": {
             "name": "", "namespace": "", "environment": "", "action": "", "target": "", "params": {},

@@ -30,7 +30,7 @@ use super::hash::{NotCanonical, RequestHash};
 
 pub use compile::{Fault, Unusable, faults};
 pub use demand::MOST_PEOPLE;
-pub use facts::Case;
+pub use facts::{BLANK, Case};
 pub use freeze::FROZEN;
 pub use hourly::{HOURLY_LIMIT_REACHED, Limits, Sent};
 pub use preset::Complete;
