@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Risk, bounds};
 
 /// What plans of an environment may do, and whom they need.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "proxmox-agent.io",
     version = "v1alpha1",
@@ -31,6 +31,7 @@ use super::{Risk, bounds};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     selectable = ".spec.preset"
 )]
+#[x_kube(validation = Rule::new("!has(self.rules) || self.rules.all(one, self.rules.exists_one(other, other.name == one.name))").message("rules have different names: a refusal tells the rule by its name"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProxmoxPolicySpec {
     /// What holds where nothing else is said.
@@ -60,6 +61,20 @@ pub struct ProxmoxPolicySpec {
 
 fn default_time_zone() -> String {
     "UTC".to_owned()
+}
+
+impl Default for ProxmoxPolicySpec {
+    fn default() -> Self {
+        Self {
+            preset: Preset::default(),
+            knobs: Knobs::default(),
+            rules: vec![],
+            protection: Protection::default(),
+            freeze_windows: vec![],
+            global_freeze: None,
+            time_zone: default_time_zone(),
+        }
+    }
 }
 
 /// What a preset sets, a policy may set otherwise, and an environment otherwise again. The last one counts.
@@ -120,7 +135,8 @@ pub struct HourlyLimits {
 }
 
 /// What follows when a condition holds.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("has(self.raiseRiskTo) || has(self.approvals) || has(self.deny) || has(self.guard) || has(self.warn)").message("nothing follows from this rule: give raiseRiskTo, approvals, deny, guard or warn"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyRule {
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -189,7 +205,8 @@ pub struct Freeze {
 }
 
 /// A time in which nothing is sent.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("!has(self.from) || !has(self.until) || self.from < self.until").message("from is not before until: this window would never be on"))]
 #[serde(deny_unknown_fields)]
 pub struct FreezeWindow {
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]

@@ -5,9 +5,9 @@ use std::{fmt::Write, path::PathBuf};
 use clap::Args;
 
 use crate::{
-    api::{Preset, Risk},
+    api::{GuardMode, Preset, Risk},
     catalog::{self, Action, Existence, GuestKind, Need, Param, Place, Undo},
-    core::policy::approvals_required,
+    core::policy::Complete,
 };
 
 use super::Failure;
@@ -179,24 +179,38 @@ fn code_list(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
+/// What every preset says about one knob.
+fn knob_row(out: &mut String, knob: &str, of: impl Fn(Complete) -> String) -> std::fmt::Result {
+    write!(out, "| `{knob}` |")?;
+    for preset in Preset::ALL {
+        write!(out, " {} |", of(Complete::of(preset)))?;
+    }
+    writeln!(out)
+}
+
 fn risk_matrix() -> Result<String, std::fmt::Error> {
     let mut out = format!(
         "{GENERATED}# Risks and approvals\n\nEach action has a base risk. The preset of the environment's ProxmoxPolicy \
-         (`balanced` if it names none) says how many approvals a risk needs. High and critical risks need at least one \
-         under every preset; reading needs none. What is found around the target [can raise the risk](preview.md), and what \
-         can't be seen counts as critical.\n\n| risk |"
+         (`balanced` if it names none) says how many approvals a risk needs, unless [knobs and rules](policies.md) say \
+         otherwise. High and critical risks need at least one whatever is set; reading needs none. What is found around the \
+         target [can raise the risk](preview.md), and what can't be seen counts as critical.\n\n| knob |"
     );
     for preset in Preset::ALL {
         write!(out, " {preset} |")?;
     }
     out.push_str("\n|---|---|---|---|\n");
     for risk in Risk::ALL {
-        write!(out, "| {risk} |")?;
-        for preset in Preset::ALL {
-            write!(out, " {} |", approvals_required(preset, risk))?;
-        }
-        out.push('\n');
+        knob_row(&mut out, &format!("approvals.{risk}"), |knobs| knobs.approvals(risk).to_string())?;
     }
+    let limit = |most: Option<u32>| most.map_or_else(|| "no limit".to_owned(), |most| most.to_string());
+    let more = |hits: Option<u32>| hits.map_or_else(|| "never more".to_owned(), |hits| hits.to_string());
+    knob_row(&mut out, "hitsPerApprover", |knobs| more(knobs.hits_per_approver))?;
+    knob_row(&mut out, "guards", |knobs| match knobs.guards {
+        GuardMode::Warn => "warn".to_owned(),
+        GuardMode::Stop => "stop".to_owned(),
+    })?;
+    knob_row(&mut out, "hourly.changes", |knobs| limit(knobs.hourly_changes))?;
+    knob_row(&mut out, "hourly.highRisk", |knobs| limit(knobs.hourly_high_risk))?;
     out.push_str("\n| action | risk | because |\n|---|---|---|\n");
     let mut actions: Vec<&Action> = catalog::actions().collect();
     actions.sort_by_key(|action| (action.base_risk, action.name));

@@ -10,9 +10,11 @@ mod ground;
 mod origin;
 mod places;
 mod plan;
+mod policy;
 mod run;
 mod scene;
 mod settle;
+mod slots;
 
 pub use run::{Shutdown, run};
 pub use settle::settle;
@@ -29,6 +31,7 @@ use crate::{
 
 use crowd::Crowd;
 use places::Places;
+use slots::Slots;
 
 /// When to try again after something needed was missing.
 const RETRY: SignedDuration = SignedDuration::from_secs(15);
@@ -54,6 +57,7 @@ enum Error {
 struct Together {
     places: Arc<Places>,
     crowd: Crowd,
+    slots: Slots,
 }
 
 impl Error {

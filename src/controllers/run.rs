@@ -29,7 +29,9 @@ use crate::{
     ports::{Changes, Hypervisors, Key, Kind, Ports, Store},
 };
 
-use super::{Error, Together, approval, crowd::Crowd, environment, places::Places, plan};
+use super::{
+    Error, Together, approval, crowd::Crowd, environment, places::Places, plan, policy, slots::Slots,
+};
 
 /// So many objects of a kind are looked at, or have their task watched, at the same time.
 const CONCURRENCY: u16 = 256;
@@ -47,8 +49,9 @@ pub async fn run<S: Store, H: Hypervisors>(ports: Ports<S, H>, shutdown: Shutdow
     let ports = Arc::new(ports);
     let plans = run_plans(Arc::clone(&ports), shutdown.clone());
     let approvals = run_approvals(Arc::clone(&ports), shutdown.clone());
-    let environments = run_environments(ports, shutdown);
-    futures::join!(plans, approvals, environments);
+    let environments = run_environments(Arc::clone(&ports), shutdown.clone());
+    let policies = run_policies(ports, shutdown);
+    futures::join!(plans, approvals, environments, policies);
 }
 
 async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
@@ -59,7 +62,8 @@ async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: 
     let policies = touched(ports.store.watch::<ProxmoxPolicy>(), what_writers_change);
     let waiting = plans.clone();
     let (places, turns) = Places::new();
-    let together = Arc::new(Together { places, crowd: Crowd::with_line_of(IN_LINE) });
+    let together =
+        Arc::new(Together { places, crowd: Crowd::with_line_of(IN_LINE), slots: Slots::default() });
     let called = futures::stream::unfold(turns, |mut turns| async {
         turns.recv().await.map(|plan| (ObjectRef::new(&plan.name).within(&plan.namespace), turns))
     });
@@ -100,6 +104,14 @@ async fn run_environments<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shu
     let controller = controller.reconcile_all_on(ports.store.admission_changes());
     drive(controller, ports, shutdown, |ports, key| {
         async move { environment::reconcile(&ports, &key).await }.boxed()
+    })
+    .await;
+}
+
+async fn run_policies<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
+    let (controller, _) = controller::<ProxmoxPolicy, S>(&ports.store);
+    drive(controller, ports, shutdown, |ports, key| {
+        async move { policy::reconcile(&ports, &key).await }.boxed()
     })
     .await;
 }

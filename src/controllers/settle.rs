@@ -8,22 +8,28 @@ use kube::{core::DeserializeGuard, runtime::watcher};
 use tokio::sync::Semaphore;
 
 use crate::{
-    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment},
+    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy},
     core::lifecycle,
     ports::{Hypervisors, Key, Kind, Ports, Store},
 };
 
-use super::{Error, Together, approval, crowd::Crowd, environment, places::Places, plan};
+use super::{
+    Error, Together, approval, crowd::Crowd, environment, places::Places, plan, policy, slots::Slots,
+};
 
-/// Looks at every environment, plan and approval until no plan is in flight any more. Returns all plans as they are then.
+/// Looks at every environment, policy, plan and approval until no plan is in flight any more. Returns all plans as they are then.
 pub async fn settle<S: Store, H: Hypervisors>(ports: Ports<S, H>) -> Vec<ProxmoxActionPlan> {
     let ports = Arc::new(ports);
     for key in keys::<ProxmoxEnvironment, S>(&ports).await {
         log::<ProxmoxEnvironment>(&key, environment::reconcile(&ports, &key).await);
     }
+    for key in keys::<ProxmoxPolicy, S>(&ports).await {
+        log::<ProxmoxPolicy>(&key, policy::reconcile(&ports, &key).await);
+    }
     let (places, mut turns) = Places::new();
     // Nobody else is held up by them: all have the time to stand in line.
-    let together = Together { places, crowd: Crowd::with_line_of(Semaphore::MAX_PERMITS / 2) };
+    let crowd = Crowd::with_line_of(Semaphore::MAX_PERMITS / 2);
+    let together = Together { places, crowd, slots: Slots::default() };
     let mut plans = keys::<ProxmoxActionPlan, S>(&ports).await;
     while !plans.is_empty() {
         join_all(plans.drain(..).map(|key| follow(&ports, &together, key))).await;

@@ -102,6 +102,21 @@ pub fn moved(before: &Judged, now: &Judged) -> Vec<String> {
         moved.push(format!("policy: {} -> {}", before.policy.revision, now.policy.revision));
     }
     if moved.is_empty() && before.plan_hash != now.plan_hash {
+        moved = ruled_otherwise(before, now);
+    }
+    moved
+}
+
+/// The target is as it was, and so is the policy: its rules say something else now, or the environment's knobs do.
+fn ruled_otherwise(before: &Judged, now: &Judged) -> Vec<String> {
+    let mut moved = Vec::new();
+    if before.risk != now.risk {
+        moved.push(format!("risk: {} -> {}", before.risk, now.risk));
+    }
+    if before.demand != now.demand {
+        moved.push(format!("approvals: {} -> {}", before.demand.told(), now.demand.told()));
+    }
+    if moved.is_empty() {
         moved.push(format!("planHash: {} -> {}", before.plan_hash, now.plan_hash));
     }
     moved

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use thiserror::Error;
 
-use crate::api::{PolicyDecision, Preview, ProxmoxEnvironment, ProxmoxPolicy, Risk};
+use crate::api::{PolicyDecision, Preview, ProxmoxActionPlan, ProxmoxEnvironment, Risk};
 
 use super::{
     allowed::refused,
@@ -16,12 +16,12 @@ use super::{
     fingerprint::fingerprint,
     hash::{NotCanonical, PlanHash, RequestHash},
     observe::World,
-    policy,
+    policy::{Case, Hold, Policy, Unusable},
     preview::preview,
     privileges,
-    radius::radius,
+    radius::{Radius, radius},
     request::Request,
-    risk::{Assessment, assess},
+    risk::assess,
 };
 
 pub use super::denial::{Denial, TARGET_NOT_FOUND};
@@ -40,13 +40,23 @@ pub struct Judged {
     pub preview: Preview,
 }
 
-/// Where, when and under which rules a request is judged.
+/// Whose request is judged, where, when and under which rules.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting<'a> {
-    pub plan_uid: &'a str,
+    pub plan: &'a ProxmoxActionPlan,
     pub environment: &'a ProxmoxEnvironment,
-    pub policy: Option<&'a ProxmoxPolicy>,
+    pub policy: &'a Policy,
     pub now: Timestamp,
+}
+
+/// What came of judging.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    pub judged: Judged,
+    /// What would be sent, if anything.
+    pub dispatch: Option<Dispatch>,
+    /// It may be approved, but must not be sent yet.
+    pub hold: Option<Hold>,
 }
 
 /// Why there is no judgement.
@@ -55,57 +65,88 @@ pub enum Unjudged {
     #[error("{}", .0.message)]
     Denied(Denial),
     #[error(transparent)]
+    Unruled(#[from] Unusable),
+    #[error(transparent)]
     NotCanonical(#[from] NotCanonical),
 }
 
-/// Judges a request by the world as it is right now. Also says what would be sent, if anything.
-pub fn judge(
-    request: &Request,
-    world: &World,
-    setting: Setting<'_>,
-) -> Result<(Judged, Option<Dispatch>), Unjudged> {
+/// Judges a request by the world as it is right now.
+pub fn judge(request: &Request, world: &World, setting: Setting<'_>) -> Result<Judgement, Unjudged> {
     let request_hash = request.hash()?;
     if let Some(denial) = denial(request, world) {
         return Err(Unjudged::Denied(denial));
     }
     let radius = radius(request, world, setting.now);
-    let Assessment { risk, reasons: risk_reasons } = assess(request, &radius);
-    let policy = policy::decision(setting.policy);
-    let demand = Demand::of(if request.action.is_read() {
-        0
-    } else {
-        policy::approvals_required(policy.preset, risk)
-    });
     let fingerprint = fingerprint(request, world, &radius, setting.environment)?;
+    let draft = Draft { request, world, radius: &radius, uid: setting.plan.metadata.uid.as_deref() };
+    // What rules see of the calls can't depend on what the rules say: only a name made from planHash differs.
+    let unruled =
+        PlanHash::of("the plan", &json!({"request": request_hash.to_string(), "fingerprint": fingerprint}))?;
+    let (_, preview) = draft.drawn(&unruled, &[])?;
+    let ruling = setting.policy.rule(Case {
+        plan: setting.plan,
+        environment: setting.environment,
+        request,
+        world,
+        radius: &radius,
+        preview: &preview,
+        assessment: &assess(request, &radius),
+        now: setting.now,
+    })?;
+    if let Some(denial) = ruling.denial {
+        return Err(Unjudged::Denied(denial));
+    }
+    let risk = ruling.assessment.risk();
     let plan_hash = PlanHash::of(
         "the plan",
         &json!({
-            "version": 1,
+            "version": 2,
             "request": request_hash.to_string(),
             "fingerprint": fingerprint,
-            "policy": policy.revision,
+            "policy": setting.policy.digest(),
             "risk": risk,
-            "demand": demand,
+            "demand": ruling.demand,
         }),
     )?;
-    let identity = PlanIdentity { hash: &plan_hash, uid: setting.plan_uid };
-    let dispatch = dispatch_for(request, world, identity)?;
-    if let Some(denial) = dispatch.as_ref().and_then(|dispatch| refused(request, world, dispatch)) {
-        return Err(Unjudged::Denied(denial));
-    }
-    let privileges = privileges::compare(request, world, dispatch.as_ref())
-        .map_err(|missing| Unjudged::Denied(lacking(request, &missing)))?;
+    let (dispatch, preview) = draft.drawn(&plan_hash, &ruling.warnings)?;
     let judged = Judged {
-        preview: preview(request, world, dispatch.as_ref(), privileges, &radius),
-        risk_reasons,
+        preview,
+        risk_reasons: ruling.assessment.reasons(),
         request_hash,
         plan_hash,
         risk,
-        policy,
-        demand,
+        policy: ruling.decision,
+        demand: ruling.demand,
         fingerprint,
     };
-    Ok((judged, dispatch))
+    Ok(Judgement { judged, dispatch, hold: ruling.hold })
+}
+
+/// What a preview and a call are drawn from.
+struct Draft<'a> {
+    request: &'a Request,
+    world: &'a World,
+    radius: &'a Radius,
+    uid: Option<&'a str>,
+}
+
+impl Draft<'_> {
+    fn drawn(
+        &self,
+        plan_hash: &PlanHash,
+        by_policy: &[String],
+    ) -> Result<(Option<Dispatch>, Preview), Unjudged> {
+        let Self { request, world, radius, uid } = *self;
+        let identity = PlanIdentity { hash: plan_hash, uid: uid.unwrap_or_default() };
+        let dispatch = dispatch_for(request, world, identity)?;
+        if let Some(denial) = dispatch.as_ref().and_then(|dispatch| refused(request, world, dispatch)) {
+            return Err(Unjudged::Denied(denial));
+        }
+        let privileges = privileges::compare(request, world, dispatch.as_ref())
+            .map_err(|missing| Unjudged::Denied(lacking(request, &missing)))?;
+        let preview = preview(request, world, dispatch.as_ref(), privileges, radius, by_policy);
+        Ok((dispatch, preview))
+    }
 }
 
 #[cfg(test)]
@@ -115,16 +156,24 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::Preset,
+        api::{Preset, ProxmoxPolicy},
         core::{
             observe::{BackupJob, Guest, Met, Seen},
             request::{normalise, tests::spec},
-            testing::{all_rights, guest, snapshot, world_of},
+            testing::{all_rights, guest, plan, snapshot, world_of},
         },
     };
 
-    fn setting<'a>(environment: &'a ProxmoxEnvironment, policy: Option<&'a ProxmoxPolicy>) -> Setting<'a> {
-        Setting { plan_uid: "uid", environment, policy, now: Timestamp::UNIX_EPOCH }
+    fn judged_by(
+        request: &Request,
+        world: &World,
+        environment: &ProxmoxEnvironment,
+        policy: Option<&ProxmoxPolicy>,
+    ) -> Result<Judged, Unjudged> {
+        let policy = Policy::of(policy, environment, &[])?;
+        let plan = plan("p", &Default::default());
+        let setting = Setting { plan: &plan, environment, policy: &policy, now: Timestamp::UNIX_EPOCH };
+        judge(request, world, setting).map(|judgement| judgement.judged)
     }
 
     fn environment(number: u8) -> ProxmoxEnvironment {
@@ -154,7 +203,7 @@ mod tests {
         policy: Option<&ProxmoxPolicy>,
     ) -> Result<Judged, Unjudged> {
         let request = normalise("default", &spec(action, &met.reference.to_string(), params)).unwrap();
-        judge(&request, &world_of(met.clone()), setting(environment, policy)).map(|(judged, _)| judged)
+        judged_by(&request, &world_of(met.clone()), environment, policy)
     }
 
     fn denied(result: Result<Judged, Unjudged>) -> &'static str {
@@ -174,8 +223,7 @@ mod tests {
         let request = normalise("default", &spec("start_guest", "qemu/999", json!({}))).unwrap();
         let environment = environment(1);
         let world = World { target: Met::Absent, rights: all_rights(), ..World::default() };
-        let judged = judge(&request, &world, setting(&environment, None)).map(|(judged, _)| judged);
-        assert_eq!(denied(judged), "TargetNotFound");
+        assert_eq!(denied(judged_by(&request, &world, &environment, None)), "TargetNotFound");
     }
 
     #[test]
@@ -215,7 +263,7 @@ mod tests {
         let world = world_of(guest("qemu/100"));
         let request = normalise("default", &spec("delete_guest", "qemu/100", json!({}))).unwrap();
         let environment = environment(1);
-        let judged = |world: &World| judge(&request, world, setting(&environment, None)).unwrap().0;
+        let judged = |world: &World| judged_by(&request, world, &environment, None).unwrap();
         let before = judged(&world);
         let unseen = World { ha: Seen::Unknown { why: "HA can't be seen".into() }, ..world.clone() };
         assert_eq!(moved(&before, &judged(&unseen)), ["now also unknown: HA can't be seen"]);
@@ -234,7 +282,7 @@ mod tests {
             };
             let world = World { backup_jobs: Seen::Known(vec![job]), ..world_of(guest("qemu/100")) };
             let request = normalise("default", &spec("delete_guest", "qemu/100", json!({}))).unwrap();
-            judge(&request, &world, setting(&environment(1), None)).unwrap().0
+            judged_by(&request, &world, &environment(1), None).unwrap()
         };
         let (nightly, weekly) = (backed_up_by("nightly"), backed_up_by("weekly"));
         assert_eq!(nightly.preview.blast_radius.hits.len(), weekly.preview.blast_radius.hits.len());
@@ -268,7 +316,7 @@ mod tests {
         let elsewhere = moved(&before, &judge(2, None));
         assert!(elsewhere.len() == 1 && elsewhere[0].starts_with("environment: env/"), "{elsewhere:?}");
         let moved = moved(&before, &judge(1, Some(Preset::Strict)));
-        assert_eq!(moved, ["policy: balanced/1 -> policy-strict/0"]);
+        assert_eq!(moved, ["policy: balanced/2 -> policy-strict/0"]);
     }
 
     #[test]

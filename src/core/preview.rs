@@ -27,6 +27,7 @@ pub(super) fn preview(
     dispatch: Option<&Dispatch>,
     privileges: PrivilegeReport,
     radius: &Radius,
+    by_policy: &[String],
 ) -> Preview {
     let mut cut = Cut(0);
     let changes = dispatch.map(|dispatch| changes(request, world, dispatch)).unwrap_or_default();
@@ -45,7 +46,7 @@ pub(super) fn preview(
             omitted: u32::try_from(radius.hits.len().saturating_sub(HITS)).unwrap_or(u32::MAX),
         },
         afterwards: cut.lines(afterwards(request, world)),
-        warnings: cut.lines(warnings(request, world)),
+        warnings: cut.lines(gathered(by_policy, warnings(request, world))),
         undo: {
             let mut undo = undo(request, world, dispatch);
             undo.how = text(&undo.how);
@@ -53,6 +54,18 @@ pub(super) fn preview(
         },
         omitted: cut.0,
     }
+}
+
+/// What a policy warns of comes first. If that alone is more than fits, the last line counts it.
+fn gathered(by_policy: &[String], mut others: Vec<String>) -> Vec<String> {
+    let mut lines = by_policy.to_vec();
+    if lines.len() > LINES {
+        let cut = lines.len() - LINES + 1;
+        lines.truncate(LINES - 1);
+        lines.push(format!("and {cut} more warnings of the policy: see status.policy.decisions"));
+    }
+    lines.append(&mut others);
+    lines
 }
 
 /// How many rows did not fit.

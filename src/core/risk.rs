@@ -11,27 +11,45 @@ const TEXT: usize = 512;
 /// A risk with the reasons that led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assessment {
-    pub risk: Risk,
-    /// The action's own, then one for each step up, then what else would have led as high.
-    pub reasons: Vec<String>,
+    risk: Risk,
+    /// The action's own, then one for each step up.
+    steps: Vec<String>,
+    /// What else would have led as high.
+    beside: Vec<String>,
+}
+
+impl Assessment {
+    fn of(base: Risk, why: &str) -> Self {
+        Self { risk: base, steps: vec![format!("{base}: {why}")], beside: vec![] }
+    }
+
+    pub fn risk(&self) -> Risk {
+        self.risk
+    }
+
+    /// One more reason for it to be so risky, or riskier than it was.
+    pub fn raise(&mut self, to: Risk, why: &str) {
+        if to > self.risk {
+            self.steps.push(format!("{} -> {to}: {why}", self.risk));
+            self.risk = to;
+        } else {
+            self.beside.push(format!("also {to}: {why}"));
+        }
+    }
+
+    pub fn reasons(&self) -> Vec<String> {
+        bounded(self.steps.clone(), self.beside.clone())
+    }
 }
 
 /// The action's own risk, raised by everyone who is hit. What could not be seen counts as the worst.
 pub fn assess(request: &Request, radius: &Radius) -> Assessment {
     let action = request.action;
-    let base = action.base_risk;
-    let mut risk = base;
-    let mut steps = vec![format!("{base}: {}", action.risk_reason)];
-    let mut beside = Vec::new();
-    for (to, why) in raisers(base, radius) {
-        if to > risk {
-            steps.push(format!("{risk} -> {to}: {why}"));
-            risk = to;
-        } else {
-            beside.push(format!("also {to}: {why}"));
-        }
+    let mut assessment = Assessment::of(action.base_risk, action.risk_reason);
+    for (to, why) in raisers(action.base_risk, radius) {
+        assessment.raise(to, &why);
     }
-    Assessment { risk, reasons: bounded(steps, beside) }
+    assessment
 }
 
 /// Everything that makes it riskier than it is by itself, from the least to the worst.
@@ -72,8 +90,10 @@ mod tests {
         Hit { subject: format!("qemu/{number}"), effect: "x".repeat(600), detail: String::new(), raises }
     }
 
-    fn assessed(radius: &Radius) -> Assessment {
-        assess(&normalise("default", &spec("shutdown_guest", "qemu/100", json!({}))).unwrap(), radius)
+    fn assessed(radius: &Radius) -> (Risk, Vec<String>) {
+        let request = normalise("default", &spec("shutdown_guest", "qemu/100", json!({}))).unwrap();
+        let assessment = assess(&request, radius);
+        (assessment.risk(), assessment.reasons())
     }
 
     #[test]
@@ -84,7 +104,7 @@ mod tests {
             hit(3, Some(Risk::High)),
             hit(4, Some(Risk::Low)),
         ];
-        let Assessment { risk, reasons } = assessed(&Radius { hits, unknown: vec![] });
+        let (risk, reasons) = assessed(&Radius { hits, unknown: vec![] });
         assert_eq!(risk, Risk::Critical);
         let starts = ["medium: an outage", "medium -> high: qemu/3", "high -> critical: qemu/1"];
         assert_eq!(reasons.len(), starts.len(), "{reasons:?}");
@@ -93,8 +113,7 @@ mod tests {
 
     #[test]
     fn what_can_not_be_seen_counts_as_the_worst() {
-        let Assessment { risk, reasons } =
-            assessed(&Radius { hits: vec![], unknown: vec!["no VM.Audit".into()] });
+        let (risk, reasons) = assessed(&Radius { hits: vec![], unknown: vec!["no VM.Audit".into()] });
         assert_eq!(
             (risk, reasons[1].as_str()),
             (Risk::Critical, "medium -> critical: unknown counts as worst: no VM.Audit")
@@ -106,7 +125,7 @@ mod tests {
         fn no_number_of_reasons_hides_the_step_that_led_to_the_risk(raises in prop::collection::vec(0usize..5, 0..200), unknown in 0usize..40) {
             let hits = raises.iter().enumerate().map(|(number, raise)| hit(number, Risk::ALL.get(*raise).copied())).collect();
             let radius = Radius { hits, unknown: (0..unknown).map(|n| format!("part {n}")).collect() };
-            let Assessment { risk, reasons } = assessed(&radius);
+            let (risk, reasons) = assessed(&radius);
             let worst = radius.hits.iter().filter_map(|hit| hit.raises).chain((unknown > 0).then_some(Risk::Critical)).max();
             prop_assert_eq!(risk, worst.unwrap_or(Risk::Low).max(Risk::Medium));
             prop_assert!(reasons.len() <= REASONS && reasons.iter().all(|reason| reason.chars().count() <= TEXT));

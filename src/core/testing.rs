@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{self, GuestRef, Target};
+use crate::{
+    api::{ProxmoxActionPlan, ProxmoxActionPlanSpec},
+    catalog::{self, GuestRef, Target},
+};
 
 use super::observe::{Guest, Ha, Met, MigrationCheck, Network, Nodes, Rights, Sdn, Seen, Snapshot, World};
 
@@ -70,4 +73,12 @@ pub fn all_rights() -> Rights {
         .map(|key| format!("VM.Config.{key}"));
     let all = of_actions.map(ToString::to_string).chain(of_settings).map(|privilege| (privilege, true));
     Rights::new(BTreeMap::from([("/".to_owned(), all.collect())]), BTreeMap::new())
+}
+
+/// A plan as it is kept, with the uid `uid`.
+pub fn plan(name: &str, spec: &ProxmoxActionPlanSpec) -> ProxmoxActionPlan {
+    let mut plan = ProxmoxActionPlan::new(name, spec.clone());
+    plan.metadata.uid = Some("uid".into());
+    plan.metadata.namespace = Some("default".into());
+    plan
 }

@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use proxmox_agent::{
+    api::ProxmoxActionPlan,
     catalog::Call,
     core::{
         call::Dispatch,
-        judge::{Judged, Setting, Unjudged, judge},
+        judge::{Judged, Judgement, Setting, Unjudged, judge},
         observe::Query,
+        policy::Policy,
         privileges,
         request::{Request, normalise},
         task::{Sent, TaskState, Upid},
@@ -80,12 +82,17 @@ pub(crate) async fn judged(
     let request = ask.request().map_err(|problems| ("invalid".to_owned(), problems))?;
     let world = token.look(&Query::of(&request), &privileges::paths(&request)).await;
     let world = world.map_err(|error| ("can't look".to_owned(), error.to_string()))?;
+    let policy = Policy::of(None, &stage.environment, &[]).unwrap();
+    let mut plan = ProxmoxActionPlan::new("p", Default::default());
+    plan.metadata.uid = Some(PLAN.to_owned());
     let setting =
-        Setting { plan_uid: PLAN, environment: &stage.environment, policy: None, now: Timestamp::now() };
+        Setting { plan: &plan, environment: &stage.environment, policy: &policy, now: Timestamp::now() };
     match judge(&request, &world, setting) {
-        Ok((judged, dispatch)) => Ok((judged, dispatch.unwrap_or_else(|| panic!("{ask:?} reads")))),
+        Ok(Judgement { judged, dispatch, .. }) => {
+            Ok((judged, dispatch.unwrap_or_else(|| panic!("{ask:?} reads"))))
+        }
         Err(Unjudged::Denied(denial)) => Err((format!("denied {}", denial.reason), denial.message)),
-        Err(Unjudged::NotCanonical(error)) => panic!("{ask:?}: {error}"),
+        Err(error) => panic!("{ask:?}: {error}"),
     }
 }
 

@@ -271,11 +271,14 @@ async fn what_is_written_stays_and_what_says_nothing_may_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_operator_writes_status_whatever_the_roles_of_others() {
-    let stage = Stage::with(Setting { preset: Some("balanced"), ..Setting::default() }).await;
+    let mut stage = Stage::with(Setting { preset: Some("balanced"), ..Setting::default() }).await;
     let plan = waiting(&stage).await;
     let stale = json!({"planHash": format!("sha256:{}", "0".repeat(64))});
     taken(&stage.apply("approver", &stage.approval("refused", &plan, &stale)).await);
     stage.answered("refused").await;
+    // It has nothing more to say, and is not there to correct what others write.
+    stage.kill_operator().await;
+    let before = stage.plan_in("delete", Phase::AwaitingApproval).await.status;
     stage.give("approver@example.test", EVERYTHING).await;
     stage.give(AUTOMATION, EVERYTHING).await;
     let message = format!("only the operator, {OPERATOR}, writes status, not ");
@@ -293,7 +296,7 @@ async fn only_the_operator_writes_status_whatever_the_roles_of_others() {
             patched(&stage, who, what, &[], &status).await;
         }
     }
-    assert_eq!(stage.plan_in("delete", Phase::AwaitingApproval).await.status, plan.status);
+    assert_eq!(stage.plan_in("delete", Phase::AwaitingApproval).await.status, before);
     assert_eq!(stage.answered("refused").await.status.unwrap().reason, "OtherPlanHash");
     assert!(stage.sim.ledger().is_empty());
 }

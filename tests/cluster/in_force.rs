@@ -147,9 +147,10 @@ async fn whatever_comes_in_while_the_policies_are_missing_unbound_or_changed_is_
         let plan = format!("watched-{number}");
         request(&stage, &plan).await;
         tamper(&stage, tampering).await;
-        approve_meanwhile(&stage, &plan, tampering).await;
+        // At once, without anything else that would draw attention to the plan.
         let status = stage.plan_when(&plan, "told", not_in_force).await.status.unwrap();
         assert!(status.message.contains(tampering.problem), "{}", status.message);
+        approve_meanwhile(&stage, &plan, tampering).await;
         until_async("the environment says it too", async || {
             let status = environment(&stage).await;
             status.admission.is_none() && status.approvals.contains(tampering.problem)

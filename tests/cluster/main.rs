@@ -21,6 +21,7 @@ mod kubectl_plugin;
 mod lint;
 mod moving_targets;
 mod plans;
+mod policies;
 mod roles;
 mod rules;
 mod secrecy;

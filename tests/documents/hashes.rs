@@ -15,6 +15,7 @@ use proxmox_agent::{
         call::{PlanIdentity, snapshot_name},
         judge::{Judged, Setting, judge},
         observe::{Guest, Ha, Met, Rights, Seen, Snapshot, Volume, World},
+        policy::Policy,
         request::normalise,
     },
 };
@@ -32,7 +33,7 @@ fn hash_lines() -> Vec<(String, String)> {
 #[test]
 fn the_hashes_of_the_worked_example_come_out_as_they_are_written() {
     let lines = hash_lines();
-    assert_eq!(lines.len(), 4);
+    assert_eq!(lines.len(), 5);
     for (line, digits) in lines {
         let ran = Command::new("sh").args(["-c", &line]).output().unwrap();
         let printed = String::from_utf8(ran.stdout).unwrap();
@@ -42,13 +43,19 @@ fn the_hashes_of_the_worked_example_come_out_as_they_are_written() {
 
 /// The plan of the worked example, judged by the program itself.
 fn judged_example() -> Judged {
-    let plan: ProxmoxActionPlan = example("plan-high.yaml");
-    let mut environment: ProxmoxEnvironment = example("environment.yaml");
-    environment.metadata.uid = Some(ENVIRONMENT_UID.to_owned());
     let mut policy: ProxmoxPolicy = example("policy.yaml");
     policy.metadata.uid = Some("550e8400-e29b-41d4-a716-446655440000".to_owned());
     policy.metadata.generation = Some(1);
-    assert_eq!(environment.spec.policy_ref.as_ref().map(|policy| policy.name.clone()), policy.metadata.name);
+    let environment: ProxmoxEnvironment = example("environment.yaml");
+    assert_eq!(environment.spec.policy_ref.map(|policy| policy.name), policy.metadata.name);
+    judged_under(&policy)
+}
+
+/// The same plan under another policy.
+pub(crate) fn judged_under(policy: &ProxmoxPolicy) -> Judged {
+    let mut plan: ProxmoxActionPlan = example("plan-high.yaml");
+    let mut environment: ProxmoxEnvironment = example("environment.yaml");
+    environment.metadata.uid = Some(ENVIRONMENT_UID.to_owned());
     let guest = Guest {
         reference: match plan.spec.target.parse().unwrap() {
             proxmox_agent::catalog::Target::Guest(guest) => guest,
@@ -97,13 +104,15 @@ fn judged_example() -> Judged {
         ha: Seen::Known(Ha::default()),
         ..World::default()
     };
+    let policy = Policy::of(Some(policy), &environment, &[]).unwrap();
+    plan.metadata.uid = Some(PLAN_UID.to_owned());
     let setting = Setting {
-        plan_uid: PLAN_UID,
+        plan: &plan,
         environment: &environment,
-        policy: Some(&policy),
-        now: "2026-11-21T12:00:00Z".parse().unwrap(),
+        policy: &policy,
+        now: "2026-11-21T12:30:00Z".parse().unwrap(),
     };
-    judge(&normalise("home", &plan.spec).unwrap(), &world, setting).unwrap().0
+    judge(&normalise("home", &plan.spec).unwrap(), &world, setting).unwrap().judged
 }
 
 const ENVIRONMENT_UID: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
@@ -111,11 +120,12 @@ const PLAN_UID: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
 
 #[test]
 fn the_program_hashes_the_worked_example_as_the_document_does() {
-    let [request, environment, plan, snapshot] = hash_lines().try_into().unwrap();
+    let [request, environment, policy, plan, snapshot] = hash_lines().try_into().unwrap();
     let judged = judged_example();
     assert_eq!(judged.fingerprint["environment"], format!("{ENVIRONMENT_UID}/{}", &environment.1[..12]));
     assert_eq!(judged.request_hash.to_string(), format!("sha256:{}", request.1));
     assert_eq!(judged.plan_hash.to_string(), format!("sha256:{}", plan.1));
+    assert!(plan.0.contains(&format!("\"policy\":\"{}\"", &policy.1[..12])), "{}", plan.0);
 
     let nameless = ProxmoxActionPlanSpec {
         action: "create_snapshot".to_owned(),

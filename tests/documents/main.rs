@@ -7,6 +7,7 @@ mod examples;
 mod hashes;
 mod links;
 mod markdown;
+mod policies;
 mod previews;
 mod reasons;
 mod sessions;

@@ -26,13 +26,18 @@ const SPOKEN_IN: &[&str] = &[
     "core/lifecycle/step.rs",
     "core/lifecycle/weigh.rs",
     "core/places.rs",
+    "core/policy/freeze.rs",
+    "core/policy/guards.rs",
+    "core/policy/hourly.rs",
     "core/provenance.rs",
     "controllers/admission.rs",
     "controllers/approval.rs",
     "controllers/environment.rs",
     "controllers/plan/in_flight.rs",
     "controllers/plan/mod.rs",
+    "controllers/plan/policy.rs",
     "controllers/plan/report.rs",
+    "controllers/policy.rs",
     "controllers/scene.rs",
     "store/directory/contents.rs",
     "store/kube/mod.rs",
@@ -101,4 +106,20 @@ fn no_transition_is_explained_that_the_code_does_not_make() {
         .filter(|reason| !known.contains(reason))
         .collect();
     assert!(reasons.is_empty(), "{reasons:?}");
+}
+
+/// The page that says what to do about each.
+const BY_GIT: &str = "docs/approval-by-git.md";
+
+#[test]
+fn every_doubt_about_an_origin_has_its_row() {
+    let page = page(BY_GIT);
+    let rows: BTreeSet<String> = page
+        .section("## When something does not hold")
+        .iter()
+        .flat_map(|line| all(r"^\| `([A-Za-z]+)` \|", line))
+        .collect();
+    let spoken: BTreeSet<String> = reasons_in("core/provenance.rs");
+    let in_words = BTreeSet::from(["GitUnavailable".to_owned(), "Verified".to_owned()]);
+    assert_eq!(rows, spoken.difference(&in_words).cloned().collect());
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use proxmox_agent::{
-    api::{ProxmoxActionPlanSpec, ProxmoxEnvironment, Risk},
+    api::{ProxmoxActionPlan, ProxmoxActionPlanSpec, ProxmoxEnvironment, Risk},
     catalog::{self, Changes, TargetKind},
     core::{
         judge::{Judged, Setting, judge, moved},
         observe::Query,
+        policy::Policy,
         privileges,
         request::normalise,
     },
@@ -218,13 +219,15 @@ async fn judged(sim: &Simulator, action: &str, target: &str, params: &Value) -> 
         ..Default::default()
     };
     let request = normalise("default", &spec).unwrap_or_else(|wrong| panic!("{action}: {wrong:?}"));
+    let plan = ProxmoxActionPlan::new("p", spec);
     let query = Query::of(&request);
     let world =
         survey::look(&client(sim.url(), sim, TOKEN), &query, &privileges::paths(&request)).await.unwrap();
     let spec = json!({"endpoints": [sim.url()], "credentials": {"secretRef": {"name": "s"}}});
     let environment = ProxmoxEnvironment::new("home", serde_json::from_value(spec).unwrap());
-    let setting = Setting { plan_uid: "uid", environment: &environment, policy: None, now: Timestamp::now() };
-    judge(&request, &world, setting).unwrap_or_else(|why| panic!("{action} on {target}: {why}")).0
+    let policy = Policy::of(None, &environment, &[]).unwrap();
+    let setting = Setting { plan: &plan, environment: &environment, policy: &policy, now: Timestamp::now() };
+    judge(&request, &world, setting).unwrap_or_else(|why| panic!("{action} on {target}: {why}")).judged
 }
 
 #[tokio::test]

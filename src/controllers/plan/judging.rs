@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use kube::ResourceExt;
 
 use crate::{
     api::{Phase, Provenance},
@@ -17,7 +16,7 @@ use crate::{
         approval::{Candidate, Tally, requester_not_proven, tally},
         call::Dispatch,
         identity::of_another_kind,
-        judge::{Judged, Setting, TARGET_NOT_FOUND, Unjudged, judge},
+        judge::{Judged, Judgement, Setting, TARGET_NOT_FOUND, Unjudged, judge},
         lifecycle::{Event, IntentDraft},
         observe::{Found, Query, Readout, rows_wanted},
         occupied::occupied,
@@ -28,7 +27,7 @@ use crate::{
     ports::{Hypervisor, HypervisorError, Hypervisors, Store},
 };
 
-use super::{Look, SETTLE_MARGIN};
+use super::{Look, SETTLE_MARGIN, policy::policy_invalid};
 
 /// As many as an intent holds.
 const MOST_STORAGES: usize = 32;
@@ -50,9 +49,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         Ok(judged)
     }
 
-    /// Judges against the world as it is right now, and keeps what would be sent and what that would be at work on.
+    /// Judges against the world as it is right now, and keeps what would be sent, what that would be at work on, and what
+    /// holds it up.
     async fn judge_request(&mut self, request: &Request) -> Result<Result<Judged, Event>, Error> {
-        let plan_uid = self.plan.uid().unwrap_or_default();
         if let Err(event) = self.scene().await? {
             return Ok(Err(event));
         }
@@ -65,21 +64,26 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(world) => world,
             Err(error) => return Ok(Err(self.unavailable(error))),
         };
-        let Some(scene) = &self.scene else { return Ok(Err(Event::Woken)) };
+        if let Err(event) = self.settle_policy().await? {
+            return Ok(Err(event));
+        }
+        let (Some(scene), Some(policy)) = (&self.scene, &self.policy) else { return Ok(Err(Event::Woken)) };
         let setting = Setting {
-            plan_uid: &plan_uid,
+            plan: &self.plan,
             environment: &scene.environment,
-            policy: scene.policy.as_ref(),
+            policy,
             now: self.ports.clock.now(),
         };
         match judge(request, &world, setting) {
-            Ok((judged, dispatch)) => {
+            Ok(Judgement { judged, dispatch, hold }) => {
                 self.occupied =
                     dispatch.as_ref().map(|call| occupied(request, call, &world)).unwrap_or_default();
                 self.dispatch = dispatch;
+                self.hold = hold;
                 Ok(self.lacks_a_secret(request).await.map_or(Ok(judged), Err))
             }
             Err(Unjudged::Denied(denial)) => Ok(Err(Event::Denied(denial))),
+            Err(Unjudged::Unruled(unusable)) => Ok(Err(policy_invalid(&unusable))),
             Err(Unjudged::NotCanonical(error)) => Err(error.into()),
         }
     }
@@ -138,9 +142,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             return Ok(self.unavailable(HypervisorError { message: message.to_owned() }));
         }
         if self.goes_on_at_once(&judged)
-            && let Err(busy) = self.take_a_place().await?
+            && let Err(held) = self.may_go(&judged).await?
         {
-            return Ok(busy);
+            return Ok(held);
         }
         let nonce = self.ports.clock.nonce();
         let Some(Scene { hypervisor, .. }) = &self.scene else { return Ok(Event::Woken) };

@@ -4,6 +4,7 @@ mod in_flight;
 mod judging;
 mod origin;
 mod place;
+mod policy;
 mod report;
 mod secrets;
 
@@ -19,6 +20,7 @@ use crate::{
         call::Dispatch,
         lifecycle::{self, Effect, Event, Order, State, step},
         occupied::Occupied,
+        policy::{Hold, Policy},
         task::Sent,
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
@@ -40,6 +42,10 @@ struct Look<'a, S, H: Hypervisors> {
     plan: ProxmoxActionPlan,
     state: State,
     scene: Option<Scene<H::Connection>>,
+    /// What it is judged by.
+    policy: Option<Policy>,
+    /// What keeps it from being sent, as it was judged last in this look.
+    hold: Option<Hold>,
     /// What would be sent, as it was judged last in this look.
     dispatch: Option<Dispatch>,
     /// What that would be at work on.
@@ -71,6 +77,8 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
         plan,
         state,
         scene: None,
+        policy: None,
+        hold: None,
         dispatch: None,
         occupied: Occupied::default(),
         wake_at: None,
@@ -82,6 +90,7 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     };
     let was_in_flight = look.keep_its_place();
     let done = look.take_as_far_as_it_goes(first).await;
+    look.settle_its_slot();
     look.settle_its_place(was_in_flight, done.is_ok());
     match done {
         Ok(()) => Ok(look.wake_at),

@@ -55,6 +55,12 @@ impl Demand {
         self.groups.iter().map(|(group, count)| GroupDemand { group: group.clone(), count: *count }).collect()
     }
 
+    /// Such as `3, 1 of group dba`.
+    pub fn told(&self) -> String {
+        let groups = self.groups.iter().map(|(group, count)| format!("{count} of group {group}"));
+        std::iter::once(self.people().to_string()).chain(groups).collect::<Vec<_>>().join(", ")
+    }
+
     pub fn is_met_by(&self, granted: &[GrantedApproval]) -> bool {
         self.still_to_come(granted) == 0
     }

@@ -9,6 +9,7 @@ use crate::{
         ha::HaGuest,
         judge::{Denial, Judged},
         places::{NODE_BUSY, STORAGE_BUSY},
+        policy::{FROZEN, HOURLY_LIMIT_REACHED},
         request::Violation,
         task::{Sent, TaskState, Upid},
     },
@@ -62,7 +63,7 @@ pub struct Blocked {
 impl Blocked {
     /// Nobody has to do anything about it: it is a matter of time.
     pub(super) fn passes_by_itself(&self) -> bool {
-        [NODE_BUSY, STORAGE_BUSY].contains(&self.reason.as_str())
+        [NODE_BUSY, STORAGE_BUSY, FROZEN, HOURLY_LIMIT_REACHED].contains(&self.reason.as_str())
     }
 }
 

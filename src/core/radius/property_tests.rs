@@ -14,9 +14,10 @@ use crate::{
         afterwards::afterwards,
         judge::{Setting, judge},
         observe::{Guest, Ha, Met, Object, Seen, World, disks_in},
+        policy::Policy,
         request::{Request, normalise, tests::spec},
         risk::assess,
-        testing::{guest, snapshot},
+        testing::{guest, plan, snapshot},
     },
 };
 
@@ -99,7 +100,7 @@ fn whatever_can_not_be_seen_makes_an_action_as_risky_as_can_be() {
             let world = World { target: target_of(&request), ..world() };
             let world =
                 with_parts(&world, |section| if section == *hidden { Part::Unknown } else { Part::AsItIs });
-            let risk = assess(&request, &radius(&request, &world, Timestamp::UNIX_EPOCH)).risk;
+            let risk = assess(&request, &radius(&request, &world, Timestamp::UNIX_EPOCH)).risk();
             assert_eq!(risk, Risk::Critical, "{} without {hidden:?}", request.action.name);
         }
     }
@@ -168,9 +169,11 @@ fn turn<T>(rows: &mut [T], by: usize) {
 fn previewed(request: &Request, world: &World) -> Option<Preview> {
     let spec = json!({"endpoints": ["https://pve1"], "credentials": {"secretRef": {"name": "s"}}});
     let environment = ProxmoxEnvironment::new("home", serde_json::from_value(spec).unwrap());
+    let policy = Policy::of(None, &environment, &[]).unwrap();
+    let plan = plan("p", &Default::default());
     let setting =
-        Setting { plan_uid: "uid", environment: &environment, policy: None, now: Timestamp::UNIX_EPOCH };
-    judge(request, world, setting).ok().map(|(judged, _)| judged.preview)
+        Setting { plan: &plan, environment: &environment, policy: &policy, now: Timestamp::UNIX_EPOCH };
+    judge(request, world, setting).ok().map(|judgement| judgement.judged.preview)
 }
 
 proptest! {
@@ -213,7 +216,7 @@ proptest! {
             if let Seen::Known(guests) = &mut other.guests {
                 guests.push(more.clone());
             }
-            let risk = |world: &World| assess(&request, &radius(&request, world, Timestamp::UNIX_EPOCH)).risk;
+            let risk = |world: &World| assess(&request, &radius(&request, world, Timestamp::UNIX_EPOCH)).risk();
             prop_assert!(risk(&other) >= risk(&world), "{}", request.action.name);
         }
     }
@@ -237,7 +240,7 @@ proptest! {
             let found = radius(&request, &world, Timestamp::UNIX_EPOCH);
             let words: Vec<_> = found.hits.iter().map(|hit| (&hit.subject, &hit.effect)).collect();
             prop_assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), words.len());
-            prop_assert!(assess(&request, &found).reasons.len() <= 16);
+            prop_assert!(assess(&request, &found).reasons().len() <= 16);
             afterwards(&request, &world);
             if let Some(preview) = previewed(&request, &world) {
                 let radius = &preview.blast_radius;

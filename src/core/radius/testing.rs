@@ -116,7 +116,7 @@ pub fn seen(action: &str, target: &str, params: Value, world: &World) -> (Radius
         if Query::of(&request).sections.contains(&section) { Part::AsItIs } else { Part::NotAsked }
     });
     let radius = radius(&request, &looked_at, jiff::Timestamp::UNIX_EPOCH);
-    let risk = assess(&request, &radius).risk;
+    let risk = assess(&request, &radius).risk();
     (radius, risk)
 }
 

@@ -12,8 +12,9 @@ use crate::{
         judge::{Setting, judge},
         lifecycle::{Setback, State, report},
         observe::{Guest, Ha, HaResource, Met, Object, Seen, Storage, Volume, World},
+        policy::Policy,
         request::normalise,
-        testing::{guest, guest_ref, snapshot, world_of},
+        testing::{guest, guest_ref, plan, snapshot, world_of},
     },
 };
 
@@ -86,9 +87,11 @@ fn written(action: &str, target: &str, params: &Value, world: &World, message: &
     let reached = json!({"endpoints": ["https://pve1"], "credentials": {"secretRef": {"name": "s"}}});
     let environment = ProxmoxEnvironment::new("home", serde_json::from_value(reached).unwrap());
     let now = Timestamp::UNIX_EPOCH;
-    let setting = Setting { plan_uid: "uid", environment: &environment, policy: None, now };
+    let policy = Policy::of(None, &environment, &[]).unwrap();
+    let plan = plan("p", &asked);
+    let setting = Setting { plan: &plan, environment: &environment, policy: &policy, now };
     let request = normalise("default", &asked).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-    let (judged, _) = judge(&request, world, setting).ok()?;
+    let judged = judge(&request, world, setting).ok()?.judged;
     let setback = Some(Setback { reason: message.to_owned(), message: message.to_owned() });
     let state = State::AwaitingApproval { judged, backing: largest_backing(), setback };
     let status = report(&state, None, Some(1), &Proof::DirectoryAccess, now);
