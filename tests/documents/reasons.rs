@@ -91,7 +91,8 @@ fn every_refusal_of_an_approval_has_its_row() {
     for refusal in refusals {
         assert!(rows.contains(&refusal), "{refusal}");
     }
-    let known: BTreeSet<String> = answers().flat_map(|file| reasons_in(file)).collect();
+    let known: BTreeSet<String> =
+        answers().chain([&"core/provenance.rs"]).flat_map(|file| reasons_in(file)).collect();
     assert!(rows.is_subset(&known), "not in the code: {:?}", rows.difference(&known));
 }
 

@@ -8,8 +8,8 @@ use proptest::{
 };
 
 use super::{
-    deeds::{Deed, Flaw, Happening, Word, any_happening, any_home},
-    world::{DEMANDS, Home, World},
+    deeds_of_tests::{Deed, Flaw, Happening, Word, any_happening, any_home},
+    world_of_tests::{DEMANDS, Home, World},
 };
 use crate::api::Phase;
 

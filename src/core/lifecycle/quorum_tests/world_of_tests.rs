@@ -10,8 +10,8 @@ use super::{
         tests::{draft, judged, noon, order, upid},
         *,
     },
-    deeds::{Deed, Flaw, Happening, Word},
-    oracle::objection,
+    deeds_of_tests::{Deed, Flaw, Happening, Word},
+    oracle_of_tests::objection,
 };
 use crate::{
     api::{AdmissionRecord, Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan, Risk, Source, Tier},

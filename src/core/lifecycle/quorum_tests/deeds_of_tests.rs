@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::world::{DEMANDS, Home};
+use super::world_of_tests::{DEMANDS, Home};
 
 /// Somebody's word on the plan, with whatever is wrong about it.
 #[derive(Clone, Debug)]

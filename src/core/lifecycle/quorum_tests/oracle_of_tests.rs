@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::world::{DEMANDS, Home, Said, Snapshot, hash};
+use super::world_of_tests::{DEMANDS, Home, Said, Snapshot, hash};
 
 /// What is wrong with a call that left at this moment, in milliseconds.
 pub(super) fn objection(seen: &Snapshot, at: i64) -> Option<&'static str> {
