@@ -56,8 +56,17 @@ async fn a_plan_whose_target_has_moved_runs_only_on_an_approval_of_what_is_there
     let late = json!({"approved_by": "second-approver@example.test"});
     stage.apply("second-approver", &stage.approval("late", &before_of(&waiting, &was), &late)).await;
     answer(&stage, "late", "OtherPlanHash").await;
-    let now = stage.plan_when("delete", "still waiting", moved).await;
-    assert_eq!(now.metadata.resource_version, waiting.metadata.resource_version, "the plan was written to");
+    let listed = |status: &PlanStatus| {
+        let refused = status.approvals.iter().flat_map(|all| &all.refused);
+        moved(status) && refused.into_iter().any(|one| one.name == "late")
+    };
+    let now = stage.plan_when("delete", "still waiting", listed).await;
+    let beside_who_is_refused = |plan: &ProxmoxActionPlan| {
+        let mut status = plan.status.clone().unwrap();
+        status.approvals.as_mut().unwrap().refused.clear();
+        status
+    };
+    assert_eq!(beside_who_is_refused(&now), beside_who_is_refused(&waiting), "it was judged anew");
 
     stage.apply("approver", &stage.approval("new", &waiting, &json!({}))).await;
     let done = stage.plan_in("delete", Phase::Succeeded).await.status.unwrap();
