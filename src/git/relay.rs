@@ -147,3 +147,48 @@ fn plain(status: StatusCode) -> Response<Body> {
     *response.status_mut() = status;
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    use super::*;
+
+    /// The status with which a request is answered.
+    async fn asked(relay: &Relay, method: &str, path: &str) -> String {
+        let address = relay.url().trim_start_matches("http://").split('/').next().unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    }
+
+    /// Before a server that nobody reaches: what is passed on fails, what is refused is not even tried.
+    #[tokio::test]
+    async fn nothing_is_passed_on_but_what_a_fetch_asks_for() {
+        let upstream = Upstream::new("http://127.0.0.1:1/r".parse().unwrap(), None, None).unwrap();
+        let relay = Relay::start(upstream).await.unwrap();
+        let word = relay.url().rsplit('/').next().unwrap();
+        for (method, path) in [
+            ("GET", format!("/{word}/info/refs?service=git-receive-pack")),
+            ("GET", format!("/{word}/info/refs")),
+            ("POST", format!("/{word}/git-receive-pack")),
+            ("PUT", format!("/{word}/git-upload-pack")),
+            ("POST", format!("/{word}/git-upload-pack?x")),
+            ("GET", format!("/{word}/HEAD")),
+            ("GET", "/info/refs?service=git-upload-pack".to_owned()),
+            ("POST", format!("/{word}x/git-upload-pack")),
+        ] {
+            assert_eq!(asked(&relay, method, &path).await, "404", "{method} {path}");
+        }
+        assert_eq!(relay.trouble(), None);
+        assert_eq!(asked(&relay, "GET", &format!("/{word}/info/refs?service=git-upload-pack")).await, "502");
+        assert!(relay.trouble().is_some());
+    }
+}

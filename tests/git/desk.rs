@@ -70,8 +70,8 @@ impl Desk {
     }
 
     pub(crate) async fn try_look(&self, wanted: Wanted) -> Result<Sighting, RepositoryError> {
-        let looked =
-            self.repositories.look_up("default", &self.trust, self.credentials.clone(), vec![wanted]);
+        let (namespace, credentials) = (wanted.namespace.clone(), self.credentials.clone());
+        let looked = self.repositories.look_up(&namespace, &self.trust, credentials, vec![wanted]);
         looked.await.map(|mut seen| seen.remove(0))
     }
 

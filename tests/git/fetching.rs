@@ -153,3 +153,30 @@ async fn what_was_kept_may_be_lost_or_spoilt() {
     fs::remove_dir_all(desk.fetched()).unwrap();
     assert_eq!(desk.origin().await, first);
 }
+
+#[tokio::test]
+async fn who_asks_while_another_one_fetches_waits_for_the_next_fetch_and_shares_it() {
+    let (mut desk, [alice]) = Desk::with_signers(["alice"]);
+    let server = served(&mut desk).await;
+    let commit = desk.workshop.bring("p.yaml", &text(), Some(&alice));
+    let looks = (0..10).map(|_| desk.origin());
+    let seen = futures::future::join_all(looks).await;
+    assert!(seen.iter().all(|(_, found)| *found == commit));
+    let fetches = server.asked().iter().filter(|line| line.starts_with("GET")).count();
+    assert_eq!(fetches, 2, "the one that was under way may not have seen what the others ask for");
+}
+
+#[tokio::test]
+async fn what_one_namespace_may_read_is_not_shown_to_another() {
+    let (mut desk, _) = Desk::with_signers(["alice"]);
+    let _server = served(&mut desk).await;
+    desk.workshop.bring("p.yaml", &text(), None);
+    desk.origin().await;
+    desk.credentials = None;
+    let wanted = proxmox_agent::core::provenance::Wanted {
+        namespace: "other".to_owned(),
+        ..wanted("p", &plan(&json!({})))
+    };
+    assert!(desk.try_look(wanted).await.unwrap_err().to_string().contains("401 Unauthorized"));
+    assert_eq!(fs::read_dir(desk.workshop.path().join("fetched")).unwrap().count(), 2);
+}

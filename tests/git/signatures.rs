@@ -84,44 +84,48 @@ async fn a_key_that_is_listed_for_two_people_is_nobodys() {
 }
 
 #[tokio::test]
-async fn a_signature_of_another_commit_or_for_another_purpose_does_not_fit() {
+async fn a_signature_of_another_commit_does_not_fit() {
     let (desk, [alice]) = Desk::with_signers(["alice"]);
     desk.workshop.bring("p.yaml", &text(), Some(&alice));
-    for (from, to) in [("Bring", "Brought"), ("\ntree ", "\ntree ")] {
-        let raw = desk.workshop.git(&["cat-file", "commit", "HEAD"]).stdout;
-        let forged = String::from_utf8(raw).unwrap().replace(from, to);
+    replace_the_commit(&desk, &raw(&desk).replace("Bring", "Brought"));
+    let signature = desk.signature().await;
+    assert!(why(&signature).contains("does not fit the commit"), "{signature:?}");
+}
+
+#[tokio::test]
+async fn a_signature_that_was_made_for_another_purpose_does_not_fit() {
+    for (purpose, fits) in [("git", true), ("file", false)] {
+        let (desk, [alice]) = Desk::with_signers(["alice"]);
         let Key::Ssh(key) = &alice else { panic!() };
-        let forged = if from == to { resigned_for_files(&desk, &forged, key) } else { forged };
-        desk.workshop.write("../forged", &forged);
-        let written = desk.workshop.git(&["hash-object", "-t", "commit", "-w", "../forged"]).stdout;
-        desk.workshop.git(&["reset", "-q", "--hard", String::from_utf8(written).unwrap().trim()]);
-        desk.workshop.push();
-        let signature = desk.signature().await;
-        assert!(why(&signature).contains("does not fit the commit"), "{signature:?}");
-        desk.workshop.commit("so that the next one is another", None);
-        desk.workshop.bring("p.yaml", "a: 1\n", None);
-        desk.workshop.bring("p.yaml", &text(), Some(&alice));
+        let key = key.display().to_string();
+        desk.workshop.bring("p.yaml", &text(), None);
+        let (headers, message) =
+            raw(&desk).split_once("\n\n").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let bare = desk.workshop.path().join(format!("bare-{purpose}"));
+        std::fs::write(&bare, format!("{headers}\n\n{message}")).unwrap();
+        let bare = bare.display().to_string();
+        desk.workshop.run("ssh-keygen", &["-q", "-Y", "sign", "-n", purpose, "-f", &key, &bare]);
+        let signature = std::fs::read_to_string(format!("{bare}.sig")).unwrap();
+        let indented: Vec<&str> = signature.trim_end().lines().collect();
+        replace_the_commit(&desk, &format!("{headers}\ngpgsig {}\n\n{message}", indented.join("\n ")));
+        match desk.signature().await {
+            Signature::Of { .. } if fits => {}
+            Signature::Invalid { why } if !fits => assert!(why.contains("does not fit the commit"), "{why}"),
+            other => panic!("{purpose}: {other:?}"),
+        }
     }
 }
 
-/// The same commit with a good signature of the same key, which was made for a file.
-fn resigned_for_files(desk: &Desk, raw: &str, key: &std::path::Path) -> String {
-    let (head, rest) = raw.split_once("gpgsig ").unwrap();
-    let (_, tail) = rest.split_once("-----END SSH SIGNATURE-----\n").unwrap();
-    let bare = format!("{head}{}", tail.trim_start_matches(" \n"));
-    desk.workshop.write("../bare", &bare);
-    let bare = desk.workshop.path().join("bare").display().to_string();
-    desk.workshop
-        .run("ssh-keygen", &["-q", "-Y", "sign", "-n", "file", "-f", &key.display().to_string(), &bare]);
-    let signature = std::fs::read_to_string(format!("{bare}.sig")).unwrap();
-    std::fs::remove_file(format!("{bare}.sig")).unwrap();
-    let indented: Vec<&str> = signature.trim_end().lines().collect();
-    let (headers, message) = tail_parts(head, tail);
-    format!("{headers}gpgsig {}\n{message}", indented.join("\n "))
+/// The newest commit as git keeps it.
+fn raw(desk: &Desk) -> String {
+    String::from_utf8(desk.workshop.git(&["cat-file", "commit", "HEAD"]).stdout).unwrap()
 }
 
-fn tail_parts<'a>(head: &'a str, tail: &'a str) -> (&'a str, &'a str) {
-    (head, tail.trim_start_matches(" \n"))
+fn replace_the_commit(desk: &Desk, raw: &str) {
+    desk.workshop.write("../forged", raw);
+    let written = desk.workshop.git(&["hash-object", "-t", "commit", "-w", "../forged"]).stdout;
+    desk.workshop.git(&["reset", "-q", "--hard", String::from_utf8(written).unwrap().trim()]);
+    desk.workshop.push();
 }
 
 #[tokio::test]
@@ -153,25 +157,25 @@ async fn a_signing_subkey_signs_for_its_owner_until_it_is_revoked() {
     desk.allow("alice", &[&Key::OpenPgp(primary.clone())]);
     desk.workshop.bring("p.yaml", &text(), Some(&alice));
     assert_eq!(desk.signature().await, Signature::Of { signer: "alice".to_owned(), key: subkey });
-    let revoke = ["--batch", "--yes", "--command-fd=0", "--no-tty", "--edit-key", &primary];
-    revoke_subkey(&desk, &revoke);
+    edit(&desk, &primary, "key 1\nrevkey\ny\n0\n\ny\nsave\n");
     desk.trust.signers.clear();
     desk.allow("alice", &[&Key::OpenPgp(primary)]);
     let signature = desk.signature().await;
     assert!(why(&signature).contains("was revoked"), "{signature:?}");
 }
 
-fn revoke_subkey(desk: &Desk, args: &[&str]) {
+/// What somebody types at gpg's own prompt.
+fn edit(desk: &Desk, key: &str, typed: &str) {
     use std::io::Write;
     let mut gpg = std::process::Command::new("gpg")
-        .args(args)
+        .args(["--batch", "--yes", "--command-fd=0", "--no-tty", "--edit-key", key])
         .env("GNUPGHOME", desk.workshop.path().join("g"))
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    gpg.stdin.take().unwrap().write_all(b"key 1\nrevkey\ny\n0\n\ny\nsave\n").unwrap();
+    gpg.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
     assert!(gpg.wait().unwrap().success());
 }
 
@@ -203,26 +207,31 @@ async fn an_openpgp_key_counts_until_it_expires() {
 }
 
 #[tokio::test]
-async fn a_key_that_only_certifies_or_encrypts_signs_nothing() {
+async fn a_key_that_is_no_longer_meant_to_sign_signs_nothing() {
+    let mut desk = Desk::new();
+    let alice = desk.workshop.openpgp_key("alice", "never", None);
+    desk.workshop.bring("p.yaml", &text(), Some(&alice));
+    let Key::OpenPgp(fingerprint) = &alice else { panic!() };
+    edit(&desk, fingerprint, "change-usage\nS\nQ\nsave\n");
+    desk.allow("alice", &[&alice]);
+    let signature = desk.signature().await;
+    assert!(why(&signature).contains("is not one to sign with"), "{signature:?}");
+}
+
+#[tokio::test]
+async fn a_signature_over_a_hash_that_can_be_forged_counts_for_nothing() {
     let mut desk = Desk::new();
     let user = "alice <alice@example.test>";
-    desk.workshop.gpg(&["--batch", "--passphrase", "", "--quick-gen-key", user, "ed25519", "cert", "never"]);
-    let primary = desk.workshop.fingerprints("alice").remove(0);
-    desk.workshop.gpg(&[
-        "--batch",
-        "--passphrase",
-        "",
-        "--quick-add-key",
-        &primary,
-        "ed25519",
-        "auth",
-        "never",
-    ]);
-    desk.allow("alice", &[&Key::OpenPgp(primary.clone())]);
-    // gpg refuses to sign with it, so the other key signs and is listed as if it were the one that certifies.
-    let other = desk.workshop.openpgp_key("bob", "never", None);
-    desk.workshop.bring("p.yaml", &text(), Some(&other));
-    assert!(matches!(desk.signature().await, Signature::Unknown { .. }));
+    desk.workshop.gpg(&["--batch", "--passphrase", "", "--quick-gen-key", user, "rsa2048", "sign", "never"]);
+    let alice = Key::OpenPgp(desk.workshop.fingerprints("alice").remove(0));
+    desk.allow("alice", &[&alice]);
+    desk.workshop.bring("p.yaml", &text(), Some(&alice));
+    assert_eq!(signer(&desk.signature().await), "alice");
+    std::fs::write(desk.workshop.path().join("g/gpg.conf"), "digest-algo SHA1\n").unwrap();
+    desk.workshop.amend(Some(&alice));
+    desk.workshop.push();
+    let signature = desk.signature().await;
+    assert!(why(&signature).contains("a hash that can be forged"), "{signature:?}");
 }
 
 #[tokio::test]
