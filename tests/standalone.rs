@@ -133,7 +133,7 @@ async fn what_a_person_gets_wrong_on_the_command_line_is_answered_plainly() {
         missing.stderr.contains("there is no plan `no-such-plan` in namespace default yet"),
         "{missing:?}"
     );
-    let outside = house.run(&["plan", "show", "../../../etc/passwd"]);
+    let outside = house.run(&["plan", "show", "../../../etc/no-such-plan"]);
     assert!(outside.stderr.contains("is not the name of a plan"), "{outside:?}");
     house.plan("start", "start_guest", "qemu/101", "");
     house.once();

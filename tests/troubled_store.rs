@@ -1,4 +1,5 @@
-//! The engine over a store that gives it trouble: lost answers, other writers, slow events.
+//! The engine over a store that gives it trouble: lost answers, other writers, slow events, admission policies that come
+//! and go.
 // A test that can't prepare its world has nothing better to do than to stop.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -6,18 +7,21 @@ mod support;
 
 use std::{
     fs,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
     api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
-    core::admission::Admission,
+    core::admission::{Admission, Policies},
     ports::{Changes, Key, Kind, Notice, Ports, Store, StoreError},
     pve::{
         Proxmox,
-        sim::{Fault, Trigger, World},
+        sim::{Fault, Simulator, Trigger, World},
     },
     store::directory::DirectoryStore,
 };
@@ -40,6 +44,23 @@ enum Trouble {
     AnotherReplica,
     /// The write of the intent takes so long.
     SlowIntent(SignedDuration),
+    /// There are admission policies, unchanged since then.
+    PoliciesSince(Timestamp),
+    PoliciesMissing,
+    /// They are gone when the approvals have been read so often.
+    PoliciesGoneAfter(usize),
+    /// The approvals are gone when they have been read so often.
+    RevokedAfter(usize),
+}
+
+const LONG_AGO: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn policies(unchanged_since: Timestamp, problems: &[&str]) -> Admission {
+    Admission::Policies(Policies {
+        revision: "1".into(),
+        unchanged_since: Some(unchanged_since),
+        problems: problems.iter().map(|problem| (*problem).to_owned()).collect(),
+    })
 }
 
 #[derive(Clone)]
@@ -47,6 +68,8 @@ struct Troubled {
     inner: DirectoryStore,
     trouble: Arc<Mutex<Trouble>>,
     clock: Arc<Skewed>,
+    /// How often approvals were read.
+    readings: Arc<AtomicUsize>,
 }
 
 impl Store for Troubled {
@@ -54,6 +77,11 @@ impl Store for Troubled {
         self.inner.get(key).await
     }
     async fn approvals_of(&self, plan: &Key) -> Result<Vec<ProxmoxActionApproval>, StoreError> {
+        let before = self.readings.fetch_add(1, Ordering::SeqCst);
+        match *self.trouble.lock().unwrap() {
+            Trouble::RevokedAfter(readings) if before >= readings => return Ok(vec![]),
+            _ => {}
+        }
         self.inner.approvals_of(plan).await
     }
     async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
@@ -121,7 +149,17 @@ impl Store for Troubled {
         self.inner.watch()
     }
     async fn admission(&self) -> Result<Admission, StoreError> {
-        self.inner.admission().await
+        let readings = self.readings.load(Ordering::SeqCst);
+        let trouble = *self.trouble.lock().unwrap();
+        Ok(match trouble {
+            Trouble::PoliciesSince(then) => policies(then, &[]),
+            Trouble::PoliciesMissing => policies(LONG_AGO, &["binding approvals is missing"]),
+            Trouble::PoliciesGoneAfter(enough) if readings >= enough => {
+                policies(LONG_AGO, &["binding approvals is missing"])
+            }
+            Trouble::PoliciesGoneAfter(_) | Trouble::RevokedAfter(_) => policies(LONG_AGO, &[]),
+            _ => self.inner.admission().await?,
+        })
     }
     fn admission_changes(&self) -> BoxStream<'static, ()> {
         self.inner.admission_changes()
@@ -140,7 +178,8 @@ trait InTrouble {
 impl InTrouble for Home {
     fn troubled(&self, trouble: Trouble) -> Ports<Troubled, Proxmox> {
         let trouble = Arc::new(Mutex::new(trouble));
-        self.ports_with(Troubled { inner: self.ports.store.clone(), trouble, clock: self.clock.clone() })
+        let (inner, clock) = (self.ports.store.clone(), self.clock.clone());
+        self.ports_with(Troubled { inner, trouble, clock, readings: Arc::default() })
     }
 
     async fn settle_in(&self, trouble: Trouble) -> Vec<(String, PlanStatus)> {
@@ -229,4 +268,70 @@ async fn a_call_that_somebody_else_has_announced_is_not_sent() {
     let plans = home.settle_in(Trouble::AnotherReplica).await;
     assert_eq!(proxmox::executed(&sim), 0);
     assert_eq!(plans[0].1.intent.as_ref().unwrap().nonce, "theirs");
+}
+
+/// A plan that one person has approved.
+async fn approved_home() -> (Home, Simulator) {
+    let (home, sim) = Home::beside(World::sample()).await;
+    home.plan("p", "stop_guest", "qemu/100", &json!({}));
+    home.settle_in(Trouble::PoliciesSince(LONG_AGO)).await;
+    home.approve("p", "yes").await;
+    (home, sim)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_admission_let_in_is_enough() {
+    let (home, sim) = approved_home().await;
+    let plans = home.settle_in(Trouble::PoliciesSince(LONG_AGO)).await;
+    assert_eq!(plans[0].1.phase, Phase::Succeeded, "{}", plans[0].1.message);
+    assert_eq!(proxmox::executed(&sim), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_without_the_admission_policies_not_even_what_nobody_has_to_approve() {
+    let (home, sim) = Home::beside(World::sample()).await;
+    home.plan("p", "start_guest", "qemu/101", &json!({}));
+    home.plan("q", "stop_guest", "qemu/100", &json!({}));
+    home.plan("r", "read_inventory", "inventory/all", &json!({}));
+    let plans = home.settle_in(Trouble::PoliciesMissing).await;
+    let told: Vec<_> = plans.iter().map(|(_, status)| (status.phase, status.reason.as_str())).collect();
+    let waits = "AdmissionNotInForce";
+    assert_eq!(
+        told,
+        [(Phase::Approved, waits), (Phase::AwaitingApproval, waits), (Phase::Succeeded, "Read")]
+    );
+    assert!(plans[0].1.message.contains("binding approvals is missing"), "{}", plans[0].1.message);
+    assert!(sim.ledger().is_empty());
+    let plans = home.settle_in(Trouble::PoliciesSince(LONG_AGO)).await;
+    assert_eq!((plans[0].1.phase, plans[1].1.reason.as_str()), (Phase::Succeeded, "AwaitingApproval"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_came_in_before_the_policies_is_told_so_and_so_is_its_plan() {
+    let (home, sim) = approved_home().await;
+    let an_hour_on = Timestamp::now() + SignedDuration::from_hours(1);
+    home.settle_in(Trouble::PoliciesMissing).await;
+    let status = home.status("p").await;
+    assert_eq!((status.phase, status.reason.as_str()), (Phase::AwaitingApproval, "AdmissionNotInForce"));
+    let approvals = status.approvals.unwrap();
+    assert_eq!((approvals.granted.len(), approvals.refused[0].reason.as_str()), (0, "NotAdmitted"));
+    let plans = home.settle_in(Trouble::PoliciesSince(an_hour_on)).await;
+    assert_eq!((plans[0].1.phase, plans[0].1.reason.as_str()), (Phase::Cancelled, "RequesterNotProven"));
+    assert!(sim.ledger().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_if_the_policies_or_the_approvals_go_in_the_very_last_moment() {
+    for (trouble, reason) in [
+        (Trouble::PoliciesGoneAfter(3), "AdmissionNotInForce"),
+        (Trouble::PoliciesGoneAfter(1), "AdmissionNotInForce"),
+        (Trouble::RevokedAfter(3), "AwaitingApproval"),
+        (Trouble::RevokedAfter(2), "AwaitingApproval"),
+    ] {
+        let (home, sim) = approved_home().await;
+        home.settle_in(trouble).await;
+        let status = home.status("p").await;
+        assert_eq!((status.phase, status.reason.as_str()), (Phase::AwaitingApproval, reason), "{trouble:?}");
+        assert!(sim.ledger().is_empty(), "{trouble:?}");
+    }
 }

@@ -103,7 +103,7 @@ impl Default for Budgets {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GitTrust {
     /// Such as `https://git.example.test/home/infra.git`. It is only ever read.
-    #[schemars(length(min = 1, max = 512), regex(pattern = r"^(https?|file)://[^\s?#]+$"))]
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^(https?|file)://[^\s?#@]+$"))]
     pub repository: String,
     #[serde(default = "default_branch")]
     #[schemars(length(min = 1, max = 253))]

@@ -2,5 +2,5 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    proxmox_agent::cli::kubectl_approve::KubectlApprove::from_command_line().run().await
+    proxmox_agent::cli::kubectl_approve::main().await
 }

@@ -13,7 +13,7 @@ pub(super) struct Choice {
     #[arg(long)]
     deny: bool,
     /// Why.
-    #[arg(long, default_value = "", value_parser = reason)]
+    #[arg(long, default_value = "", hide_default_value = true, value_parser = reason)]
     reason: String,
     /// How long the decision counts, such as `30m`, `2h` or `7d`: a minute at least, a year at most.
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = lifetime)]

@@ -17,10 +17,7 @@ use crate::{
     ports::{Hypervisors, Key, Notice, Ports, Severity, Store},
 };
 
-use super::{
-    Error, RETRY,
-    ground::{Table, table},
-};
+use super::{Error, RETRY, ground::table};
 
 /// Looks at an approval. Returns when it ends, if its end would change the answer.
 pub(super) async fn reconcile<S: Store, H: Hypervisors>(
@@ -60,10 +57,10 @@ async fn judge<S: Store, H: Hypervisors>(
         }));
     };
     // One whose file is being changed is not among them.
-    let Table { ground, candidates, beside } = table(ports, plan, Some(approval)).await?;
-    let unread = || Found::without_origin(Verdict::open("Unread", "the approval could not be read again"));
-    let Some(candidate) = beside else { return Ok(unread()) };
-    let verdict = verdict(&candidate, &candidates, Some(&status), ground.bench(ports, plan, &judged));
+    let table = table(ports, plan, Some(approval)).await?;
+    let candidate = table.candidate(approval.clone());
+    let bench = table.ground.bench(ports, plan, &judged);
+    let verdict = verdict(&candidate, &table.candidates, Some(&status), bench);
     Ok(Found { verdict, traced: candidate.traced }.with_patience(ports.clock.now()))
 }
 

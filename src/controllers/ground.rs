@@ -53,14 +53,21 @@ impl Ground {
     }
 }
 
-/// All approvals of a plan, and what they are held against. `beside` is one that may not be among them any more.
+/// All approvals of a plan, and what they are held against.
 pub(super) struct Table {
     pub(super) ground: Ground,
     pub(super) candidates: Vec<Candidate>,
-    pub(super) beside: Option<Candidate>,
+    origins: Origins,
 }
 
-/// Reads it all anew, and once more after each look into a repository, which takes its time.
+impl Table {
+    /// One that was looked into and may not be among them any more.
+    pub(super) fn candidate(&self, approval: ProxmoxActionApproval) -> Candidate {
+        self.origins.candidate(approval)
+    }
+}
+
+/// Reads it all anew, and once more after each look into a repository, which takes its time. `beside` is looked into too.
 pub(super) async fn table<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     plan: &ProxmoxActionPlan,
@@ -77,8 +84,7 @@ pub(super) async fn table<S: Store, H: Hypervisors>(
         let candidates = approvals.into_iter().map(|approval| origins.candidate(approval)).collect();
         // Last of all, so that an approval that was revoked a moment ago does not count.
         let candidates = still_there(candidates, ports.store.approvals_of(&Key::of(plan)).await?);
-        let beside = beside.cloned().map(|approval| origins.candidate(approval));
-        return Ok(Table { ground, candidates, beside });
+        return Ok(Table { ground, candidates, origins });
     }
 }
 

@@ -37,7 +37,7 @@ pub struct AuditRecord {
     pub upid: Option<String>,
     pub message: String,
     /// What of it came by git, and who signed for it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from_git: Vec<FromGit>,
 }
 

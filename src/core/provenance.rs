@@ -255,8 +255,8 @@ fn rewritten(file: &str, commit: &str) -> Refusal {
     refuse("HistoryRewritten", message)
 }
 
-fn refuse(reason: &'static str, message: String) -> Refusal {
-    Refusal { reason, message: bounded(&message, 2048) }
+fn refuse(reason: &'static str, message: impl AsRef<str>) -> Refusal {
+    Refusal { reason, message: bounded(message.as_ref(), 2048) }
 }
 
 fn bounded(text: &str, max: usize) -> String {

@@ -1,11 +1,16 @@
 //! What the API server lets nobody write, with real users and real roles, and what it lets them.
 
-use proxmox_agent::api::{ApprovalVerdict, Phase, ProxmoxActionApproval, ProxmoxActionPlan};
+use proxmox_agent::{
+    api::{ApprovalVerdict, Phase, ProxmoxActionApproval, ProxmoxActionPlan},
+    core::admission::Admission,
+    ports::Store,
+    store::kube::{ExpectedPolicies, KubeStore},
+};
 use serde_json::{Value, json};
 
 use crate::support::{
     cluster::{Cluster, Outcome},
-    stage::{OPERATOR, Setting, Stage, give_roles, install},
+    stage::{OPERATOR, Setting, Stage, expected_policies, give_roles, install},
 };
 
 const ARGOCD: &str = "system:serviceaccount:argocd:argocd-application-controller";
@@ -157,11 +162,25 @@ async fn a_high_risk_that_is_called_low_by_an_approver_for_low_is_approved_by_no
     taken(&stage.apply("low-approver", &stage.approval("low", &plan, &called_low)).await);
     let status = stage.answered("low").await.status.unwrap();
     assert_eq!((status.verdict, status.reason.as_str()), (Some(ApprovalVerdict::Refused), "OtherRisk"));
+    let audit = std::fs::read_to_string(stage.cluster.dir().join("audit.log")).unwrap();
+    let annotation = r#""proxmox-agent-approvals/approver":"low-approver@example.test uid=uid-low-approver""#;
+    assert!(audit.contains(annotation), "the API server's own log does not say who it was");
     assert_eq!(
         stage.plan_in("delete", Phase::AwaitingApproval).await.status.unwrap().approvals.unwrap().progress,
         "0/1"
     );
     assert!(stage.sim.ledger().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_the_approver_is_in_is_spoken_for() {
+    let stage = Stage::new().await;
+    let plan = waiting(&stage).await;
+    let change = json!({"approved_by": "second-approver@example.test", "approverGroups": ["platform"]});
+    taken(&stage.apply("second-approver", &stage.approval("platform", &plan, &change)).await);
+    let done = stage.plan_in("delete", Phase::Succeeded).await.status.unwrap().approvals.unwrap();
+    assert_eq!(done.granted[0].groups, ["platform"]);
+    assert_eq!(stage.calls().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,11 +271,14 @@ async fn what_is_written_stays_and_what_says_nothing_may_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_operator_writes_status_whatever_the_roles_of_others() {
-    let stage = Stage::with(Setting { preset: Some("balanced"), ..Setting::default() }).await;
+    let mut stage = Stage::with(Setting { preset: Some("balanced"), ..Setting::default() }).await;
     let plan = waiting(&stage).await;
     let stale = json!({"planHash": format!("sha256:{}", "0".repeat(64))});
     taken(&stage.apply("approver", &stage.approval("refused", &plan, &stale)).await);
     stage.answered("refused").await;
+    // It has nothing more to say, and is not there to correct what others write.
+    stage.kill_operator().await;
+    let before = stage.plan_in("delete", Phase::AwaitingApproval).await.status;
     stage.give("approver@example.test", EVERYTHING).await;
     stage.give(AUTOMATION, EVERYTHING).await;
     let message = format!("only the operator, {OPERATOR}, writes status, not ");
@@ -274,7 +296,7 @@ async fn only_the_operator_writes_status_whatever_the_roles_of_others() {
             patched(&stage, who, what, &[], &status).await;
         }
     }
-    assert_eq!(stage.plan_in("delete", Phase::AwaitingApproval).await.status, plan.status);
+    assert_eq!(stage.plan_in("delete", Phase::AwaitingApproval).await.status, before);
     assert_eq!(stage.answered("refused").await.status.unwrap().reason, "OtherPlanHash");
     assert!(stage.sim.ledger().is_empty());
 }
@@ -299,6 +321,26 @@ async fn a_no_is_taken_back_only_by_who_has_said_it() {
     taken(&stage.apply("approver", &stage.approval("again", &plan, &json!({"decision": "Deny"}))).await);
     taken(&stage.kubectl("admin", &["delete", "pxa", "again"]).await);
     assert!(stage.sim.ledger().is_empty());
+}
+
+/// What the API server stores is compared with what the operator expects, default by default.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_and_the_chart_agree_whatever_the_names() {
+    let cluster = Cluster::start();
+    let part = ["--show-only", "templates/admission.yaml"];
+    for (account, syncers) in [("operator", vec!["b:two", "a:one", "b:two"]), ("another", vec![])] {
+        let values = json!({"serviceAccount": {"name": account}, "gitSyncers": syncers});
+        let rendered = cluster.rendered(&values, &part).await;
+        taken(&cluster.kubectl_reading(&rendered, "admin", &["apply", "-f", "-"]).await);
+        let operator = format!("system:serviceaccount:proxmox-agent:{account}");
+        let expected = ExpectedPolicies::new(&operator, &syncers.iter().map(ToString::to_string).collect());
+        let store = KubeStore::new(cluster.client("admin").await, None, Some(expected.unwrap()));
+        let Admission::Policies(found) = store.admission().await.unwrap() else { panic!("they are waived") };
+        assert_eq!(found.problems, Vec::<String>::new());
+        let store = KubeStore::new(cluster.client("admin").await, None, Some(expected_policies()));
+        let Admission::Policies(found) = store.admission().await.unwrap() else { panic!("they are waived") };
+        assert_eq!(found.problems.len(), 4, "{:?}", found.problems);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

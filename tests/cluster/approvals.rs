@@ -1,12 +1,12 @@
 //! Which approvals count.
 
-use proxmox_agent::api::{ApprovalVerdict, Phase};
+use proxmox_agent::api::{ApprovalVerdict, Phase, PlanStatus};
 use serde_json::json;
 
 use crate::support::stage::{Setting, Stage};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_approval_that_does_not_fit_is_answered_with_a_reason_and_changes_nothing() {
+async fn an_approval_that_does_not_fit_is_answered_with_a_reason_and_moves_nothing() {
     let stage = Stage::new().await;
     // For every environment, so that it can be the wrong one.
     stage.give("approver@example.test", "proxmox-agent-approver-critical").await;
@@ -29,8 +29,22 @@ async fn an_approval_that_does_not_fit_is_answered_with_a_reason_and_changes_not
         assert_eq!(status.reason, reason);
         assert!(status.message.starts_with("spec."), "{}", status.message);
     }
-    let now = stage.plan_in("delete", Phase::AwaitingApproval).await;
-    assert_eq!(now.metadata.resource_version, plan.metadata.resource_version, "the plan was written to");
+    let told = [
+        ("hash", "OtherPlanHash"),
+        ("uid", "OtherPlan"),
+        ("environment", "OtherEnvironment"),
+        ("risk", "OtherRisk"),
+        ("expired", "Expired"),
+        ("attempt", "NoAttemptToDecide"),
+    ];
+    let all_told = |status: &PlanStatus| {
+        let refused =
+            status.approvals.as_ref().map(|approvals| approvals.refused.clone()).unwrap_or_default();
+        told.iter().all(|(name, reason)| refused.iter().any(|one| one.name == *name && one.reason == *reason))
+    };
+    let now = stage.plan_when("delete", "told who does not count", all_told).await.status.unwrap();
+    assert_eq!(now.phase, Phase::AwaitingApproval);
+    assert_eq!(now.approvals.unwrap().granted, []);
     assert!(stage.sim.ledger().is_empty());
     let refused = stage.audit().into_iter().filter(|line| line["event"] == "approvalRefused").count();
     assert_eq!(refused, 6);

@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use proxmox_agent::{
     api::{EnvironmentStatus, Phase, PlanStatus, ProxmoxEnvironment},
-    core::admission::proof,
-    core::approval::Proof,
-    ports::Store,
-    store::kube::KubeStore,
+    audit::AuditFile,
+    controllers,
+    core::{admission::proof, approval::Proof},
+    git::GitRepositories,
+    ports::{Ports, Store},
+    pve::Proxmox,
+    store::kube::{KubeSecrets, KubeStore},
 };
 use serde_json::{Value, json};
 
 use crate::support::{
     cluster::Cluster,
+    home::Skewed,
     stage::{Setting, Stage, expected_policies, until_async},
 };
 
@@ -126,7 +131,7 @@ async fn request(stage: &Stage, name: &str) {
 
 /// Nobody knows any more who has asked for it.
 async fn ends_unproven(stage: &Stage, plan: &str) {
-    let status = stage.plan_in(plan, Phase::Denied).await.status.unwrap();
+    let status = stage.plan_in(plan, Phase::Cancelled).await.status.unwrap();
     assert_eq!(status.reason, "RequesterNotProven", "{}", status.message);
     let answer = stage.answered(plan).await.status.unwrap();
     assert_ne!(answer.reason, "Counted");
@@ -142,9 +147,10 @@ async fn whatever_comes_in_while_the_policies_are_missing_unbound_or_changed_is_
         let plan = format!("watched-{number}");
         request(&stage, &plan).await;
         tamper(&stage, tampering).await;
-        approve_meanwhile(&stage, &plan, tampering).await;
+        // At once, without anything else that would draw attention to the plan.
         let status = stage.plan_when(&plan, "told", not_in_force).await.status.unwrap();
         assert!(status.message.contains(tampering.problem), "{}", status.message);
+        approve_meanwhile(&stage, &plan, tampering).await;
         until_async("the environment says it too", async || {
             let status = environment(&stage).await;
             status.admission.is_none() && status.approvals.contains(tampering.problem)
@@ -167,6 +173,8 @@ async fn whatever_comes_in_while_the_policies_are_missing_unbound_or_changed_is_
         ends_unproven(&stage, &plan).await;
     }
 
+    the_clock_of_the_operator_does_not_matter(&mut stage).await;
+
     // After all of it, what is true counts.
     in_force(&stage).await;
     request(&stage, "honest").await;
@@ -180,6 +188,37 @@ async fn whatever_comes_in_while_the_policies_are_missing_unbound_or_changed_is_
         assert!(events.stdout.contains(reason), "{}", events.stdout);
     }
     the_owner_may_do_without_them_and_it_shows(&mut stage).await;
+}
+
+/// It is an hour ahead, and sees policies that were put back: it goes by the clock that dates approvals.
+async fn the_clock_of_the_operator_does_not_matter(stage: &mut Stage) {
+    stage.kill_operator().await;
+    for validation_action in ["Warn", "Deny"] {
+        let actions = json!([validation_action, "Audit"]);
+        let patch =
+            json!([{"op": "replace", "path": "/spec/validationActions", "value": actions}]).to_string();
+        administer(stage, &["patch", BINDING, "--type=json", "-p", &patch], "").await;
+    }
+    let client = stage.cluster.client("operator").await;
+    let namespace = Some(stage.namespace.clone());
+    let store = KubeStore::new(client.clone(), namespace, Some(expected_policies()));
+    let clock = Arc::new(Skewed::default());
+    clock.set(SignedDuration::from_hours(1));
+    let folder = tempfile::tempdir().unwrap();
+    let ports = Ports {
+        store: store.clone(),
+        hypervisors: Proxmox::default(),
+        secrets: Arc::new(KubeSecrets::new(client)),
+        repositories: Arc::new(GitRepositories::new(folder.path().join("git"), clock.clone())),
+        audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
+        clock,
+    };
+    let before = store.time(&stage.namespace).await.unwrap();
+    controllers::settle(ports).await;
+    let after = store.time(&stage.namespace).await.unwrap();
+    let since = environment(stage).await.admission.unwrap().since.0;
+    assert!(before <= since && since <= after, "{before} {since} {after}");
+    stage.start_operator();
 }
 
 /// On the same control plane, for nobody else could use it any more.

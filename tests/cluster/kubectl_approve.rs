@@ -211,12 +211,18 @@ async fn an_approval_claims_the_groups_that_are_asked_for_and_no_others() {
     let stage = Stage::without_operator(Setting::default()).await;
     let plan = stage.plan("delete", "delete_guest", "qemu/101", &json!({}));
     assert_eq!(stage.apply("requester", &plan).await.code, 0);
+    let early = stage.approve("approver", &["delete", "--yes"]).await;
+    assert_eq!(early.code, 5, "{early:?}");
+    assert!(one_line(&early).contains("is not judged yet"), "{early:?}");
     let groups = json!([{"group": "platform", "count": 1}, {"group": "storage", "count": 1}]);
     judged(&stage, "delete", json!({"required": 2, "progress": "0/2", "groups": groups})).await;
     for (who, claimed) in [("approver", &[][..]), ("second-approver", &["platform"])] {
         let created = stage.approve(who, &["delete", "--yes", "-o", "json"]).await;
         let approval: ProxmoxActionApproval = serde_json::from_str(&created.stdout).unwrap();
         assert_eq!(approval.spec.approver_groups, claimed);
+        let is_told =
+            created.stderr.contains("adds nothing: it waits for 1 of group platform, 1 of group storage");
+        assert_eq!(is_told, claimed.is_empty(), "{}", created.stderr);
     }
 }
 
@@ -246,7 +252,7 @@ async fn whoever_has_approved_already_is_told_so() {
         "{again:?}"
     );
     let other = stage.approve("second-approver", &["delete", "--dry-run=client"]).await;
-    assert!(!other.stdout.contains("note:"), "{other:?}");
+    assert!(other.stdout.contains("note: it has all approvals that it needs"), "{other:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,6 +155,6 @@ async fn only_a_working_tree_takes_commits() {
         let here = format!("--git={}", place.display());
         let ended = stage.approve("approver", &["delete", "--yes", &here]).await;
         assert_eq!(ended.code, 1, "{ended:?}");
-        assert!(ended.stderr.contains("is no git working tree"), "{ended:?}");
+        assert!(ended.stderr.contains("lies in no git working tree"), "{ended:?}");
     }
 }

@@ -83,8 +83,10 @@ fn bash_completes_options_commands_and_values() {
     let folder = by_hand();
     let complete = |words: &[&str]| {
         let script = format!(
-            "source <(kubectl-approve completion bash); COMP_WORDS=(kubectl-approve {}); COMP_CWORD={}; \
-             _kubectl-approve kubectl-approve \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            "source <(kubectl-approve completion bash); [[ $(complete -p kubectl-approve) =~ -F\\ ([^ ]+) ]]; \
+             COMP_WORDS=(kubectl-approve {}); COMP_CWORD={}; \
+             \"${{BASH_REMATCH[1]}}\" kubectl-approve \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; \
+             printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             words.join(" "),
             words.len()
         );

@@ -142,8 +142,8 @@ fn the_program_hashes_the_worked_example_as_the_document_does() {
 fn the_approval_of_the_examples_fits_their_plan() {
     let plan: ProxmoxActionPlan = example("plan-high.yaml");
     let mut approval: ProxmoxActionApproval = example("approval.yaml");
-    let now = "2026-11-21T12:00:00Z".parse::<Timestamp>().unwrap();
-    approval.metadata.creation_timestamp = Some(Time(now));
+    let noon: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    approval.metadata.creation_timestamp = Some(Time(noon));
     let mut metadata = plan.metadata.clone();
     metadata.uid = Some(PLAN_UID.to_owned());
     let environment: ProxmoxEnvironment = example("environment.yaml");
@@ -154,7 +154,7 @@ fn the_approval_of_the_examples_fits_their_plan() {
         tier: environment.spec.tier,
         judged: &judged_example(),
         proof: &Proof::ApiServer,
-        now,
+        now: noon,
     };
     let counted = admit(&Candidate { approval, traced: None }, bench).unwrap();
     assert_eq!(counted.granted.approved_by, "approver@example.test");

@@ -101,7 +101,13 @@ pub(crate) fn markdown_below(folder: &Path) -> Vec<PathBuf> {
 pub(crate) fn pages() -> Vec<Page> {
     let beside = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
     let beside = beside.filter(|path| path.extension().is_some_and(|end| end == "md"));
-    markdown_below(&root().join("docs")).into_iter().chain(beside).map(|path| Page::read(&path)).collect()
+    let charts = markdown_below(&root().join("charts"));
+    markdown_below(&root().join("docs"))
+        .into_iter()
+        .chain(charts)
+        .chain(beside)
+        .map(|path| Page::read(&path))
+        .collect()
 }
 
 pub(crate) fn page(name: &str) -> Page {

@@ -31,18 +31,18 @@ use crate::{
     read, root,
 };
 
-const WORLD: &str = "docs/examples/world.yaml";
+pub(crate) const WORLD: &str = "docs/examples/world.yaml";
 const TOKEN: &str = "agent@pve!operator";
 
 /// What stands for text, or for lines, that a document leaves out.
 const LEFT_OUT: &str = "…";
 
-async fn simulator(world: &str) -> Simulator {
+pub(crate) async fn simulator(world: &str) -> Simulator {
     let world = World::from_yaml(world).unwrap();
     Simulator::start(Options { world, ..Options::default() }).await.unwrap()
 }
 
-fn token(sim: &Simulator) -> String {
+pub(crate) fn token(sim: &Simulator) -> String {
     format!("{TOKEN}={}", sim.tokens()[TOKEN])
 }
 
@@ -69,7 +69,7 @@ fn judged(page: &Page, sim: &Simulator) -> TempDir {
     folder
 }
 
-fn keep(folder: &TempDir, name: &str, secret: &str) {
+pub(crate) fn keep(folder: &TempDir, name: &str, secret: &str) {
     let file = folder.path().join(".proxmox-agent/secrets/home").join(name);
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, secret).unwrap();
@@ -101,7 +101,7 @@ fn fits(shown: &str, printed: &str) -> bool {
 }
 
 /// The first line of a page that is not printed there.
-fn untrue<'a>(shown: &[&'a str], printed: &str) -> Option<&'a str> {
+pub(crate) fn untrue<'a>(shown: &[&'a str], printed: &str) -> Option<&'a str> {
     let mut printed = printed.lines();
     let mut skips = false;
     for line in shown {

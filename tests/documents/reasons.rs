@@ -10,7 +10,10 @@ const LIFECYCLE: &str = "docs/plan-apply-lifecycle.md";
 
 /// Where reasons are written down in the code.
 const SPOKEN_IN: &[&str] = &[
-    "core/approval.rs",
+    "core/approval/admit.rs",
+    "core/approval/requester.rs",
+    "core/approval/tally.rs",
+    "core/approval/verdict.rs",
     "core/allowed.rs",
     "core/denial.rs",
     "core/identity.rs",
@@ -21,10 +24,13 @@ const SPOKEN_IN: &[&str] = &[
     "core/lifecycle/recheck.rs",
     "core/lifecycle/report.rs",
     "core/lifecycle/step.rs",
+    "core/lifecycle/weigh.rs",
     "core/places.rs",
     "core/policy/freeze.rs",
     "core/policy/guards.rs",
     "core/policy/hourly.rs",
+    "core/provenance.rs",
+    "controllers/admission.rs",
     "controllers/approval.rs",
     "controllers/environment.rs",
     "controllers/plan/in_flight.rs",
@@ -34,11 +40,11 @@ const SPOKEN_IN: &[&str] = &[
     "controllers/policy.rs",
     "controllers/scene.rs",
     "store/directory/contents.rs",
-    "store/kube.rs",
+    "store/kube/mod.rs",
 ];
 
 /// Words of the same form that are no reasons: statuses of a condition, an Event's action, names of types.
-const NO_REASONS: &[&str] = &["False", "KubeSecrets", "KubeStore", "Reconcile", "True"];
+const NO_REASONS: &[&str] = &["False", "KubeStore", "Reconcile", "True"];
 
 fn source(file: &str) -> String {
     let text = read(&root().join("src").join(file));
@@ -76,13 +82,16 @@ fn every_refusal_of_an_approval_has_its_row() {
     let page = page(LIFECYCLE);
     let rows: BTreeSet<String> =
         page.section("## Approvals").iter().flat_map(|line| all(r"^\| `([A-Za-z]+)` \|", line)).collect();
-    let refusals = all(r#"refuse\(\s*"([A-Za-z]+)""#, &source("core/approval.rs"));
+    let answers = || {
+        SPOKEN_IN.iter().filter(|file| file.ends_with("approval.rs") || file.starts_with("core/approval/"))
+    };
+    let refusals: Vec<String> =
+        answers().flat_map(|file| all(r#"refuse\(\s*"([A-Za-z]+)""#, &source(file))).collect();
     assert!(refusals.len() >= 10, "too few to be all: {refusals:?}");
     for refusal in refusals {
         assert!(rows.contains(&refusal), "{refusal}");
     }
-    let known: BTreeSet<String> =
-        reasons_in("core/approval.rs").union(&reasons_in("controllers/approval.rs")).cloned().collect();
+    let known: BTreeSet<String> = answers().flat_map(|file| reasons_in(file)).collect();
     assert!(rows.is_subset(&known), "not in the code: {:?}", rows.difference(&known));
 }
 
@@ -96,4 +105,20 @@ fn no_transition_is_explained_that_the_code_does_not_make() {
         .filter(|reason| !known.contains(reason))
         .collect();
     assert!(reasons.is_empty(), "{reasons:?}");
+}
+
+/// The page that says what to do about each.
+const BY_GIT: &str = "docs/approval-by-git.md";
+
+#[test]
+fn every_doubt_about_an_origin_has_its_row() {
+    let page = page(BY_GIT);
+    let rows: BTreeSet<String> = page
+        .section("## When something does not hold")
+        .iter()
+        .flat_map(|line| all(r"^\| `([A-Za-z]+)` \|", line))
+        .collect();
+    let spoken: BTreeSet<String> = reasons_in("core/provenance.rs");
+    let in_words = BTreeSet::from(["GitUnavailable".to_owned(), "Verified".to_owned()]);
+    assert_eq!(rows, spoken.difference(&in_words).cloned().collect());
 }

@@ -88,6 +88,8 @@ impl Stage {
         let operator = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"))
             .args(["operator", "--namespace", &self.namespace, "--audit"])
             .arg(self.audit_file())
+            .arg("--git")
+            .arg(self.files.path().join("git"))
             .args(options)
             .env("KUBECONFIG", self.cluster.kubeconfig("operator"))
             .env("RUST_LOG", "debug")

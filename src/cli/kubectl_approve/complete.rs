@@ -30,27 +30,27 @@ const FOR_KUBECTL: &str = include_str!("../../../plugins/kubectl_complete-approv
 
 impl Completion {
     pub(super) fn run(self) -> Result<Exit, Stopped> {
-        let mut script = Vec::new();
-        let shell = match self.shell {
-            Shell::Bash => clap_complete::Shell::Bash,
-            Shell::Zsh => clap_complete::Shell::Zsh,
-            Shell::Fish => clap_complete::Shell::Fish,
-            Shell::Kubectl => {
-                io::stdout().write_all(FOR_KUBECTL.as_bytes())?;
-                return Ok(Exit::Done);
-            }
+        let script = match self.shell {
+            Shell::Bash => for_bash(),
+            Shell::Zsh => generated(clap_complete::Shell::Zsh, "kubectl-approve"),
+            Shell::Fish => generated(clap_complete::Shell::Fish, "kubectl-approve"),
+            Shell::Kubectl => FOR_KUBECTL.to_owned(),
         };
-        clap_complete::generate(shell, &mut KubectlApprove::command(), "kubectl-approve", &mut script);
-        io::stdout().write_all(&script)?;
+        io::stdout().write_all(script.as_bytes())?;
         Ok(Exit::Done)
     }
 }
 
-/// The words after `kubectl approve`; the last one is still being typed.
-#[derive(Debug, Args)]
-pub(super) struct Complete {
-    #[arg(last = true)]
-    words: Vec<String>,
+/// What is generated for bash loses its subcommands over the hyphen in the program's name.
+fn for_bash() -> String {
+    let script = generated(clap_complete::Shell::Bash, "kubectl_approve");
+    script.replace(" default kubectl_approve\n", " default kubectl-approve\n")
+}
+
+fn generated(shell: clap_complete::Shell, program: &str) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut KubectlApprove::command(), program, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 /// Ends the answer, as kubectl reads it: no names of files.
@@ -58,28 +58,26 @@ const NO_FILES: &str = ":4\n";
 /// Only names of folders.
 const FOLDERS: &str = ":16\n";
 
-impl Complete {
-    pub(super) async fn run(self) -> Result<Exit, Stopped> {
-        let (typed, before) =
-            self.words.split_last().map_or(("", &[][..]), |(last, rest)| (last.as_str(), rest));
-        let mut answer = String::new();
-        if let Some(folder) = typed.strip_prefix("--git=") {
-            answer = format!("{folder}\n{FOLDERS}");
-        } else {
-            for candidate in candidates(typed, before).await.iter().filter(|word| word.starts_with(typed)) {
-                answer.push_str(candidate);
-                answer.push('\n');
-            }
-            answer.push_str(NO_FILES);
+/// What could follow the words after `kubectl approve`, the last of which is still being typed.
+pub(super) async fn answer(words: &[String]) -> Result<Exit, Stopped> {
+    let (typed, before) = words.split_last().map_or(("", &[][..]), |(last, rest)| (last.as_str(), rest));
+    let mut answer = String::new();
+    if let Some(folder) = typed.strip_prefix("--git=") {
+        answer = format!("{folder}\n{FOLDERS}");
+    } else {
+        for candidate in candidates(typed, before).await.iter().filter(|word| word.starts_with(typed)) {
+            answer.push_str(candidate);
+            answer.push('\n');
         }
-        io::stdout().write_all(answer.as_bytes())?;
-        Ok(Exit::Done)
+        answer.push_str(NO_FILES);
     }
+    io::stdout().write_all(answer.as_bytes())?;
+    Ok(Exit::Done)
 }
 
 async fn candidates(typed: &str, before: &[String]) -> Vec<String> {
     let command = KubectlApprove::command();
-    let others = || command.get_subcommands().filter(|other| !other.is_hide_set());
+    let others = || command.get_subcommands();
     let other = others().find(|other| before.iter().any(|word| word == other.get_name()));
     let asked = other.unwrap_or(&command);
     let options: Vec<&Arg> =

@@ -9,7 +9,9 @@ use clap::{Args, ValueEnum};
 use kube::ResourceExt;
 
 use crate::{
-    api::{Decision, ProxmoxActionApproval, ProxmoxActionApprovalSpec, ProxmoxActionPlan, Signer, Source},
+    api::{
+        Decision, Phase, ProxmoxActionApproval, ProxmoxActionApprovalSpec, ProxmoxActionPlan, Signer, Source,
+    },
     cli::{
         choice::Choice,
         render::{self, printable},
@@ -21,7 +23,8 @@ use crate::{
 use super::{
     Output,
     exit::{Exit, Stopped},
-    git::WorkingTree,
+    git::Approvals,
+    list,
     person::Person,
     server::{Caller, Connection, Right, Server},
 };
@@ -70,7 +73,7 @@ fn plan_name(text: &str) -> Result<String, String> {
 
 impl Decide {
     pub(super) async fn run(self, connection: &Connection) -> Result<Exit, Stopped> {
-        let tree = self.git.as_deref().map(WorkingTree::open).transpose()?;
+        let tree = self.git.as_deref().map(Approvals::open).transpose()?;
         let server = connection.open().await?;
         let plan = server.plan(self.plan.as_deref().unwrap_or_default()).await?;
         let approver = self.approver(&server, tree.as_ref()).await?;
@@ -82,7 +85,7 @@ impl Decide {
         }
         let person = self.person();
         person.is_told(&format!("{}\n", render::plan_on(person.look(), &plan)))?;
-        for note in self.notes(&server, &plan, &spec).await {
+        for note in self.notes(&server, &plan, &approver, &spec).await {
             person.is_warned(&note)?;
         }
         if self.asks() {
@@ -104,7 +107,7 @@ impl Decide {
     }
 
     /// Whose decision it is. The API server takes it in nobody's name but the caller's; by git, the signature tells.
-    async fn approver(&self, server: &Server, tree: Option<&WorkingTree>) -> Result<Caller, Stopped> {
+    async fn approver(&self, server: &Server, tree: Option<&Approvals>) -> Result<Caller, Stopped> {
         let Some(tree) = tree else { return server.who_am_i().await };
         let name = match &self.by {
             Some(name) => name.clone(),
@@ -145,22 +148,29 @@ impl Decide {
         &self,
         server: &Server,
         plan: &ProxmoxActionPlan,
+        approver: &Caller,
         spec: &ProxmoxActionApprovalSpec,
     ) -> Vec<String> {
         let mut notes = Vec::new();
+        let by_git = spec.source == Some(Source::Git);
+        let status = plan.status.clone().unwrap_or_default();
+        let approvals = status.approvals.unwrap_or_default();
         let me = &spec.approved_by;
-        if spec.decision == Decision::Approve && plan.spec.requested_by == *me {
-            notes.push(format!("{me} asked for this plan: the operator will refuse this approval"));
+        if spec.decision == Decision::Approve {
+            if plan.spec.requested_by == *me {
+                notes.push(format!("{me} asked for this plan: the operator will refuse this approval"));
+            }
+            if let Some(earlier) = approvals.granted.iter().find(|granted| granted.approved_by == *me) {
+                let earlier = &earlier.name;
+                notes
+                    .push(format!("{me} has approved it already ({earlier}): another approval adds nothing"));
+            } else if status.phase == Phase::Approved {
+                notes.push("it has all approvals that it needs".to_owned());
+            } else if !by_git && let Some(others) = list::waits_for_others(&approvals, approver) {
+                notes.push(format!("an approval of {me} adds nothing: {others}"));
+            }
         }
-        let approvals = plan.status.as_ref().and_then(|status| status.approvals.as_ref());
-        let granted = approvals.map(|approvals| approvals.granted.as_slice()).unwrap_or_default();
-        if let Some(earlier) = granted.iter().find(|granted| granted.approved_by == *me) {
-            notes.push(format!(
-                "{me} has approved it already ({}): another approval adds nothing",
-                earlier.name
-            ));
-        }
-        if spec.source == Some(Source::Git) {
+        if by_git {
             notes.extend(self.doubts_about_signer(server, spec).await);
         }
         notes
@@ -182,7 +192,7 @@ impl Decide {
 
     fn commit(
         &self,
-        tree: &WorkingTree,
+        tree: &Approvals,
         plan: &ProxmoxActionPlan,
         spec: ProxmoxActionApprovalSpec,
     ) -> Result<(), Stopped> {

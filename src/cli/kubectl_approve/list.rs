@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use crate::{
-    api::{GrantedApproval, ProxmoxActionPlan},
+    api::{ApprovalProgress, GrantedApproval, ProxmoxActionPlan},
     cli::render::{columns_of, printable},
     core::demand::Demand,
     ports::Clock,
@@ -93,6 +93,11 @@ fn why_not(plan: &ProxmoxActionPlan, me: &Caller, rights: &[Right]) -> Option<St
     if !rights.contains(&right) {
         return Some(format!("you may not approve {} in {}", right.risk, right.environment));
     }
+    waits_for_others(&approvals, me)
+}
+
+/// Whom a plan waits for, if a yes of the caller would bring it no further.
+pub(super) fn waits_for_others(approvals: &ApprovalProgress, me: &Caller) -> Option<String> {
     let mut demand = Demand::of(approvals.required);
     for group in &approvals.groups {
         demand = demand.and_of(&group.group, group.count);
@@ -188,9 +193,9 @@ fn row(Waiting { plan, not_me }: &Waiting, now: Timestamp) -> [String; 11] {
 fn age(created: Timestamp, now: Timestamp) -> String {
     let seconds = (now.as_second() - created.as_second()).max(0);
     match seconds {
-        ..120 => format!("{seconds}s"),
-        ..7_200 => format!("{}m", seconds / 60),
-        ..172_800 => format!("{}h", seconds / 3_600),
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
         _ => format!("{}d", seconds / 86_400),
     }
 }

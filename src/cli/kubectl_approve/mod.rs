@@ -8,15 +8,26 @@ mod list;
 mod person;
 mod server;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::{
     CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, error::ErrorKind, parser::ValueSource,
 };
 use serde::Serialize;
 
-use exit::Stopped;
+use exit::{Exit, Stopped};
 use server::Connection;
+
+/// Does what the command line asks for.
+pub async fn main() -> ExitCode {
+    let words: Vec<String> = env::args_os().skip(1).filter_map(|word| word.into_string().ok()).collect();
+    let ended = match words.split_first() {
+        // Only kubectl says so: no help and no completion names it.
+        Some((first, typed)) if first == "__complete" => complete::answer(typed).await,
+        _ => KubectlApprove::from_command_line().run().await,
+    };
+    ended.unwrap_or_else(|stopped| stopped.report()).into()
+}
 
 /// Shows what a plan would do, asks, and approves it in your name.
 #[derive(Debug, Parser)]
@@ -28,7 +39,7 @@ use server::Connection;
     override_usage = "kubectl approve [OPTIONS] PLAN\n       kubectl approve list [OPTIONS]",
     after_help = exit::CODES
 )]
-pub struct KubectlApprove {
+struct KubectlApprove {
     #[command(subcommand)]
     command: Option<Other>,
     #[command(flatten)]
@@ -43,9 +54,6 @@ enum Other {
     List(list::List),
     /// Print the completion script of a shell, or the one that completes `kubectl approve` itself.
     Completion(complete::Completion),
-    /// What kubectl asks for when TAB is pressed.
-    #[command(name = "__complete", hide = true)]
-    Complete(complete::Complete),
 }
 
 /// In which form a result is printed.
@@ -71,7 +79,7 @@ impl Output {
 
 impl KubectlApprove {
     /// What the command line asks for; ends the process where it asks for nothing sensible.
-    pub fn from_command_line() -> Self {
+    fn from_command_line() -> Self {
         let matches = Self::command().get_matches();
         Self::from_arg_matches(&matches)
             .and_then(|asked| asked.makes_sense(&matches))
@@ -102,13 +110,11 @@ impl KubectlApprove {
         }
     }
 
-    pub async fn run(self) -> ExitCode {
-        let ended = match self.command {
+    async fn run(self) -> Result<Exit, Stopped> {
+        match self.command {
             None => self.decide.run(&self.connection).await,
             Some(Other::List(list)) => list.run(&self.connection).await,
             Some(Other::Completion(completion)) => completion.run(),
-            Some(Other::Complete(complete)) => complete.run().await,
-        };
-        ended.unwrap_or_else(|stopped| stopped.report()).into()
+        }
     }
 }

@@ -65,9 +65,6 @@ fn from_afar(plan: &ProxmoxActionPlan) -> Result<(), Failure> {
         say("refused", why);
     }
     say("risk", &format!("{} at least: {}", outlook.least_risk, request.action.risk_reason));
-    if let Some(not_after) = &plan.spec.not_after {
-        say("until", &not_after.0.to_string());
-    }
     say("request", &request.hash()?.to_string());
     say("unseen", "who is hit, and what of the call depends on the target: nobody has looked yet");
     Ok(())

@@ -33,7 +33,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     /// What is known of the commits behind the plan and the approvals that it rests on.
-    pub(super) fn from_git(&self) -> Vec<FromGit> {
+    pub(super) fn came_by_git(&self) -> Vec<FromGit> {
         let before = || self.plan.status.as_ref()?.provenance.clone();
         let plan = self
             .provenance

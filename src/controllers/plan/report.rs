@@ -44,7 +44,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             call: judged.and_then(|judged| judged.preview.calls.first().cloned()),
             upid: self.state.upid().map(ToString::to_string),
             message,
-            from_git: self.from_git(),
+            from_git: self.came_by_git(),
         };
         append(self.ports, record).await
     }

@@ -33,7 +33,7 @@ pub(super) fn approval(name: &str, by: &str, change: &serde_json::Value) -> Cand
     Candidate { approval, traced: None }
 }
 
-pub(super) fn on_bench<T>(tier: Tier, proof: Proof, look: impl FnOnce(Bench<'_>) -> T) -> T {
+pub(super) fn on_bench<T>(tier: Tier, proof: &Proof, look: impl FnOnce(Bench<'_>) -> T) -> T {
     let (plan, judged) = (plan(), judged(1));
     look(Bench {
         plan: &plan,
@@ -41,13 +41,13 @@ pub(super) fn on_bench<T>(tier: Tier, proof: Proof, look: impl FnOnce(Bench<'_>)
         environment: "home",
         tier,
         judged: &judged,
-        proof: &proof,
+        proof,
         now: now(),
     })
 }
 
 fn admitted(approval: &Candidate) -> Result<Counted, &'static str> {
-    on_bench(Tier::Production, Proof::ApiServer, |bench| admit(approval, bench))
+    on_bench(Tier::Production, &Proof::ApiServer, |bench| admit(approval, bench))
         .map_err(|refusal| refusal.reason)
 }
 
@@ -65,6 +65,21 @@ fn an_approval_that_fits_counts_for_a_day() {
 }
 
 #[test]
+fn an_approval_that_has_ended_counts_no_more_whether_it_names_its_end_or_not() {
+    let came_in = now() - SignedDuration::from_hours(24);
+    let dated = |change: &serde_json::Value| {
+        let mut approval = approval("a", "me", change);
+        approval.approval.metadata.creation_timestamp = Some(Time(came_in));
+        admitted(&approval).map(|counted| counted.until)
+    };
+    assert_eq!(dated(&json!({})).unwrap_err(), "Expired");
+    assert_eq!(dated(&json!({"decision": "Deny"})).unwrap_err(), "Expired");
+    let end = |seconds| json!({"expiresAt": (now() + SignedDuration::from_secs(seconds)).to_string()});
+    assert_eq!(dated(&end(0)).unwrap_err(), "Expired");
+    assert_eq!(dated(&end(1)), Ok(now() + SignedDuration::from_secs(1)));
+}
+
+#[test]
 fn an_approval_that_ends_before_it_came_in_never_counts_however_the_clocks_go() {
     let mut early =
         approval("a", "me", &json!({"expiresAt": (now() + SignedDuration::from_secs(60)).to_string()}));
@@ -77,8 +92,19 @@ fn names_are_compared_letter_by_letter_as_kubernetes_does() {
     assert_eq!(admitted(&approval("a", "agent", &json!({}))).unwrap_err(), "OwnPlan");
     assert!(admitted(&approval("a", "Agent", &json!({}))).is_ok());
     let all = [approval("a", "ann", &json!({})), approval("b", "Ann", &json!({}))];
-    let tally = on_bench(Tier::Lab, Proof::ApiServer, |bench| tally(&all, bench));
+    let tally = on_bench(Tier::Lab, &Proof::ApiServer, |bench| tally(&all, bench));
     assert_eq!(tally.backing.granted.len(), 2);
+}
+
+#[test]
+fn a_plan_stands_until_the_first_of_its_approvals_ends() {
+    let until = |name: &str, by: &str, seconds| {
+        let end = now() + SignedDuration::from_secs(seconds);
+        approval(name, by, &json!({"expiresAt": end.to_string()}))
+    };
+    let all = [until("a", "me", 60), until("b", "you", 20), until("c", "they", 40), until("d", "they", 5)];
+    let tally = on_bench(Tier::Lab, &Proof::ApiServer, |bench| tally(&all, bench));
+    assert_eq!(tally.stands_until, Some(now() + SignedDuration::from_secs(20)), "d adds nothing");
 }
 
 #[test]
@@ -93,7 +119,7 @@ fn why_an_approval_does_not_count_stands_on_its_plan_the_newest_last() {
     let first = approval("c-first", "you", &json!({}));
     let again = approval("d-again", "you", &json!({}));
     let all = [late(&wrong, 3), late(&own, 1), first, late(&again, 2)];
-    let backing = on_bench(Tier::Lab, Proof::ApiServer, |bench| tally(&all, bench)).backing;
+    let backing = on_bench(Tier::Lab, &Proof::ApiServer, |bench| tally(&all, bench)).backing;
     let told: Vec<_> = backing.refused.iter().map(|one| (one.name.as_str(), one.reason.as_str())).collect();
     assert_eq!(told, [("b-own", "OwnPlan"), ("d-again", "ApprovedAlready"), ("a-wrong", "OtherRisk")]);
     assert_eq!(backing.granted.len(), 1);
@@ -104,7 +130,7 @@ fn a_crowd_of_approvals_fits_into_the_status() {
     let wrong = |n: usize| approval(&format!("w{n:02}"), "me", &json!({"risk": "low"}));
     let good = |n: usize| approval(&format!("g{n:02}"), &format!("person-{n}"), &json!({}));
     let all: Vec<_> = (0..20).map(wrong).chain((0..20).map(good)).collect();
-    on_bench(Tier::Lab, Proof::ApiServer, |bench| {
+    on_bench(Tier::Lab, &Proof::ApiServer, |bench| {
         let backing = tally(&all, bench).backing;
         assert_eq!((backing.granted.len(), backing.refused.len()), (16, 16));
         assert_eq!(told_in(&all[39], &all, Phase::AwaitingApproval, bench).reason, "EnoughOthers");
@@ -147,7 +173,7 @@ fn each_way_not_to_fit_has_its_own_reason() {
 fn production_wants_more_than_an_editor_but_anybody_may_say_no() {
     let judge = |decision: &str| {
         let approval = approval("a", "me", &json!({"decision": decision}));
-        on_bench(Tier::Production, Proof::DirectoryAccess, |bench| admit(&approval, bench))
+        on_bench(Tier::Production, &Proof::DirectoryAccess, |bench| admit(&approval, bench))
     };
     assert_eq!(judge("Approve").unwrap_err().reason, "NotProven");
     assert!(judge("Deny").is_ok());
@@ -173,7 +199,7 @@ fn told(approval: &Candidate, all: &[Candidate], phase: Phase) -> Verdict {
     }];
     let approvals = Some(ApprovalProgress { granted, ..Default::default() });
     let status = PlanStatus { phase, approvals, ..Default::default() };
-    on_bench(Tier::Lab, Proof::ApiServer, |bench| verdict(approval, all, Some(&status), bench))
+    on_bench(Tier::Lab, &Proof::ApiServer, |bench| verdict(approval, all, Some(&status), bench))
 }
 
 fn told_in(approval: &Candidate, all: &[Candidate], phase: Phase, bench: Bench<'_>) -> Verdict {
@@ -225,7 +251,7 @@ proptest! {
             let by = seed.index(turned.len());
             turned.rotate_left(by);
         }
-        let count = |approvals: &[_]| on_bench(Tier::Lab, Proof::ApiServer, |bench| tally(approvals, bench));
+        let count = |approvals: &[_]| on_bench(Tier::Lab, &Proof::ApiServer, |bench| tally(approvals, bench));
         prop_assert_eq!(count(&all), count(&turned));
     }
 
@@ -235,7 +261,7 @@ proptest! {
         if denied {
             all.push(approval("z", "you", &json!({"decision": "Deny"})));
         }
-        let tally = on_bench(Tier::Lab, Proof::ApiServer, |bench| tally(&all, bench));
+        let tally = on_bench(Tier::Lab, &Proof::ApiServer, |bench| tally(&all, bench));
         prop_assert_eq!(tally.backing.granted.len(), 1);
         prop_assert_eq!(tally.is_enough(&Demand::of(1)), !denied);
         prop_assert!(!tally.is_enough(&Demand::of(2)));

@@ -144,8 +144,11 @@ fn who_only_reads_is_not_kept_from_it_by_missing_policies_and_a_no_is_heard_with
     let (_, effects) = step(&reads, approved(judged(0)), not_in_force(tally(0)), noon());
     assert_eq!(effects, [Effect::Read]);
     let denied = Tally { denied_by: Some(no()), ..tally(1) };
-    let (state, _) = step(&order(), approved(judged(1)), not_in_force(denied), noon());
-    assert_eq!(state.phase(), Phase::Denied);
+    for state in [waiting(), approved(judged(1)), confirmed(judged(1))] {
+        let (state, effects) = step(&order(), state, not_in_force(denied.clone()), noon());
+        assert_eq!(state.phase(), Phase::Denied);
+        assert!(!sends(&effects));
+    }
 }
 
 #[test]

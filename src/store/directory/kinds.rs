@@ -226,6 +226,21 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_says_nothing_is_a_field_that_is_not_there() {
+        let kinds = Kinds::new().unwrap();
+        let definition = kinds.find("ProxmoxEnvironment").unwrap();
+        let spec = json!({
+            "endpoints": ["https://a"], "credentials": { "secretRef": { "name": "x", "key": null } }, "tls": null,
+        });
+        let mut object = environment(&spec);
+        definition.tidy(&mut object);
+        assert_eq!(definition.check_new(&object), Ok(()));
+        object["spec"]["credentials"] = json!(null);
+        definition.tidy(&mut object);
+        assert!(definition.check_new(&object).unwrap_err().contains("spec.credentials: is required"));
+    }
+
+    #[test]
     fn rules_between_fields_are_checked_too() {
         let text = problem_of(&json!({
             "endpoints": ["https://a"], "credentials": { "secretRef": { "name": "x" } }, "tls": { "insecureSkipVerify": true },

@@ -40,14 +40,15 @@ pub(super) fn problems(schema: &Value, patterns: &Patterns, path: &str, value: &
     check.problems
 }
 
-/// Takes out every `null` that means "not given", as an API server does before it applies defaults.
+/// Takes out every `null` of a field that is known: it means "not given", as an API server reads it before it applies
+/// defaults.
 pub(super) fn without_nulls(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(fields) => {
             let properties = schema.get("properties");
             fields.retain(|name, inner| {
                 let of_field = properties.and_then(|p| p.get(name));
-                !(inner.is_null() && of_field.is_some_and(|s| is_nullable(s) || s.get("default").is_some()))
+                !(inner.is_null() && of_field.is_some())
             });
             for (name, inner) in fields {
                 if let Some(of_field) = properties.and_then(|p| p.get(name)) {

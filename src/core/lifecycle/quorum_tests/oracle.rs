@@ -47,7 +47,7 @@ fn is_good(said: &Said, seen: &Snapshot, at: i64) -> bool {
     fits && is_true && !said.word.denies && said.word.by != seen.plan.requester && is_alive(said, at)
 }
 
-fn groups<'a>(said: &'a Said, home: Home) -> &'a [&'static str] {
+fn groups(said: &Said, home: Home) -> &[&'static str] {
     let proven = said.word.git.is_some() || home == Home::Cluster;
     if proven { &said.word.groups } else { &[] }
 }
