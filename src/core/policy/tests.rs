@@ -83,7 +83,9 @@ pub(super) fn policy(name: &str, spec: Value) -> ProxmoxPolicy {
 
 fn rule(name: &str, when: &str, more: Value) -> Value {
     let mut rule = json!({"name": name, "when": when});
-    rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    if let (Value::Object(fields), Value::Object(more)) = (&mut rule, more) {
+        fields.extend(more);
+    }
     rule
 }
 
