@@ -4,6 +4,8 @@
 
 mod admission;
 mod approval;
+mod changes;
+mod concerned;
 mod crowd;
 mod environment;
 mod ground;
