@@ -14,9 +14,10 @@ use proxmox_agent::{
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::support::{
+    chart::{give_roles, install},
     cluster::Cluster,
     conformance::Home,
-    stage::{PATIENCE, give_roles, install},
+    patience::PATIENCE,
 };
 
 const NAMESPACE: &str = "default";
