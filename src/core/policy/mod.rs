@@ -25,6 +25,8 @@ mod rules;
 mod ruling;
 mod running;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 use jiff::tz::TimeZone;
