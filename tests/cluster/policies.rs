@@ -1,22 +1,19 @@
 //! What policies do to plans.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::runtime::wait::await_condition;
 use proxmox_agent::api::{Phase, PlanStatus, ProxmoxPolicy, Risk};
 use serde_json::{Value, json};
 
 use crate::support::{
     cluster::taken,
+    manifests::manifest_in,
     patience::PATIENCE,
     stage::{Setting, Stage},
 };
 
 fn policy(stage: &Stage, name: &str, spec: &Value) -> String {
-    json!({
-        "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxPolicy",
-        "metadata": {"name": name, "namespace": stage.namespace}, "spec": spec,
-    })
-    .to_string()
+    manifest_in(&stage.namespace, "ProxmoxPolicy", name, spec)
 }
 
 /// A stage whose environment names this policy.
@@ -161,13 +158,14 @@ async fn a_global_freeze_of_any_policy_holds_an_approved_plan_and_lets_it_go_aft
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_wakes_up_by_itself_when_a_freeze_window_ends() {
-    let until = Timestamp::now() + SignedDuration::from_secs(12);
-    let stage = under(json!({
-        "freezeWindows": [{"name": "move", "from": "2020-01-01T00:00:00Z", "until": until, "reason": "the rack is moved"}],
-    }))
-    .await;
-    let plan = stage.plan("start", "start_guest", "qemu/101", &json!({}));
-    let status = stage.request(&plan, Phase::Succeeded).await.status.unwrap();
+    let frozen = |until: &str| json!({"freezeWindows": [{"name": "move", "until": until, "reason": "the rack is moved"}]});
+    let stage = under(frozen("2999-01-01T00:00:00Z")).await;
+    stage.apply("requester", &stage.plan("start", "start_guest", "qemu/101", &json!({}))).await;
+    stage.plan_when("start", "frozen", held("Frozen")).await;
+    // A whole second, as the status keeps times.
+    let until = Timestamp::from_second(Timestamp::now().as_second() + 4).unwrap();
+    stage.apply_as_admin(&policy(&stage, "house", &frozen(&until.to_string()))).await;
+    let status = stage.plan_in("start", Phase::Succeeded).await.status.unwrap();
     assert!(status.intent.unwrap().at.0 >= until, "it was sent while it was frozen");
 }
 
