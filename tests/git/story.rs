@@ -75,9 +75,12 @@ impl Story {
         self.workshop.bring("plans/p.yaml", &manifest("ProxmoxActionPlan", "p", &spec), signed_by)
     }
 
+    pub(crate) async fn read_plan(&self) -> ProxmoxActionPlan {
+        self.home.ports.store.get(&Name::new("default", "p")).await.unwrap().unwrap()
+    }
+
     pub(crate) async fn approval_spec(&self, more: &Value) -> Value {
-        let plan: ProxmoxActionPlan =
-            self.home.ports.store.get(&Name::new("default", "p")).await.unwrap().unwrap();
+        let plan = self.read_plan().await;
         let status = plan.status.unwrap();
         let spec = json!({
             "planRef": {"name": "p", "uid": plan.metadata.uid}, "planHash": status.plan_hash, "risk": status.risk,
