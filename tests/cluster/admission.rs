@@ -147,7 +147,7 @@ async fn a_right_ends_at_its_namespace_and_at_its_environment() {
         "{}",
         refused.stderr
     );
-    give_roles(&stage.cluster, &other).await;
+    give_roles(&stage.cluster, &[&other]).await;
     taken(&stage.apply("approver", &there).await);
     assert!(stage.sim.ledger().is_empty());
 }

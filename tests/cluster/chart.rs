@@ -38,7 +38,7 @@ async fn a_name_that_is_left_out_is_filled_in_where_the_owner_wants_it() {
     let cluster = Cluster::start();
     install(&cluster).await;
     let namespace = cluster.namespace().await;
-    give_roles(&cluster, &namespace).await;
+    give_roles(&cluster, &[&namespace]).await;
     let fill_in =
         cluster.rendered(&json!({"fillInNames": true}), &["--show-only", "templates/fill-in.yaml"]).await;
     taken(&cluster.kubectl_reading(&fill_in, "admin", &["apply", "-f", "-"]).await);

@@ -5,7 +5,7 @@ use proxmox_agent::{
     ports::Store,
     store::kube::{ExpectedPolicies, KubeStore},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     cluster::{Cluster, taken},
@@ -53,19 +53,22 @@ pub(crate) async fn approvals_count(cluster: &Cluster) {
     until_async("approvals count", async || store.time("default").await.unwrap() > since).await;
 }
 
-/// The chart's roles for an environment `home` in a namespace, bound to the cast.
-pub(crate) async fn give_roles(cluster: &Cluster, namespace: &str) {
+/// The chart's roles for an environment `home` in each of these namespaces, bound to the cast.
+pub(crate) async fn give_roles(cluster: &Cluster, namespaces: &[&str]) {
     let group = |name: &str| json!({"kind": "Group", "name": name});
     let approvers = json!([group("approvers")]);
-    let environment = json!({
-        "name": "home", "namespace": namespace, "secrets": ["pve-home"],
-        "requesters": [group("requesters")], "auditors": [group("auditors")],
-        "approvers": {
-            "low": [group("approvers"), group("low-approvers")],
-            "medium": approvers, "high": approvers, "critical": approvers,
-        },
-    });
+    let environment = |namespace: &&str| {
+        json!({
+            "name": "home", "namespace": namespace, "secrets": ["pve-home"],
+            "requesters": [group("requesters")], "auditors": [group("auditors")],
+            "approvers": {
+                "low": [group("approvers"), group("low-approvers")],
+                "medium": approvers, "high": approvers, "critical": approvers,
+            },
+        })
+    };
+    let environments: Vec<Value> = namespaces.iter().map(environment).collect();
     let part = ["--show-only", "templates/environments.yaml"];
-    let roles = cluster.rendered(&json!({"environments": [environment]}), &part).await;
+    let roles = cluster.rendered(&json!({"environments": environments}), &part).await;
     apply(cluster, &roles).await;
 }
