@@ -38,8 +38,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(request) => request,
             Err(violations) => return Ok(Event::Invalid(violations)),
         };
-        let proof = ground(self.ports, &self.plan).await?.proof;
-        if let Some(denial) = requester_not_proven(&self.plan, &proof) {
+        let ground = match readable(ground(self.ports, &self.plan).await)? {
+            Ok(ground) => ground,
+            Err(obstacle) => return Ok(Event::Blocked(obstacle.blocked)),
+        };
+        if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
             return Ok(Event::Denied(denial));
         }
         let judged = match self.judge_request(&request).await? {
@@ -108,7 +111,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn gather_approvals(&mut self) -> Result<Event, Error> {
         let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
-        let Gathered { ground, candidates, .. } = match readable(gather(self.ports, &self.plan, None).await)? {
+        let Gathered { ground, candidates, .. } = match readable(gather(self.ports, &self.plan, None).await)?
+        {
             Ok(gathered) => gathered,
             Err(obstacle) => {
                 self.try_again_soon();
