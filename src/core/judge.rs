@@ -317,6 +317,10 @@ mod tests {
         assert!(elsewhere.len() == 1 && elsewhere[0].starts_with("environment: env/"), "{elsewhere:?}");
         let moved = moved(&before, &judge(1, Some(Preset::Strict)));
         assert_eq!(moved, ["policy: balanced/2 -> policy-strict/0"]);
+        let mut made_anew = policy(Preset::Strict);
+        made_anew.metadata.uid = Some("another".into());
+        let anew = judged_in("stop_guest", json!({}), &met, &environment(1), Some(&made_anew)).unwrap();
+        assert_ne!(judge(1, Some(Preset::Strict)).plan_hash, anew.plan_hash);
     }
 
     #[test]

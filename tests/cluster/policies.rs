@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 use kube::runtime::wait::await_condition;
-use proxmox_agent::api::{Phase, PlanStatus, ProxmoxPolicy, Risk};
+use proxmox_agent::api::{Phase, PlanStatus, ProxmoxActionPlan, ProxmoxPolicy, Risk};
 use serde_json::{Value, json};
 
 use crate::support::{
     cluster::taken,
     manifests::manifest_in,
-    patience::PATIENCE,
+    patience::{PATIENCE, until_async},
     stage::{Setting, Stage},
 };
 
@@ -183,6 +183,30 @@ async fn the_hourly_limit_holds_what_exceeds_it_until_there_is_room() {
     stage.apply_as_admin(&stage.environment(&limit(2), None)).await;
     stage.plan_in("second", Phase::Succeeded).await;
     assert_eq!(stage.mutations().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_plans_that_race_for_the_last_one_of_the_hour_one_is_sent() {
+    let environment = json!({"policyKnobs": {"hourly": {"changes": 1}}});
+    let mut stage = Stage::without_operator(Setting { environment, ..Setting::default() }).await;
+    for (name, target) in [("one", "qemu/101"), ("other", "lxc/201")] {
+        let made = stage.apply("requester", &stage.plan(name, "start_guest", target, &json!({}))).await;
+        assert_eq!(made.code, 0, "{}", made.stderr);
+    }
+    stage.start_operator();
+    let is_held = held("HourlyLimitReached");
+    until_async("one is sent and the other one held", async || {
+        let (mut sent, mut waiting) = (0, 0);
+        for name in ["one", "other"] {
+            let plan: ProxmoxActionPlan = stage.api().get(name).await.unwrap();
+            let status = plan.status.unwrap_or_default();
+            sent += usize::from(status.phase == Phase::Succeeded);
+            waiting += usize::from(is_held(&status));
+        }
+        (sent, waiting) == (1, 1)
+    })
+    .await;
+    assert_eq!(stage.sim.ledger().len(), 1, "{:?}", stage.calls());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::{DeserializeGuard, PartialObjectMeta, error_boundary::InvalidObject},
     runtime::{
         WatchStreamExt,
         events::{Event, EventType, Recorder, Reporter},
@@ -89,10 +89,19 @@ impl KubeStore {
 
     /// Reads live. What can't be understood approves nothing and claims nothing; it is reported on itself.
     async fn list<K: Kind>(&self, namespace: &str, fields: &str) -> Result<Vec<K>, StoreError> {
+        let found = self.guarded(namespace, fields).await?;
+        Ok(found.into_iter().filter_map(|guard| guard.0.ok()).collect())
+    }
+
+    async fn guarded<K: Kind>(
+        &self,
+        namespace: &str,
+        fields: &str,
+    ) -> Result<Vec<DeserializeGuard<K>>, StoreError> {
         let params = ListParams::default().fields(fields);
         let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), namespace);
         let list = bounded("list", &Key::new(namespace, fields), api.list(&params)).await?;
-        Ok(list.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+        Ok(list.items)
     }
 
     /// One JSON merge patch, fenced by the resourceVersion that was read.
@@ -176,7 +185,12 @@ impl Store for KubeStore {
     }
 
     async fn policies_of(&self, namespace: &str) -> Result<Vec<ProxmoxPolicy>, StoreError> {
-        self.list(namespace, "").await
+        let found = self.guarded::<ProxmoxPolicy>(namespace, "").await?;
+        // One that can't be understood may hold a freeze: whoever passes over it passes over that.
+        found
+            .into_iter()
+            .map(|guard| guard.0.map_err(|invalid| unreadable_policy(namespace, &invalid)))
+            .collect()
     }
 
     async fn plans_in_flight(
@@ -252,6 +266,11 @@ impl Store for KubeStore {
     async fn time(&self, namespace: &str) -> Result<Timestamp, StoreError> {
         clock::time(&self.client, namespace).await
     }
+}
+
+fn unreadable_policy(namespace: &str, invalid: &InvalidObject) -> StoreError {
+    let name = invalid.metadata.name.as_deref().unwrap_or_default();
+    StoreError::Malformed { object: format!("policy {namespace}/{name}"), why: invalid.error.clone() }
 }
 
 fn within_bytes(text: &str, most: usize) -> String {
