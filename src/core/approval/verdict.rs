@@ -46,10 +46,10 @@ impl Verdict {
 
     /// The plan can no longer be decided on.
     pub fn too_late(phase: Phase) -> Self {
-        Self::refused(refuse("TooLate", format!("the plan was already {phase} when this came")))
+        Self::refused(&refuse("TooLate", format!("the plan was already {phase} when this came")))
     }
 
-    fn refused(refusal: Refusal) -> Self {
+    fn refused(refusal: &Refusal) -> Self {
         Self {
             verdict: Some(ApprovalVerdict::Refused),
             reason: refusal.reason.to_owned(),
@@ -77,7 +77,7 @@ pub fn verdict(
         return Verdict { until: None, ..Verdict::counted(expiry(approval), note.as_deref()) };
     }
     match admit(candidate, bench) {
-        Err(refusal) => Verdict::refused(refusal),
+        Err(refusal) => Verdict::refused(&refusal),
         Ok(no) if no.decision == Decision::Deny && (!over || phase == Phase::Denied) => Verdict {
             until: Some(no.until).filter(|_| !over),
             ..Verdict::counted(Some(no.until), no.note.as_deref())
@@ -96,7 +96,7 @@ fn among(candidate: &Candidate, all: &[Candidate], bench: Bench<'_>) -> Verdict 
     let answer = judge_all(all, bench).into_iter().find(|(other, _)| other.approval.metadata.uid == *uid);
     match answer.map(|(_, answer)| answer) {
         Some(Ok(Counted { until, note, .. })) => Verdict::counted(Some(until), note.as_deref()),
-        Some(Err(refusal)) => Verdict::refused(refusal),
+        Some(Err(refusal)) => Verdict::refused(&refusal),
         None => Verdict::open("Unread", "the approval could not be read again"),
     }
 }
