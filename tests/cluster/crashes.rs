@@ -5,7 +5,8 @@ use proxmox_agent::pve::sim::World;
 use serde_json::json;
 
 use crate::support::{
-    stage::{Setting, Stage, until},
+    patience::until,
+    stage::{Setting, Stage},
     worlds,
 };
 

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use crate::tree::Tree;
+use crate::support::tree::Tree;
 
 const HEAD: &str = "apiVersion: proxmox-agent.io/v1alpha1\n";
 

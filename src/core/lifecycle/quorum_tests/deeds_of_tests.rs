@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::world_of_tests::{DEMANDS, Home};
+use super::house_of_tests::any_house;
+use super::world_of_tests::{ACTIONS, Beginning, HOUSES, Home, PEOPLE, Place};
 
 /// Somebody's word on the plan, with whatever is wrong about it.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ pub(super) enum Flaw {
     OtherPlanName,
     PlanBefore,
     OtherNode(usize),
-    OtherDemand(usize),
+    OtherHouse(usize),
     OtherEnvironment,
     LowRisk,
     Attempt,
@@ -36,8 +37,9 @@ pub(super) enum Deed {
     /// It is being deleted, but a finalizer of somebody keeps it readable.
     BeginToRevoke(prop::sample::Index),
     Wait(i64),
-    Move(usize),
-    Demand(usize),
+    Move(Place),
+    /// Its policy, its environment or a policy beside it is edited.
+    Rule(usize),
     BreakAdmission,
     /// By an edit, or by making it anew; and how long an API server takes to notice, in milliseconds.
     RestoreAdmission {
@@ -47,6 +49,7 @@ pub(super) enum Deed {
     /// The environment's controller looks.
     KeepRecord,
     Recreate {
+        requester: usize,
         git: bool,
     },
 }
@@ -61,7 +64,7 @@ pub(super) enum Happening {
     },
 }
 
-pub(super) fn any_home() -> impl Strategy<Value = Home> {
+fn any_home() -> impl Strategy<Value = Home> {
     prop_oneof![
         6 => Just(Home::Cluster),
         2 => Just(Home::Waived),
@@ -70,13 +73,43 @@ pub(super) fn any_home() -> impl Strategy<Value = Home> {
     ]
 }
 
+fn any_place() -> impl Strategy<Value = Place> {
+    let tags = prop::sample::subsequence(vec!["crown", "lab"], 0..=2);
+    (0usize..2, tags, prop::bool::weighted(0.2), 0usize..3).prop_map(|(node, tags, in_pool, jobs)| Place {
+        node,
+        tags,
+        in_pool,
+        jobs,
+    })
+}
+
+/// What is the same for a whole run, and how it begins.
+pub(super) fn any_beginning() -> impl Strategy<Value = Beginning> {
+    (
+        any_home(),
+        prop::sample::select(ACTIONS.to_vec()),
+        prop::collection::vec(any_house(), HOUSES),
+        any_place(),
+        prop::option::weighted(0.2, -5_000i64..20_000),
+        prop::option::weighted(0.2, 5_000i64..200_000),
+    )
+        .prop_map(|(home, action, houses, place, not_before, not_after)| Beginning {
+            home,
+            action,
+            houses,
+            place,
+            not_before,
+            not_after,
+        })
+}
+
 fn any_flaw() -> impl Strategy<Value = Flaw> {
     prop_oneof![
         24 => Just(Flaw::None),
         1 => Just(Flaw::OtherPlanName),
         1 => Just(Flaw::PlanBefore),
         2 => (0usize..2).prop_map(Flaw::OtherNode),
-        2 => (0..DEMANDS.len()).prop_map(Flaw::OtherDemand),
+        2 => (0..HOUSES).prop_map(Flaw::OtherHouse),
         1 => Just(Flaw::OtherEnvironment),
         1 => Just(Flaw::LowRisk),
         1 => Just(Flaw::Attempt),
@@ -88,24 +121,24 @@ fn any_word() -> impl Strategy<Value = Word> {
     let expires =
         prop_oneof![3 => Just(None), 1 => (-5i64..60).prop_map(Some), 1 => Just(Some(i64::from(u32::MAX)))];
     let git = prop::option::weighted(0.15, prop::bool::weighted(0.7));
-    (0usize..5, groups, prop::bool::weighted(0.03), any_flaw(), expires, git)
+    (0..PEOPLE, groups, prop::bool::weighted(0.02), any_flaw(), expires, git)
         .prop_map(|(by, groups, denies, flaw, expires, git)| Word { by, groups, denies, flaw, expires, git })
 }
 
 pub(super) fn any_deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
-        24 => any_word().prop_map(Deed::Say),
+        30 => any_word().prop_map(Deed::Say),
         2 => any::<prop::sample::Index>().prop_map(Deed::Revoke),
         1 => any::<prop::sample::Index>().prop_map(Deed::BeginToRevoke),
         4 => (1i64..8_000).prop_map(Deed::Wait),
         1 => Just(Deed::Wait(25 * 3_600 * 1_000)),
-        2 => (0usize..2).prop_map(Deed::Move),
-        2 => (0..DEMANDS.len()).prop_map(Deed::Demand),
+        2 => any_place().prop_map(Deed::Move),
+        2 => (0..HOUSES).prop_map(Deed::Rule),
         1 => Just(Deed::BreakAdmission),
         3 => (any::<bool>(), 0i64..5_000)
             .prop_map(|(anew, noticed_after)| Deed::RestoreAdmission { anew, noticed_after }),
         3 => Just(Deed::KeepRecord),
-        1 => prop::bool::weighted(0.3).prop_map(|git| Deed::Recreate { git }),
+        1 => (0usize..2, prop::bool::weighted(0.3)).prop_map(|(requester, git)| Deed::Recreate { requester, git }),
     ]
 }
 
