@@ -256,7 +256,7 @@ async fn a_dead_environment_does_not_hold_up_the_others() {
     let _engine = home.run();
     // The first thing that every look asks for.
     let looks = || dead.reads().get("/cluster/resources").copied().unwrap_or_default();
-    support::stage::until("the dead one is asked", || looks() >= 8).await;
+    support::patience::until("the dead one is asked", || looks() >= 8).await;
     home.plan("alive", "start_guest", "qemu/100", &json!({}));
     home.plan_when("alive", ended_well).await;
     assert_eq!(looks(), 8, "{:?}", dead.reads());

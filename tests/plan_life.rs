@@ -12,7 +12,7 @@ use proxmox_agent::{
     pve::sim::World,
 };
 use serde_json::json;
-use support::{home::Home, proxmox, stage::until_async, worlds};
+use support::{home::Home, patience::until_async, proxmox, worlds};
 
 /// One pass, after which this is what the one plan has come to.
 async fn settled(home: &Home) -> PlanStatus {

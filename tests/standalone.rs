@@ -6,11 +6,7 @@ mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use support::{
-    house::House,
-    stage::{TOKEN, until},
-    worlds,
-};
+use support::{house::House, patience::until, stage::TOKEN, worlds};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_low_risk_plan_runs_and_the_exit_code_says_so() {

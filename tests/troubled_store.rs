@@ -28,9 +28,8 @@ use proxmox_agent::{
 use serde_json::json;
 use support::{
     home::{Home, Skewed, impatiently},
-    proxmox,
-    stage::until_async,
-    worlds,
+    patience::until_async,
+    proxmox, worlds,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,13 +1,18 @@
 //! Approving in a directory: writes the approval's file beside the plans.
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 use clap::Args;
 use kube::ResourceExt;
 
 use crate::{api::ProxmoxActionApproval, ports::Clock, system::SystemClock};
 
-use super::{Failure, choice::Choice, files::Folder, render};
+use super::{
+    Failure,
+    choice::Choice,
+    files::{Folder, write_new},
+    render,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Approve {
@@ -33,15 +38,12 @@ impl Approve {
         let mut approval = ProxmoxActionApproval::new(&name, spec);
         approval.metadata.namespace = plan.namespace();
         let file = self.out.unwrap_or_else(|| self.folder.dir.join(format!("{name}.yaml")));
-        if file.exists() {
-            return Err(format!(
-                "{} is there already: delete it to take that decision back first",
-                file.display()
-            )
-            .into());
-        }
-        std::fs::write(&file, serde_saphyr::to_string(&approval)?)
-            .map_err(|error| format!("failed to write {}: {error}", file.display()))?;
+        write_new(&file, &serde_saphyr::to_string(&approval)?).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => {
+                format!("{} is there already: delete it to take that decision back first", file.display())
+            }
+            _ => format!("failed to write {}: {error}", file.display()),
+        })?;
         println!("{}\n\nwritten: {}", render::plan(&plan), file.display());
         Ok(())
     }

@@ -1,6 +1,10 @@
-//! Where a directory's home is.
+//! Where a directory's home is, and how a new file comes into it.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
@@ -34,7 +38,7 @@ impl Folder {
         }
         let folder = self.state().join("objects/proxmoxactionplans").join(&self.namespace);
         let file = folder.join(format!("{name}.yaml"));
-        let text = std::fs::read_to_string(&file).map_err(|error| {
+        let text = fs::read_to_string(&file).map_err(|error| {
             format!(
                 "there is no plan `{name}` in namespace {} yet ({}: {error}). Is its file in {}, and has proxmox-agent standalone seen it?",
                 self.namespace,
@@ -45,4 +49,12 @@ impl Folder {
         serde_saphyr::from_str(&text)
             .map_err(|error| format!("failed to read {}: {error}", file.display()).into())
     }
+}
+
+/// Never over what is there, and all of it or nothing.
+pub(super) fn write_new(file: &Path, text: &str) -> io::Result<()> {
+    let mut created = fs::File::create_new(file)?;
+    created.write_all(text.as_bytes()).inspect_err(|_| {
+        let _ = fs::remove_file(file);
+    })
 }

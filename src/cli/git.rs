@@ -1,18 +1,27 @@
 //! The user's own git, in a working tree: who they are, what they sign with and which hooks run is theirs to say.
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
+use super::{Failure, files::write_new};
 
 /// A git working tree.
 #[derive(Debug)]
 pub(super) struct WorkTree {
     root: PathBuf,
+}
+
+/// Why a new file was not committed.
+#[derive(Debug)]
+pub(super) enum NotCommitted {
+    Unwritten(io::Error),
+    /// Why git would not, and what is left of the file.
+    Refused(String),
 }
 
 /// A commit that touched a file.
@@ -39,12 +48,23 @@ impl WorkTree {
         Ok(Self { root: PathBuf::from(root) })
     }
 
-    /// Commits exactly this new file, signed, and nothing else that is staged; says which commit that is. If that fails,
-    /// the file is not known to git afterwards, as before.
-    pub(super) fn commit_new(&self, file: &Path, message: &str) -> Result<String, String> {
+    /// Writes a new file and commits exactly that, signed; says which commit it is. Whatever fails, nothing of the file
+    /// stays behind.
+    pub(super) fn commit_new(&self, file: &Path, text: &str, message: &str) -> Result<String, NotCommitted> {
+        write_new(file, text).map_err(NotCommitted::Unwritten)?;
+        self.commit(file, message).map_err(|why| {
+            let left = fs::remove_file(file).err().map_or("nothing was written".to_owned(), |error| {
+                format!("{} could not be removed again ({error}): do that", file.display())
+            });
+            NotCommitted::Refused(format!("{why}; {left}"))
+        })
+    }
+
+    /// Nothing else that is staged goes along. If that fails, the file is not known to git afterwards, as before.
+    fn commit(&self, file: &Path, message: &str) -> Result<String, String> {
         // Ctrl-C at the question for a passphrase ends git; what was begun by then has to be taken back.
         let _outlive_git = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-        let file = std::fs::canonicalize(file).map_err(|error| error.to_string())?;
+        let file = fs::canonicalize(file).map_err(|error| error.to_string())?;
         let file = file.display().to_string();
         told(&self.root, &["add", "--", &file])?;
         let committed = told(&self.root, &["commit", "--quiet", "-S", "--only", "-m", message, "--", &file]);

@@ -17,7 +17,7 @@ use crate::{
     ports::{Hypervisors, Key, Notice, Ports, Severity, Store},
 };
 
-use super::{Error, RETRY, ground::table};
+use super::{Error, RETRY, ground::gather};
 
 /// Looks at an approval. Returns when it ends, if its end would change the answer.
 pub(super) async fn reconcile<S: Store, H: Hypervisors>(
@@ -42,7 +42,7 @@ async fn judge<S: Store, H: Hypervisors>(
     plan: Option<&ProxmoxActionPlan>,
 ) -> Result<Found, Error> {
     let Some(plan) = plan else {
-        return Ok(Found::without_origin(Verdict::open(
+        return Ok(Found::without_provenance(Verdict::open(
             "PlanNotFound",
             "spec.planRef.name: there is no such plan in this namespace",
         )));
@@ -50,17 +50,17 @@ async fn judge<S: Store, H: Hypervisors>(
     let status = plan.status.clone().unwrap_or_default();
     let Some(judged) = lifecycle::judged(&status) else {
         let ended = status.phase.is_terminal();
-        return Ok(Found::without_origin(if ended {
+        return Ok(Found::without_provenance(if ended {
             Verdict::too_late(status.phase)
         } else {
             Verdict::open("PlanNotJudged", "the plan is not judged yet")
         }));
     };
     // One whose file is being changed is not among them.
-    let table = table(ports, plan, Some(approval)).await?;
-    let candidate = table.candidate(approval.clone());
-    let bench = table.ground.bench(ports, plan, &judged);
-    let verdict = verdict(&candidate, &table.candidates, Some(&status), bench);
+    let gathered = gather(ports, plan, Some(approval)).await?;
+    let candidate = gathered.candidate(approval.clone());
+    let bench = gathered.ground.bench(ports, plan, &judged);
+    let verdict = verdict(&candidate, &gathered.candidates, Some(&status), bench);
     Ok(Found { verdict, traced: candidate.traced }.with_patience(ports.clock.now()))
 }
 
@@ -71,7 +71,7 @@ struct Found {
 }
 
 impl Found {
-    fn without_origin(verdict: Verdict) -> Self {
+    fn without_provenance(verdict: Verdict) -> Self {
         Self { verdict, traced: None }
     }
 

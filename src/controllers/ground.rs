@@ -13,7 +13,7 @@ use crate::{
     ports::{Hypervisors, Key, Ports, Store, StoreError},
 };
 
-use super::origin::{Claim, traced};
+use super::provenance::{Claim, traced};
 
 /// What a plan stands on.
 pub(super) struct Ground {
@@ -54,48 +54,48 @@ impl Ground {
 }
 
 /// All approvals of a plan, and what they are held against.
-pub(super) struct Table {
+pub(super) struct Gathered {
     pub(super) ground: Ground,
     pub(super) candidates: Vec<Candidate>,
-    origins: Origins,
+    traces: Traces,
 }
 
-impl Table {
+impl Gathered {
     /// One that was looked into and may not be among them any more.
     pub(super) fn candidate(&self, approval: ProxmoxActionApproval) -> Candidate {
-        self.origins.candidate(approval)
+        self.traces.candidate(approval)
     }
 }
 
 /// Reads it all anew, and once more after each look into a repository, which takes its time. `beside` is looked into too.
-pub(super) async fn table<S: Store, H: Hypervisors>(
+pub(super) async fn gather<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     plan: &ProxmoxActionPlan,
     beside: Option<&ProxmoxActionApproval>,
-) -> Result<Table, StoreError> {
-    let mut origins = Origins::default();
+) -> Result<Gathered, StoreError> {
+    let mut traces = Traces::default();
     loop {
         // What comes in after the proof was read may have come in without it.
         let approvals = ports.store.approvals_of(&Key::of(plan)).await?;
         let ground = ground(ports, plan).await?;
-        if origins.look_for_more(ports, &ground, approvals.iter().chain(beside)).await {
+        if traces.look_for_more(ports, &ground, approvals.iter().chain(beside)).await {
             continue;
         }
-        let candidates = approvals.into_iter().map(|approval| origins.candidate(approval)).collect();
+        let candidates = approvals.into_iter().map(|approval| traces.candidate(approval)).collect();
         // Last of all, so that an approval that was revoked a moment ago does not count.
         let candidates = still_there(candidates, ports.store.approvals_of(&Key::of(plan)).await?);
-        return Ok(Table { ground, candidates, origins });
+        return Ok(Gathered { ground, candidates, traces });
     }
 }
 
 /// Where approvals come from, by their uid.
 #[derive(Default)]
-struct Origins {
+struct Traces {
     trust: Option<GitTrust>,
     traced: BTreeMap<String, Traced>,
 }
 
-impl Origins {
+impl Traces {
     /// Whether there were any that nobody had looked for yet.
     async fn look_for_more<'a, S: Store, H: Hypervisors>(
         &mut self,

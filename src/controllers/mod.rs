@@ -4,13 +4,15 @@
 
 mod admission;
 mod approval;
+mod changes;
+mod concerned;
 mod crowd;
 mod environment;
 mod ground;
-mod origin;
 mod places;
 mod plan;
 mod policy;
+mod provenance;
 mod run;
 mod scene;
 mod settle;

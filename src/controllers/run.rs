@@ -1,18 +1,12 @@
 //! Keeps all controllers running: every change and every timer leads to one look at one object.
 
-use std::{
-    collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::{
-    FutureExt, Stream, StreamExt,
-    future::{self, BoxFuture, Shared},
+    FutureExt, StreamExt,
+    future::{BoxFuture, Shared},
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Resource, ResourceExt,
     core::DeserializeGuard,
@@ -20,17 +14,25 @@ use kube::{
         Controller, WatchStreamExt,
         controller::{Action, Config},
         reflector::{self, ObjectRef},
-        watcher,
     },
 };
 
 use crate::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy},
-    ports::{Changes, Hypervisors, Key, Kind, Ports, Store},
+    ports::{Hypervisors, Key, Kind, Ports, Store},
 };
 
 use super::{
-    Error, Together, approval, crowd::Crowd, environment, places::Places, plan, policy, slots::Slots,
+    Error, Together, approval,
+    changes::{
+        forgotten_when_gone, touched, what_approvals_depend_on, what_plans_depend_on, what_writers_change,
+    },
+    concerned::{Cache, approvals_beside, approvals_in, approvals_on, plans_beside, plans_in, reference},
+    crowd::Crowd,
+    environment,
+    places::Places,
+    plan, policy,
+    slots::Slots,
 };
 
 /// So many objects of a kind are looked at, or have their task watched, at the same time.
@@ -42,7 +44,6 @@ const IN_LINE: usize = 16;
 pub type Shutdown = Shared<BoxFuture<'static, ()>>;
 
 type Look = BoxFuture<'static, Result<Option<Timestamp>, Error>>;
-type Cache<K> = reflector::Store<DeserializeGuard<K>>;
 
 /// Runs until `shutdown`.
 pub async fn run<S: Store, H: Hypervisors>(ports: Ports<S, H>, shutdown: Shutdown) {
@@ -123,143 +124,6 @@ fn controller<K: Kind, S: Store>(store: &S) -> (Controller<DeserializeGuard<K>>,
     let changes = touched(changes.boxed(), what_writers_change);
     let config = Config::default().concurrency(CONCURRENCY).debounce(Duration::ZERO);
     (Controller::for_stream(changes, reader.clone()).with_config(config), reader)
-}
-
-/// Changes of environments. Of one that is gone no connection and no token is kept.
-fn forgotten_when_gone<S: Store, H: Hypervisors>(ports: &Ports<S, H>) -> Changes<ProxmoxEnvironment> {
-    let hypervisors = ports.hypervisors.clone();
-    let forget = move |change: &Result<watcher::Event<DeserializeGuard<ProxmoxEnvironment>>, _>| {
-        if let Ok(watcher::Event::Delete(environment)) = change {
-            hypervisors.forget(&Key::of(environment));
-        }
-    };
-    ports.store.watch::<ProxmoxEnvironment>().inspect(forget).boxed()
-}
-
-/// Objects, each time that what counts about them changes, and when they go.
-fn touched<K: Kind>(
-    changes: Changes<K>,
-    what_counts: fn(&DeserializeGuard<K>) -> u64,
-) -> impl Stream<Item = Result<DeserializeGuard<K>, watcher::Error>> + Send {
-    let mut seen = HashMap::new();
-    changes.filter_map(move |change| {
-        let told = match change {
-            Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
-                let now = what_counts(&object);
-                (seen.insert(Key::of(&object), now) != Some(now)).then_some(Ok(object))
-            }
-            Ok(watcher::Event::Delete(object)) => {
-                seen.remove(&Key::of(&object));
-                Some(Ok(object))
-            }
-            Ok(watcher::Event::Init | watcher::Event::InitDone) => None,
-            Err(error) => Some(Err(error)),
-        };
-        future::ready(told)
-    })
-}
-
-/// Changes whenever somebody else than this program changes the object.
-fn what_writers_change<K: Kind>(object: &DeserializeGuard<K>) -> u64 {
-    let meta = object.meta();
-    digest((&meta.uid, meta.generation, meta.deletion_timestamp.is_some(), object.0.is_ok()))
-}
-
-/// Changes whenever somebody changes the environment, and when names in approvals begin or cease to be worth something.
-fn what_plans_depend_on(object: &DeserializeGuard<ProxmoxEnvironment>) -> u64 {
-    let status = object.0.as_ref().ok().and_then(|environment| environment.status.as_ref());
-    let admission = status.and_then(|status| status.admission.as_ref());
-    let admission = admission.map(|record| (&record.revision, record.since.0));
-    digest((what_writers_change(object), admission))
-}
-
-/// Changes whenever an approval may have to be answered otherwise.
-fn what_approvals_depend_on(object: &DeserializeGuard<ProxmoxActionPlan>) -> u64 {
-    let status = object.0.as_ref().ok().and_then(|plan| plan.status.as_ref());
-    let granted = status.and_then(|status| status.approvals.as_ref()).map(|approvals| &approvals.granted);
-    let counted: Vec<&str> = granted.into_iter().flatten().map(|granted| granted.uid.as_str()).collect();
-    digest((&object.meta().uid, status.map(|status| (status.phase, &status.plan_hash)), counted))
-}
-
-fn digest(what: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    what.hash(&mut hasher);
-    hasher.finish()
-}
-
-fn reference<K: Kind, O: Resource>(name: &str, beside: &O) -> ObjectRef<DeserializeGuard<K>> {
-    ObjectRef::new(name).within(beside.meta().namespace.as_deref().unwrap_or_default())
-}
-
-/// The plans that wait for an environment, or are carried out in it.
-fn plans_in(
-    plans: &Cache<ProxmoxActionPlan>,
-    environment: &DeserializeGuard<ProxmoxEnvironment>,
-) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionPlan>>> {
-    let concerned = |plan: &ProxmoxActionPlan| {
-        plan.metadata.namespace == environment.meta().namespace
-            && Some(&plan.spec.environment) == environment.meta().name.as_ref()
-            && is_open(plan)
-    };
-    select(plans, concerned)
-}
-
-/// The plans that a policy may rule: those of its namespace that have not ended.
-fn plans_beside(
-    plans: &Cache<ProxmoxActionPlan>,
-    policy: &DeserializeGuard<ProxmoxPolicy>,
-) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionPlan>>> {
-    select(plans, |plan| plan.metadata.namespace == policy.meta().namespace && is_open(plan))
-}
-
-fn is_open(plan: &ProxmoxActionPlan) -> bool {
-    !plan.status.as_ref().is_some_and(|status| status.phase.is_terminal())
-}
-
-/// The approvals on a plan.
-fn approvals_on(
-    approvals: &Cache<ProxmoxActionApproval>,
-    plan: &ObjectMeta,
-) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionApproval>>> {
-    let concerned = |approval: &ProxmoxActionApproval| {
-        approval.metadata.namespace == plan.namespace
-            && Some(&approval.spec.plan_ref.name) == plan.name.as_ref()
-    };
-    select(approvals, concerned)
-}
-
-/// The approvals that name an environment.
-fn approvals_in(
-    approvals: &Cache<ProxmoxActionApproval>,
-    environment: &ObjectMeta,
-) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionApproval>>> {
-    let concerned = |approval: &ProxmoxActionApproval| {
-        approval.metadata.namespace == environment.namespace
-            && Some(&approval.spec.environment) == environment.name.as_ref()
-    };
-    select(approvals, concerned)
-}
-
-/// The approvals on the plan of another one.
-fn approvals_beside(
-    approvals: &Cache<ProxmoxActionApproval>,
-    other: &DeserializeGuard<ProxmoxActionApproval>,
-) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionApproval>>> {
-    let Ok(other) = &other.0 else { return vec![] };
-    let concerned = |approval: &ProxmoxActionApproval| {
-        approval.metadata.namespace == other.metadata.namespace
-            && approval.spec.plan_ref.name == other.spec.plan_ref.name
-    };
-    select(approvals, concerned)
-}
-
-fn select<K: Kind>(cache: &Cache<K>, concerned: impl Fn(&K) -> bool) -> Vec<ObjectRef<DeserializeGuard<K>>> {
-    let objects = cache.state();
-    objects
-        .iter()
-        .filter(|object| object.0.as_ref().is_ok_and(&concerned))
-        .map(|object| ObjectRef::from_obj(object.as_ref()))
-        .collect()
 }
 
 /// Runs one controller to its end.

@@ -1,4 +1,8 @@
 //! Who stands behind an object that came by git.
+//!
+//! What is `Wanted` is looked for in the repository, whose answer is a `Sighting`. `trace` holds that against the list of
+//! signers and the name of the `Speaker`: the object is `Traced`, with its `Provenance` for the status and a refusal if the
+//! signature speaks for nobody.
 
 use crate::api::{GitTrust, Provenance};
 
@@ -19,7 +23,7 @@ const SIGNED_WRONGLY: [&str; 6] = [
     "SignerIsNotRequester",
 ];
 
-/// An object whose origin is looked for in a repository.
+/// An object that is looked for in a repository.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     pub kind: String,
@@ -78,7 +82,7 @@ pub enum Speaker<'a> {
     Approver(&'a str),
 }
 
-/// An origin, and what is wrong with it if something is.
+/// A provenance, and what is wrong with it if something is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Traced {
     pub provenance: Provenance,

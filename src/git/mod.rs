@@ -1,8 +1,10 @@
 //! Repositories that plans and approvals come from: fetched, never written to.
 //!
 //! `fetch` brings a branch here, over TLS of our own (`relay` and `upstream`), `find` looks for the files that hold our
-//! objects, `history` for the commit that brought one, `signature` for who signed that; `sight` puts it together.
+//! objects, `history` for the commit that brought one, `signature` for who signed that; `sight` puts it together. `check`
+//! says without asking what can't work.
 
+mod check;
 mod fetch;
 mod find;
 mod history;
@@ -27,6 +29,8 @@ use crate::{
     core::provenance::{Sighting, Wanted},
     ports::{Clock, Repositories, RepositoryError},
 };
+
+pub use check::check_trust;
 
 use kept::{Kept, identity};
 use signature::Signers;

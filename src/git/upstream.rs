@@ -132,7 +132,7 @@ fn tls(ca_bundle: Option<&str>) -> Result<ClientConfig, String> {
     Ok(builder.with_no_client_auth())
 }
 
-fn authorities(pem: &str) -> Result<RootCertStore, String> {
+pub(super) fn authorities(pem: &str) -> Result<RootCertStore, String> {
     let bad = |why: String| format!("spec.git.caBundle can't be used: {why}");
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {

@@ -1,19 +1,14 @@
 //! What the API server lets nobody write, with real users and real roles, and what it lets them.
 
-use proxmox_agent::{
-    api::{ApprovalVerdict, Phase, ProxmoxActionApproval, ProxmoxActionPlan},
-    core::admission::Admission,
-    ports::Store,
-    store::kube::{ExpectedPolicies, KubeStore},
-};
+use proxmox_agent::api::{ApprovalVerdict, Phase, ProxmoxActionApproval, ProxmoxActionPlan};
 use serde_json::{Value, json};
 
 use crate::support::{
-    cluster::{Cluster, Outcome},
-    stage::{OPERATOR, Setting, Stage, expected_policies, give_roles, install},
+    chart::{ARGOCD, OPERATOR, give_roles},
+    cluster::{Outcome, taken},
+    stage::{Setting, Stage},
 };
 
-const ARGOCD: &str = "system:serviceaccount:argocd:argocd-application-controller";
 const AUTOMATION: &str = "system:serviceaccount:automation:nightly";
 /// Kubernetes' own role for everything. Bound in a namespace it lets its holder write whatever admission does not refuse.
 const EVERYTHING: &str = "cluster-admin";
@@ -29,10 +24,6 @@ fn refused_by(outcome: &Outcome, policy: &str, message: &str) {
     );
 }
 
-fn taken(outcome: &Outcome) {
-    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-}
-
 /// A critical plan that waits.
 async fn waiting(stage: &Stage) -> ProxmoxActionPlan {
     let plan = stage.plan("delete", "delete_guest", "qemu/101", &json!({}));
@@ -42,6 +33,18 @@ async fn waiting(stage: &Stage) -> ProxmoxActionPlan {
 async fn patched(stage: &Stage, who: &str, what: &str, more: &[&str], patch: &Value) -> Outcome {
     let patch = patch.to_string();
     stage.kubectl(who, &[&["patch", what, "--type=merge", "-p", &patch], more].concat()).await
+}
+
+async fn refused_however_it_is_written(stage: &Stage, who: &str, yaml: &str, policy: &str, message: &str) {
+    let nameless = nameless(yaml);
+    for (yaml, how) in [
+        (yaml, &["create", "-f", "-"][..]),
+        (&nameless, &["create", "-f", "-"]),
+        (yaml, &["apply", "-f", "-"]),
+        (yaml, &["create", "--dry-run=server", "-f", "-"]),
+    ] {
+        refused_by(&stage.cluster.kubectl_reading(yaml, who, how).await, policy, message);
+    }
 }
 
 /// An object without its name, to be given one by the API server.
@@ -107,11 +110,7 @@ async fn an_approval_is_its_writers_own_and_within_their_rights() {
         ("operator", json!({}), "only people approve".to_owned()),
     ] {
         let yaml = stage.approval("forged", &plan, &change);
-        refused_by(&stage.apply(who, &yaml).await, "approvals", &message);
-        refused_by(&stage.apply(who, &nameless(&yaml)).await, "approvals", &message);
-        for how in [&["apply", "-f", "-"][..], &["create", "--dry-run=server", "-f", "-"]] {
-            refused_by(&stage.cluster.kubectl_reading(&yaml, who, how).await, "approvals", &message);
-        }
+        refused_however_it_is_written(&stage, who, &yaml, "approvals", &message).await;
     }
     assert!(stage.api::<ProxmoxActionApproval>().list(&Default::default()).await.unwrap().items.is_empty());
     assert!(stage.sim.ledger().is_empty());
@@ -148,7 +147,7 @@ async fn a_right_ends_at_its_namespace_and_at_its_environment() {
         "{}",
         refused.stderr
     );
-    give_roles(&stage.cluster, &other).await;
+    give_roles(&stage.cluster, &[&other]).await;
     taken(&stage.apply("approver", &there).await);
     assert!(stage.sim.ledger().is_empty());
 }
@@ -206,15 +205,18 @@ async fn a_plan_is_asked_for_by_who_writes_it_and_by_nobody_else() {
         ),
     ] {
         let yaml = stage.plan("forged", "start_guest", "qemu/101", &change);
-        refused_by(&stage.apply(who, &yaml).await, "plans", &message);
-        refused_by(&stage.apply(who, &nameless(&yaml)).await, "plans", &message);
-        for how in [&["apply", "-f", "-"][..], &["create", "--dry-run=server", "-f", "-"]] {
-            refused_by(&stage.cluster.kubectl_reading(&yaml, who, how).await, "plans", &message);
-        }
+        refused_however_it_is_written(&stage, who, &yaml, "plans", &message).await;
     }
     assert!(stage.api::<ProxmoxActionPlan>().list(&Default::default()).await.unwrap().items.is_empty());
+    assert!(stage.sim.ledger().is_empty());
+}
 
-    // Programs ask in their own name, and a syncer brings what others ask for.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_ask_in_their_own_name_and_a_syncer_brings_what_others_ask_for() {
+    let stage = Stage::new().await;
+    for user in [ARGOCD, AUTOMATION] {
+        stage.give(user, "proxmox-agent-requester").await;
+    }
     let own = |user: &str| json!({"requestedBy": user, "dryRun": true});
     taken(
         &stage.apply("automation", &stage.plan("nightly", "start_guest", "qemu/101", &own(AUTOMATION))).await,
@@ -344,69 +346,4 @@ async fn a_no_that_came_by_git_goes_by_git_also_for_who_has_said_it() {
     }
     taken(&stage.kubectl("argocd", &["delete", "pxa", "no"]).await);
     assert!(stage.sim.ledger().is_empty());
-}
-
-/// What the API server stores is compared with what the operator expects, default by default.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_operator_and_the_chart_agree_whatever_the_names() {
-    let cluster = Cluster::start();
-    let part = ["--show-only", "templates/admission.yaml"];
-    for (account, syncers) in [("operator", vec!["b:two", "a:one", "b:two"]), ("another", vec![])] {
-        let values = json!({"serviceAccount": {"name": account}, "gitSyncers": syncers});
-        let rendered = cluster.rendered(&values, &part).await;
-        taken(&cluster.kubectl_reading(&rendered, "admin", &["apply", "-f", "-"]).await);
-        let operator = format!("system:serviceaccount:proxmox-agent:{account}");
-        let expected = ExpectedPolicies::new(&operator, &syncers.iter().map(ToString::to_string).collect());
-        let store = KubeStore::new(cluster.client("admin").await, None, Some(expected.unwrap()));
-        let Admission::Policies(found) = store.admission().await.unwrap() else { panic!("they are waived") };
-        assert_eq!(found.problems, Vec::<String>::new());
-        let store = KubeStore::new(cluster.client("admin").await, None, Some(expected_policies()));
-        let Admission::Policies(found) = store.admission().await.unwrap() else { panic!("they are waived") };
-        assert_eq!(found.problems.len(), 4, "{:?}", found.problems);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_is_left_out_is_filled_in_where_the_owner_wants_it() {
-    let cluster = Cluster::start();
-    install(&cluster).await;
-    let namespace = cluster.namespace().await;
-    give_roles(&cluster, &namespace).await;
-    let fill_in =
-        cluster.rendered(&json!({"fillInNames": true}), &["--show-only", "templates/fill-in.yaml"]).await;
-    taken(&cluster.kubectl_reading(&fill_in, "admin", &["apply", "-f", "-"]).await);
-    let plan = json!({
-        "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionPlan",
-        "metadata": {"generateName": "p-", "namespace": namespace},
-        "spec": {"environment": "home", "action": "start_guest", "target": "qemu/100"},
-    });
-    let approval = json!({
-        "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionApproval",
-        "metadata": {"generateName": "a-", "namespace": namespace},
-        "spec": {
-            "planRef": {"name": "p", "uid": "00000000-0000-0000-0000-000000000000"},
-            "planHash": format!("sha256:{}", "0".repeat(64)), "decision": "Approve", "environment": "home", "risk": "low",
-        },
-    });
-    for (who, object, field) in [("requester", plan, "requestedBy"), ("approver", approval, "approved_by")] {
-        let create = ["create", "-f", "-", "-o", "json"];
-        // The API server takes a moment to know a new policy.
-        let created = loop {
-            let created = cluster.kubectl_reading(&object.to_string(), who, &create).await;
-            if created.code == 0 {
-                break created.stdout;
-            }
-            assert!(created.stderr.contains(&format!("spec.{field}: Required value")), "{}", created.stderr);
-        };
-        let created: Value = serde_json::from_str(&created).unwrap();
-        assert_eq!(created["spec"][field], format!("{who}@example.test"));
-        let mut forged = object;
-        forged["spec"][field] = json!("somebody@example.test");
-        let refused = cluster.kubectl_reading(&forged.to_string(), who, &create).await;
-        assert!(
-            refused.stderr.contains("the authenticated user, not somebody@example.test"),
-            "{}",
-            refused.stderr
-        );
-    }
 }

@@ -3,7 +3,10 @@
 use proxmox_agent::api::{ApprovalVerdict, Phase, PlanStatus};
 use serde_json::json;
 
-use crate::support::stage::{Setting, Stage};
+use crate::support::{
+    cluster::taken,
+    stage::{Setting, Stage},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_that_does_not_fit_is_answered_with_a_reason_and_moves_nothing() {
@@ -23,7 +26,7 @@ async fn an_approval_that_does_not_fit_is_answered_with_a_reason_and_moves_nothi
         ("attempt", json!({"attempt": 1}), "NoAttemptToDecide"),
     ] {
         let created = stage.apply("approver", &stage.approval(name, &plan, &change)).await;
-        assert_eq!(created.code, 0, "{}", created.stderr);
+        taken(&created);
         let status = stage.answered(name).await.status.unwrap();
         assert_eq!(status.verdict, Some(ApprovalVerdict::Refused), "{name}");
         assert_eq!(status.reason, reason);
@@ -58,7 +61,7 @@ async fn nobody_approves_what_they_have_asked_for_whatever_their_roles() {
     stage.apply("approver", &stage.plan("delete", "delete_guest", "qemu/101", &own)).await;
     let plan = stage.plan_in("delete", Phase::AwaitingApproval).await;
     let created = stage.apply("approver", &stage.approval("own", &plan, &json!({}))).await;
-    assert_eq!(created.code, 0, "{}", created.stderr);
+    taken(&created);
     assert_eq!(stage.answered("own").await.status.unwrap().reason, "OwnPlan");
     assert!(stage.sim.ledger().is_empty());
     let another = json!({"approved_by": "second-approver@example.test"});
@@ -73,7 +76,7 @@ async fn a_denial_ends_the_plan() {
         .request(&stage.plan("delete", "delete_guest", "qemu/101", &json!({})), Phase::AwaitingApproval)
         .await;
     let denied = stage.approve("approver", &["delete", "--deny", "--yes"]).await;
-    assert_eq!(denied.code, 0, "{}", denied.stderr);
+    taken(&denied);
     let status = stage.plan_in("delete", Phase::Denied).await.status.unwrap();
     assert!(status.message.contains("approver@example.test said no"), "{}", status.message);
     let late = stage.approve("approver", &["delete", "--yes"]).await;
@@ -90,7 +93,7 @@ async fn strict_wants_two_people_for_a_critical_plan() {
         .await;
     for _ in 0..2 {
         let approved = stage.approve("approver", &["delete", "--yes"]).await;
-        assert_eq!(approved.code, 0, "{}", approved.stderr);
+        taken(&approved);
     }
     let one_of_two = |status: &proxmox_agent::api::PlanStatus| {
         status.approvals.as_ref().is_some_and(|approvals| approvals.progress == "1/2")
@@ -114,7 +117,7 @@ async fn a_second_approval_of_one_person_counts_when_the_first_is_revoked() {
     assert_eq!(stage.kubectl("approver", &["delete", "pxa", "a-first"]).await.code, 0);
     let counted = ["wait", "pxa/b-second", "--for=jsonpath={.status.reason}=Counted", "--timeout=30s"];
     let waited = stage.kubectl("auditor", &counted).await;
-    assert_eq!(waited.code, 0, "{}", waited.stderr);
+    taken(&waited);
     assert!(stage.sim.ledger().is_empty());
 }
 

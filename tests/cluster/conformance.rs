@@ -2,71 +2,46 @@
 
 use std::sync::Arc;
 
-use kube::{
-    Api,
-    api::{DeleteParams, Patch, PatchParams},
-};
+use kube::{Api, api::DeleteParams};
 use proxmox_agent::{
-    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy},
     ports::{Key, Kind},
     store::kube::KubeStore,
 };
-use tokio::sync::{Mutex, MutexGuard};
 
 use crate::support::{
-    cluster::Cluster,
+    chart::{give_roles, install},
+    cluster::{Cluster, taken},
     conformance::Home,
-    stage::{PATIENCE, give_roles, install},
+    patience::PATIENCE,
 };
 
-const NAMESPACE: &str = "default";
-
-/// The sentences speak of one namespace, so one at a time has it.
-static STAGE: Mutex<()> = Mutex::const_new(());
-
+/// A namespace of its own.
 struct KubeHome {
     cluster: Arc<Cluster>,
+    namespace: String,
     client: kube::Client,
     operator: kube::Client,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl KubeHome {
     async fn new() -> Self {
-        // Held while waiting for a turn, so that it does not end in between.
         let cluster = Cluster::shared();
-        let turn = STAGE.lock().await;
         install(&cluster).await;
-        give_roles(&cluster, NAMESPACE).await;
+        let namespace = cluster.namespace().await;
         cluster.kubectl("admin", &["create", "namespace", "other"]).await;
-        give_roles(&cluster, "other").await;
+        give_roles(&cluster, &[&namespace, "other"]).await;
         // No role of ours allows to change what is immutable: here everybody may try.
         for who in ["requesters", "approvers"] {
             let try_to_change = ["create", "rolebinding", who, "--clusterrole=cluster-admin", "--group", who];
-            cluster.kubectl("admin", &[&["-n", NAMESPACE], &try_to_change[..]].concat()).await;
+            taken(&cluster.kubectl("admin", &[&["-n", &namespace], &try_to_change[..]].concat()).await);
         }
         let client = cluster.client("admin").await;
         let operator = cluster.client("operator").await;
-        let home = Self { cluster, client, operator, _turn: turn };
-        home.clear::<ProxmoxActionPlan>().await;
-        home.clear::<ProxmoxActionApproval>().await;
-        home.clear::<ProxmoxEnvironment>().await;
-        home.clear::<ProxmoxPolicy>().await;
-        home
+        Self { cluster, namespace, client, operator }
     }
 
     fn api<K: Kind>(&self) -> Api<K> {
-        Api::namespaced(self.client.clone(), NAMESPACE)
-    }
-
-    async fn clear<K: Kind>(&self) {
-        let api = self.api::<K>();
-        for object in api.list(&Default::default()).await.unwrap() {
-            let name = object.meta().name.clone().unwrap();
-            let free = Patch::Merge(serde_json::json!({"metadata": {"finalizers": []}}));
-            let _ = api.patch(&name, &PatchParams::default(), &free).await;
-            let _ = api.delete(&name, &DeleteParams::default()).await;
-        }
+        Api::namespaced(self.client.clone(), &self.namespace)
     }
 }
 
@@ -74,17 +49,22 @@ impl Home for KubeHome {
     type S = KubeStore;
 
     fn store(&self) -> KubeStore {
-        KubeStore::new(self.operator.clone(), Some(NAMESPACE.to_owned()), None)
+        KubeStore::new(self.operator.clone(), Some(self.namespace.clone()), None)
+    }
+
+    fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     async fn apply(&self, yaml: &str) -> Result<(), String> {
-        let object: serde_json::Value = serde_json::from_str(yaml).unwrap();
+        let mut object: serde_json::Value = serde_json::from_str(yaml).unwrap();
+        object["metadata"]["namespace"] = self.namespace.as_str().into();
         let who = match object["kind"].as_str().unwrap() {
             "ProxmoxActionPlan" => "requester",
             "ProxmoxActionApproval" => "approver",
             _ => "admin",
         };
-        let outcome = self.cluster.kubectl_reading(yaml, who, &["apply", "-f", "-"]).await;
+        let outcome = self.cluster.kubectl_reading(&object.to_string(), who, &["apply", "-f", "-"]).await;
         if outcome.code == 0 { Ok(()) } else { Err(outcome.stderr) }
     }
 

@@ -4,14 +4,12 @@ use proxmox_agent::api::{ApprovalStatus, Phase, PlanStatus, ProxmoxActionPlan};
 use serde_json::{Value, json};
 
 use crate::support::{
-    cluster::Outcome,
+    chart::ARGOCD,
+    cluster::taken,
     git::{Key, Workshop},
+    manifests::{APPROVER, REQUESTER, with},
     stage::{Setting, Stage},
 };
-
-const ARGOCD: &str = "system:serviceaccount:argocd:argocd-application-controller";
-const REQUESTER: &str = "requester@example.test";
-const APPROVER: &str = "approver@example.test";
 
 struct Story {
     stage: Stage,
@@ -45,14 +43,13 @@ impl Story {
     async fn sync(&self, file: &str, text: &str, signed_by: Option<&Key>) -> String {
         let commit = self.workshop.bring(&format!("plans/{file}.yaml"), text, signed_by);
         let applied = self.stage.apply("argocd", text).await;
-        assert_eq!(applied.code, 0, "{}", applied.stderr);
+        taken(&applied);
         commit
     }
 
     fn plan(&self, more: &Value) -> String {
-        let mut spec = json!({"source": "git", "notAfter": "2999-01-01T00:00:00Z"});
-        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.stage.plan("delete", "delete_guest", "qemu/101", &spec)
+        let by_git = json!({"source": "git", "notAfter": "2999-01-01T00:00:00Z"});
+        self.stage.plan("delete", "delete_guest", "qemu/101", &with(by_git, more))
     }
 
     /// A plan that its requester has signed, waiting for approval.
@@ -111,7 +108,7 @@ async fn an_approval_that_argo_cd_brings_counts_for_nothing_unless_its_approver_
         assert_eq!(answer.provenance.unwrap().verdict, reason);
     }
     let applied = story.stage.apply("argocd", &story.approval("nowhere", &plan)).await;
-    assert_eq!(applied.code, 0, "{}", applied.stderr);
+    taken(&applied);
     assert_eq!(story.answer("nowhere").await.reason, "NotInGit");
     story.ended(Phase::AwaitingApproval).await;
     assert!(story.stage.sim.ledger().is_empty());
@@ -172,8 +169,4 @@ async fn an_approval_whose_commit_was_replaced_no_longer_counts() {
     let plan = story.stage.plan_when("delete", "approved by the other alone", only_the_other).await;
     assert_eq!(plan.status.unwrap().phase, Phase::AwaitingApproval);
     assert!(story.stage.sim.ledger().is_empty());
-}
-
-fn taken(outcome: &Outcome) {
-    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
 }

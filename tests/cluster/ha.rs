@@ -8,8 +8,9 @@ use proxmox_agent::{
 use serde_json::json;
 
 use crate::support::{
+    patience::until,
     proxmox,
-    stage::{Setting, Stage, until},
+    stage::{Setting, Stage},
     worlds,
 };
 

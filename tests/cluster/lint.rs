@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::support::{
+    chart::install,
     cluster::{Cluster, Outcome},
-    stage::install,
 };
 
 /// What the API server takes.

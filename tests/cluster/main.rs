@@ -8,6 +8,7 @@ mod support;
 mod admission;
 mod approvals;
 mod bad_input;
+mod chart;
 mod conformance;
 mod crashes;
 mod git;

@@ -4,7 +4,9 @@ use proxmox_agent::api::{Phase, ProxmoxActionPlan, Risk};
 use serde_json::json;
 
 use crate::support::{
-    stage::{Setting, Stage, until},
+    cluster::taken,
+    patience::until,
+    stage::{Setting, Stage},
     worlds,
 };
 
@@ -43,7 +45,7 @@ async fn it_runs_only_after_an_approval_and_then_once() {
     stage.request(&plan, Phase::AwaitingApproval).await;
     assert!(stage.calls().is_empty());
     let approved = stage.approve("approver", &["delete", "--yes", "--reason", "no longer needed"]).await;
-    assert_eq!(approved.code, 0, "{}", approved.stderr);
+    taken(&approved);
     assert!(approved.stdout.contains("critical: the guest and its disks are gone for good"));
     let status = stage.plan_in("delete", Phase::Succeeded).await.status.unwrap();
     assert_eq!(stage.calls(), ["DELETE /nodes/pve1/qemu/101"]);
@@ -100,7 +102,7 @@ async fn every_action_of_the_table_is_carried_out_on_a_vm_and_on_a_container() {
             let plan = stage.plan_when(&name, "judged", judged).await;
             if plan.status.unwrap().phase == Phase::AwaitingApproval {
                 let approved = stage.approve("approver", &[&name, "--yes"]).await;
-                assert_eq!(approved.code, 0, "{}", approved.stderr);
+                taken(&approved);
             }
             stage.plan_in(&name, Phase::Succeeded).await;
         }
@@ -167,7 +169,7 @@ async fn events_and_conditions_tell_the_story_to_people_and_programs() {
     assert_eq!(status.observed_generation, plan.metadata.generation);
     let waited =
         stage.kubectl("auditor", &["wait", "plan/start", "--for=condition=Ready", "--timeout=5s"]).await;
-    assert_eq!(waited.code, 0, "{}", waited.stderr);
+    taken(&waited);
     until("the audit log is whole", || stage.audit().len() >= 4).await;
     let told =
         stage.kubectl("auditor", &["get", "events.events.k8s.io", "-o", "jsonpath={.items[*].reason}"]).await;
@@ -182,7 +184,7 @@ async fn events_and_conditions_tell_the_story_to_people_and_programs() {
 async fn keep(stage: &Stage, plan: &str) {
     let patch = json!({"metadata": {"finalizers": ["example.test/keep"]}}).to_string();
     let kept = stage.kubectl("admin", &["patch", "plan", plan, "--type=merge", "-p", &patch]).await;
-    assert_eq!(kept.code, 0, "{}", kept.stderr);
+    taken(&kept);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,18 +1,19 @@
 //! What policies do to plans.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::runtime::wait::await_condition;
 use proxmox_agent::api::{Phase, PlanStatus, ProxmoxActionPlan, ProxmoxPolicy, Risk};
 use serde_json::{Value, json};
 
-use crate::support::stage::{PATIENCE, Setting, Stage, until_async};
+use crate::support::{
+    cluster::taken,
+    manifests::manifest_in,
+    patience::{PATIENCE, until_async},
+    stage::{Setting, Stage},
+};
 
 fn policy(stage: &Stage, name: &str, spec: &Value) -> String {
-    json!({
-        "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxPolicy",
-        "metadata": {"name": name, "namespace": stage.namespace}, "spec": spec,
-    })
-    .to_string()
+    manifest_in(&stage.namespace, "ProxmoxPolicy", name, spec)
 }
 
 /// A stage whose environment names this policy.
@@ -127,7 +128,7 @@ async fn a_policy_that_breaks_stops_an_approved_plan_before_it_is_sent() {
     stage.apply_as_admin(&policy(&stage, "house", &broken)).await;
     told(&stage, "house", "DoesNotCompile").await;
     let approved = stage.apply("approver", &stage.approval("mine", &plan, &json!({}))).await;
-    assert_eq!(approved.code, 0, "{}", approved.stderr);
+    taken(&approved);
     stage.plan_when("delete", "blocked", held("PolicyInvalid")).await;
     assert!(stage.sim.ledger().is_empty());
 }
@@ -143,27 +144,28 @@ async fn a_global_freeze_of_any_policy_holds_an_approved_plan_and_lets_it_go_aft
     let warnings = plan.status.unwrap().preview.unwrap().warnings;
     assert_eq!(warnings[0], "frozen until it is taken away by globalFreeze of policy ice: fire in the attic");
     let approved = stage.approve("approver", &["delete", "--yes"]).await;
-    assert_eq!(approved.code, 0, "{}", approved.stderr);
+    taken(&approved);
     let status = stage.plan_when("delete", "frozen", held("Frozen")).await.status.unwrap();
     assert!(status.message.contains("fire in the attic"), "{}", status.message);
     let stalled = status.conditions.iter().find(|one| one.type_ == "Stalled").unwrap();
     assert_eq!(stalled.status, "False");
     assert!(stage.sim.ledger().is_empty());
     let gone = stage.kubectl("admin", &["delete", "pxpol", "ice"]).await;
-    assert_eq!(gone.code, 0, "{}", gone.stderr);
+    taken(&gone);
     stage.plan_in("delete", Phase::Succeeded).await;
     assert_eq!(stage.calls(), ["DELETE /nodes/pve1/qemu/101"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_wakes_up_by_itself_when_a_freeze_window_ends() {
-    let until = Timestamp::now() + SignedDuration::from_secs(12);
-    let stage = under(json!({
-        "freezeWindows": [{"name": "move", "from": "2020-01-01T00:00:00Z", "until": until, "reason": "the rack is moved"}],
-    }))
-    .await;
-    let plan = stage.plan("start", "start_guest", "qemu/101", &json!({}));
-    let status = stage.request(&plan, Phase::Succeeded).await.status.unwrap();
+    let frozen = |until: &str| json!({"freezeWindows": [{"name": "move", "until": until, "reason": "the rack is moved"}]});
+    let stage = under(frozen("2999-01-01T00:00:00Z")).await;
+    stage.apply("requester", &stage.plan("start", "start_guest", "qemu/101", &json!({}))).await;
+    stage.plan_when("start", "frozen", held("Frozen")).await;
+    // A whole second, as the status keeps times.
+    let until = Timestamp::from_second(Timestamp::now().as_second() + 4).unwrap();
+    stage.apply_as_admin(&policy(&stage, "house", &frozen(&until.to_string()))).await;
+    let status = stage.plan_in("start", Phase::Succeeded).await.status.unwrap();
     assert!(status.intent.unwrap().at.0 >= until, "it was sent while it was frozen");
 }
 
@@ -189,7 +191,7 @@ async fn of_two_plans_that_race_for_the_last_one_of_the_hour_one_is_sent() {
     let mut stage = Stage::without_operator(Setting { environment, ..Setting::default() }).await;
     for (name, target) in [("one", "qemu/101"), ("other", "lxc/201")] {
         let made = stage.apply("requester", &stage.plan(name, "start_guest", target, &json!({}))).await;
-        assert_eq!(made.code, 0, "{}", made.stderr);
+        taken(&made);
     }
     stage.start_operator();
     let is_held = held("HourlyLimitReached");

@@ -4,8 +4,10 @@ use proxmox_agent::api::Phase;
 use serde_json::json;
 
 use crate::support::{
-    cluster::Write,
-    stage::{OPERATOR, Setting, Stage, until},
+    chart::OPERATOR,
+    cluster::{Write, taken},
+    patience::until,
+    stage::{Setting, Stage},
     worlds,
 };
 
@@ -64,7 +66,7 @@ async fn a_plan_that_waits_costs_nothing_whatever_happens_around_it() {
     }
     let site = r#"{"spec": {"site": "cellar"}}"#;
     let changed = stage.kubectl("admin", &["patch", "pxe/home", "--type=merge", "-p", site]).await;
-    assert_eq!(changed.code, 0, "{}", changed.stderr);
+    taken(&changed);
     stage.kill_operator().await;
     stage.start_operator();
     stage.request(&stage.plan("three", "create_snapshot", "lxc/201", &json!({})), Phase::Succeeded).await;

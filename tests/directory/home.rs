@@ -115,6 +115,10 @@ impl Home for DirectoryHome {
         self.store.clone().unwrap()
     }
 
+    fn namespace(&self) -> &str {
+        "default"
+    }
+
     async fn apply(&self, yaml: &str) -> Result<(), String> {
         let object: serde_json::Value = serde_json::from_str(yaml).unwrap();
         self.write(&file_of(&text(&object["kind"]), &text(&object["metadata"]["name"])), yaml);

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{
     git::{Key, Workshop},
     home::Skewed,
+    manifests::with,
 };
 
 pub(crate) struct Desk {
@@ -26,12 +27,11 @@ pub(crate) struct Desk {
 
 /// The plan that everybody looks for.
 pub(crate) fn plan(more: &Value) -> Value {
-    let mut spec = json!({
+    let spec = json!({
         "environment": "home", "action": "start_guest", "target": "qemu/100", "requestedBy": "alice",
         "source": "git", "notAfter": "2999-01-01T00:00:00Z",
     });
-    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    spec
+    with(spec, more)
 }
 
 pub(crate) fn document(name: &str, spec: &Value) -> String {

@@ -2,112 +2,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
-    api::{ApprovalStatus, Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan, Tier},
+    api::{Phase, ProxmoxActionApproval},
     ports::{Key as Name, Store},
-    pve::sim::{Options, Simulator, World},
 };
 use serde_json::{Value, json};
 
-use crate::support::{
-    git::{Key, Workshop},
-    git_server::GitServer,
-    home::Home,
-    house::House,
-    proxmox::executed,
+use crate::{
+    story::{Story, plan_spec},
+    support::{git::Workshop, git_server::GitServer, house::House, manifests::manifest},
 };
-
-/// A home of tier production whose environment trusts a workshop, where alice asks and bob approves.
-struct Story {
-    home: Home,
-    sim: Simulator,
-    workshop: Workshop,
-    alice: Key,
-    bob: Key,
-}
-
-fn object(kind: &str, name: &str, spec: &Value) -> String {
-    json!({
-        "apiVersion": "proxmox-agent.io/v1alpha1", "kind": kind,
-        "metadata": {"name": name, "namespace": "default"}, "spec": spec,
-    })
-    .to_string()
-}
-
-fn plan_spec(more: &Value) -> Value {
-    let mut spec = json!({
-        "environment": "home", "action": "delete_guest", "target": "qemu/101", "requestedBy": "alice",
-        "source": "git", "notAfter": "2999-01-01T00:00:00Z",
-    });
-    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    spec
-}
-
-impl Story {
-    async fn begin() -> Self {
-        let workshop = Workshop::new();
-        let [alice, bob] = ["alice", "bob"].map(|name| workshop.ssh_key(name, "ed25519"));
-        let options = Options { world: World::sample(), ..Options::default() };
-        let sim = Simulator::start(options).await.unwrap();
-        let trust = json!({
-            "repository": workshop.url(),
-            "signers": [workshop.signer("alice", &[&alice]), workshop.signer("bob", &[&bob])],
-        });
-        let home = Home::before(&sim, &environment(&sim, &trust));
-        Self { home, sim, workshop, alice, bob }
-    }
-
-    fn trust(&self, trust: &Value) {
-        self.home.environment("home", &[self.sim.url().to_owned()], &environment(&self.sim, trust));
-    }
-
-    /// In the repository and in the home, as a syncer keeps it.
-    fn plan(&self, more: &Value, signed_by: Option<&Key>) -> String {
-        let spec = plan_spec(more);
-        self.home.write("ProxmoxActionPlan", "p", &spec);
-        self.workshop.bring("plans/p.yaml", &object("ProxmoxActionPlan", "p", &spec), signed_by)
-    }
-
-    async fn approval_spec(&self, more: &Value) -> Value {
-        let plan: ProxmoxActionPlan =
-            self.home.ports.store.get(&Name::new("default", "p")).await.unwrap().unwrap();
-        let status = plan.status.unwrap();
-        let mut spec = json!({
-            "planRef": {"name": "p", "uid": plan.metadata.uid}, "planHash": status.plan_hash, "risk": status.risk,
-            "decision": "Approve", "approved_by": "bob", "environment": "home", "source": "git",
-            "expiresAt": "2999-01-01T00:00:00Z",
-        });
-        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        spec
-    }
-
-    async fn approval(&self, more: &Value, signed_by: Option<&Key>) -> String {
-        let spec = self.approval_spec(more).await;
-        self.home.write("ProxmoxActionApproval", "a", &spec);
-        self.workshop.bring("approvals/a.yaml", &object("ProxmoxActionApproval", "a", &spec), signed_by)
-    }
-
-    /// One pass, and how the plan stands then.
-    async fn settled(&self) -> PlanStatus {
-        self.home.settle().await.remove(0).1
-    }
-
-    async fn answer(&self) -> ApprovalStatus {
-        let key = Name::new("default", "a");
-        let approval: ProxmoxActionApproval = self.home.ports.store.get(&key).await.unwrap().unwrap();
-        approval.status.unwrap()
-    }
-
-    fn executed(&self) -> usize {
-        executed(&self.sim)
-    }
-}
-
-fn environment(sim: &Simulator, trust: &Value) -> Value {
-    json!({
-        "tls": {"fingerprint": sim.fingerprint()}, "tier": Tier::Production, "requestTimeoutSeconds": 1,
-        "git": trust,
-    })
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_asked_for_and_approved_by_signed_commits_is_done_once_even_in_production() {
@@ -167,7 +70,7 @@ async fn a_plan_that_is_not_in_the_repository_as_it_was_applied_is_denied() {
     let story = Story::begin().await;
     story.workshop.bring(
         "plans/p.yaml",
-        &object("ProxmoxActionPlan", "p", &plan_spec(&json!({}))),
+        &manifest("ProxmoxActionPlan", "p", &plan_spec(&json!({}))),
         Some(&story.alice),
     );
     story.home.write("ProxmoxActionPlan", "p", &plan_spec(&json!({"target": "qemu/100"})));
@@ -204,7 +107,7 @@ async fn an_approval_that_its_approver_has_not_signed_does_not_count_and_says_wh
     {
         let name = format!("a{number}");
         story.home.write("ProxmoxActionApproval", &name, &specs);
-        let text = object("ProxmoxActionApproval", &name, &specs);
+        let text = manifest("ProxmoxActionApproval", &name, &specs);
         let commit = story.workshop.bring(&format!("{name}.yaml"), &text, signed_by);
         let status = story.settled().await;
         assert_eq!(status.phase, Phase::AwaitingApproval, "{reason}: {}", status.message);
@@ -232,8 +135,8 @@ async fn an_approval_in_the_same_repository_and_even_in_the_same_file_changes_no
     story.home.write("ProxmoxActionApproval", "a", &spec);
     let both = format!(
         "{}\n---\n{}",
-        object("ProxmoxActionPlan", "p", &plan_spec(&json!({"notBefore": soon.to_string()}))),
-        object("ProxmoxActionApproval", "a", &spec)
+        manifest("ProxmoxActionPlan", "p", &plan_spec(&json!({"notBefore": soon.to_string()}))),
+        manifest("ProxmoxActionApproval", "a", &spec)
     );
     let approved = story.workshop.bring("plans/p.yaml", &both, Some(&story.bob));
     let status = story.settled().await;
@@ -248,36 +151,29 @@ async fn an_approval_in_the_same_repository_and_even_in_the_same_file_changes_no
     assert_eq!(story.executed(), 1);
 }
 
-/// An approved plan that waits for its time.
-async fn approved_and_waiting() -> Story {
-    let story = Story::begin().await;
-    let soon = Timestamp::now() + SignedDuration::from_hours(1);
-    story.workshop.bring("first.yaml", "a: 1\n", None);
-    story.plan(&json!({"notBefore": soon.to_string()}), Some(&story.alice));
-    story.settled().await;
-    story.approval(&json!({}), Some(&story.bob)).await;
-    let status = story.settled().await;
-    assert_eq!((status.phase, status.reason.as_str()), (Phase::Approved, "NotBefore"), "{}", status.message);
-    story
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_history_that_is_rewritten_under_an_approved_plan_stops_it() {
-    let story = approved_and_waiting().await;
+    let story = Story::approved_and_waiting().await;
     story.workshop.git(&["reset", "-q", "--soft", "HEAD~2"]);
     story.workshop.commit("all anew", Some(&story.alice));
     story.workshop.push();
     story.home.clock.set(SignedDuration::from_hours(2));
     let status = story.settled().await;
     // Both were brought by another commit now: the approval is looked at first.
-    assert_ne!(status.phase, Phase::Succeeded);
+    assert_eq!(
+        (status.phase, status.reason.as_str()),
+        (Phase::AwaitingApproval, "ApprovalGone"),
+        "{}",
+        status.message
+    );
     assert_eq!(story.answer().await.reason, "HistoryRewritten");
     assert!(story.sim.ledger().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_whose_commit_was_replaced_is_cancelled_even_if_its_approval_stands() {
-    let story = approved_and_waiting().await;
+    let story = Story::approved_and_waiting().await;
+    let believed = story.read_plan().await.status.unwrap().provenance.unwrap().commit;
     let approval = std::fs::read_to_string(story.workshop.tree().join("approvals/a.yaml")).unwrap();
     story.workshop.git(&["reset", "-q", "--hard", "HEAD~1"]);
     story.workshop.amend(Some(&story.alice));
@@ -286,7 +182,11 @@ async fn a_plan_whose_commit_was_replaced_is_cancelled_even_if_its_approval_stan
     std::fs::remove_file(story.home.file("ProxmoxActionApproval", "a")).unwrap();
     let spec = story.approval_spec(&json!({})).await;
     story.home.write("ProxmoxActionApproval", "b", &spec);
-    story.workshop.bring("approvals/b.yaml", &object("ProxmoxActionApproval", "b", &spec), Some(&story.bob));
+    story.workshop.bring(
+        "approvals/b.yaml",
+        &manifest("ProxmoxActionApproval", "b", &spec),
+        Some(&story.bob),
+    );
     story.home.clock.set(SignedDuration::from_hours(2));
     let status = story.settled().await;
     assert_eq!(
@@ -295,13 +195,13 @@ async fn a_plan_whose_commit_was_replaced_is_cancelled_even_if_its_approval_stan
         "{}",
         status.message
     );
-    assert!(status.provenance.unwrap().commit.len() == 40);
+    assert_eq!(status.provenance.unwrap().commit, believed, "what was believed stays on record");
     assert!(story.sim.ledger().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_that_is_taken_out_of_the_repository_no_longer_counts() {
-    let story = approved_and_waiting().await;
+    let story = Story::approved_and_waiting().await;
     story.workshop.git(&["rm", "-q", "approvals/a.yaml"]);
     story.workshop.commit("revoke", None);
     story.workshop.push();
@@ -319,7 +219,7 @@ async fn an_approval_that_is_taken_out_of_the_repository_no_longer_counts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_can_not_be_read_holds_everything_up_and_takes_nothing_back() {
-    let story = approved_and_waiting().await;
+    let story = Story::approved_and_waiting().await;
     let (here, away) = (story.workshop.path().join("remote.git"), story.workshop.path().join("away.git"));
     std::fs::rename(&here, &away).unwrap();
     story.home.clock.set(SignedDuration::from_hours(2));
@@ -372,8 +272,8 @@ async fn a_password_is_nowhere_to_be_found_whether_it_is_right_or_wrong() {
     let environment = std::fs::read_to_string(house.dir().join("environment.yaml")).unwrap();
     house.write("environment.yaml", &format!("{environment}  git: {trust}\n"));
     let spec = plan_spec(&json!({"action": "start_guest", "dryRun": true}));
-    house.write("p.yaml", &object("ProxmoxActionPlan", "p", &spec));
-    workshop.bring("p.yaml", &object("ProxmoxActionPlan", "p", &spec), Some(&alice));
+    house.write("p.yaml", &manifest("ProxmoxActionPlan", "p", &spec));
+    workshop.bring("p.yaml", &manifest("ProxmoxActionPlan", "p", &spec), Some(&alice));
     for (password, ends) in [("open barley", "GitUnavailable"), ("open sesame", "DryRun")] {
         house.secret("git/login", &format!("reader:{password}\n"));
         let ended = house.command(&["standalone", "--once"]).env("RUST_LOG", "trace").output().unwrap();

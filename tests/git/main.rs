@@ -11,3 +11,4 @@ mod history;
 mod life;
 mod sightings;
 mod signatures;
+mod story;

@@ -1,6 +1,6 @@
 use proxmox_agent::catalog;
 
-use crate::tree::Tree;
+use crate::support::tree::Tree;
 
 #[test]
 fn every_action_is_listed_and_each_is_explained_with_its_parameters() {

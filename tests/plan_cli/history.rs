@@ -2,12 +2,11 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::{
-    support::{
-        house::{Ended, House},
-        stage::until,
-    },
-    tree::{REQUESTER, Tree},
+use crate::support::{
+    house::{Ended, House},
+    manifests::REQUESTER,
+    patience::until,
+    tree::Tree,
 };
 
 fn timeline(house: &House, more: &[&str]) -> Vec<Value> {
@@ -29,7 +28,7 @@ fn approve(house: &House, by: &str) -> Ended {
 /// A plan that the requester approves in vain, then somebody else for good.
 async fn carried_out() -> (House, Tree) {
     let house = House::new("lab").await;
-    let tree = Tree::around(house.dir());
+    let tree = Tree::around(house.dir(), REQUESTER);
     house.plan("delete", "delete_guest", "qemu/101", "");
     tree.git(&["add", "-A"]);
     tree.git(&["commit", "--quiet", "-S", "-m", "Ask for it"]);
@@ -68,7 +67,7 @@ async fn everything_on_record_becomes_one_timeline() {
     told("intent", "DELETE /nodes/pve1/qemu/101: ");
     told("intent", "(approved by approver@example.test)");
     told("sent", "UPID:pve1:");
-    told("commit", &format!("delete.yaml added by Requester <{REQUESTER}>"));
+    told("commit", &format!("delete.yaml added by Somebody <{REQUESTER}>"));
     told("commit", &format!("Ask for it (signed by {REQUESTER})"));
     told("commit", "Approve it (not signed)");
     let text = house.run(&["plan", "history", "delete"]).stdout;

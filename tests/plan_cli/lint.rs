@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use crate::tree::Tree;
+use crate::support::tree::Tree;
 
 const HEAD: &str = "apiVersion: proxmox-agent.io/v1alpha1\n";
 
@@ -23,6 +23,18 @@ fn environment(name: &str, spec: &str) -> String {
         "{HEAD}kind: ProxmoxEnvironment\nmetadata: {{name: {name}}}\nspec: {{credentials: {{secretRef: {{name: s}}}}, {spec}}}\n"
     )
 }
+
+fn policy(name: &str, spec: &str) -> String {
+    format!("{HEAD}kind: ProxmoxPolicy\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n")
+}
+
+/// An environment that believes signed commits.
+fn by_git(name: &str, git: &str) -> String {
+    environment(name, &format!("endpoints: ['https://pve1:8006'], git: {{{git}}}"))
+}
+
+const REPOSITORY: &str = "repository: 'https://git.example.test/infra.git'";
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC3s/HAkvqTP5q7WbSxezxghEPJ2heBLNxCCyqKzf/b1";
 
 const GOOD: &str = "action: delete_guest, requestedBy: me";
 
@@ -121,6 +133,63 @@ fn each_problem_stands_on_a_line_of_its_own_with_its_place() {
         let of_two = expected.contains("more than once");
         assert_eq!(linted.stdout.lines().count(), if of_two { 2 } else { 1 }, "{linted:?}");
     }
+}
+
+#[test]
+fn a_policy_that_the_operator_could_not_apply_is_told_with_each_of_its_faults() {
+    let tree = sound();
+    let rules = "rules: [{name: fine, when: target.template, warn: w}, {name: typo, when: taget.template, warn: w}, \
+                 {name: field, when: target.tag == 'x', warn: w}, {name: text, when: target.name, warn: w}]";
+    tree.write("p.yaml", &policy("p", &format!("timeZone: Europe/Wien, {rules}")));
+    let linted = tree.run(&["plan", "lint", "."]);
+    assert_eq!(linted.code, 1, "{linted:?}");
+    let lines: Vec<&str> = linted.stdout.lines().collect();
+    let expected = [
+        "rule field: ",
+        "rule text: is no condition: it has to be true or false",
+        "rule typo: ",
+        "timeZone: there is no time zone `Europe/Wien`",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{linted:?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(
+            line.starts_with(&format!("./p.yaml:1: ProxmoxPolicy/p: {expected}")),
+            "`{expected}`: {line}"
+        );
+    }
+    tree.write("p.yaml", &policy("p", "rules: [{name: fine, when: target.template, warn: w}]"));
+    assert_eq!(tree.run(&["plan", "lint", "."]).code, 0);
+}
+
+#[test]
+fn a_repository_or_a_signer_that_could_never_count_is_told() {
+    let signers = |list: &str| format!("{REPOSITORY}, signers: [{list}]");
+    for (git, expected) in [
+        (
+            signers(&format!("{{name: a, keys: ['{KEY}']}}, {{name: b, keys: ['{KEY} b@laptop']}}")),
+            "spec.git.signers: the key SHA256:",
+        ),
+        (signers("{name: a, keys: [ssh-ed25519 AAAA]}"), "spec.git.signers: keys[0] of a can't be used: "),
+        (
+            signers(&format!("{{name: a, keys: ['{KEY}', '-----BEGIN PGP nonsense']}}")),
+            "spec.git.signers: keys[1] of a can't be used: ",
+        ),
+        (
+            "repository: 'http://git.example.test/infra.git'".to_owned(),
+            "spec.git.repository: http:// would send",
+        ),
+        (format!("{REPOSITORY}, caBundle: nonsense"), "spec.git.caBundle can't be used: "),
+    ] {
+        let tree = sound();
+        tree.write("p.yaml", &by_git("e", &git));
+        let linted = tree.run(&["plan", "lint", "."]);
+        assert_eq!((linted.code, linted.stdout.lines().count()), (1, 1), "{git}: {linted:?}");
+        let start = format!("./p.yaml:1: ProxmoxEnvironment/e: {expected}");
+        assert!(linted.stdout.starts_with(&start), "`{expected}`: {linted:?}");
+    }
+    let tree = sound();
+    tree.write("p.yaml", &by_git("e", &signers(&format!("{{name: a, keys: ['{KEY}', '{KEY} laptop']}}"))));
+    assert_eq!(tree.run(&["plan", "lint", "."]).code, 0, "one person may have a key twice");
 }
 
 #[test]

@@ -10,4 +10,3 @@ mod history;
 mod lint;
 mod new;
 mod show;
-mod tree;

@@ -1,9 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::{
-    support::house::House,
-    tree::{REQUESTER, Tree},
-};
+use crate::support::{house::House, manifests::REQUESTER, tree::Tree};
 
 fn spec(tree: &Tree, file: &str) -> Value {
     serde_saphyr::from_str::<Value>(&tree.read(file)).unwrap()["spec"].clone()

@@ -1,4 +1,4 @@
-use crate::tree::Tree;
+use crate::support::tree::Tree;
 
 const PLAN: &str = "apiVersion: proxmox-agent.io/v1alpha1\nkind: ProxmoxActionPlan\nmetadata: {name: p}\nspec:\n  \
                     environment: home\n  action: migrate_guest\n  target: qemu/100\n  \

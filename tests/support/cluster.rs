@@ -44,6 +44,12 @@ pub(crate) struct Outcome {
     pub(crate) stderr: String,
 }
 
+/// It has done what it was asked for.
+#[track_caller]
+pub(crate) fn taken(outcome: &Outcome) {
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+}
+
 /// One accepted write, as the API server's audit log has it. `subresource` is empty when the object itself was meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Write {

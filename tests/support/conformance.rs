@@ -30,7 +30,10 @@ pub trait Home {
 
     fn store(&self) -> Self::S;
 
-    /// Creates or changes an object as a user would. Where a refusal comes at once, it is the error.
+    /// Where its objects are.
+    fn namespace(&self) -> &str;
+
+    /// Creates or changes an object there as a user would. Where a refusal comes at once, it is the error.
     fn apply(&self, yaml: &str) -> impl Future<Output = Result<(), String>>;
 
     /// Deletes an object as a user would.
@@ -77,13 +80,13 @@ macro_rules! conformance {
     };
 }
 
-fn key(name: &str) -> Key {
-    Key::new("default", name)
+fn key<H: Home>(home: &H, name: &str) -> Key {
+    Key::new(home.namespace(), name)
 }
 
 async fn applied<H: Home, K: Kind>(home: &H, yaml: &str, name: &str) -> K {
     home.apply(yaml).await.expect("a good object is taken");
-    home.store().get(&key(name)).await.expect("readable").expect("there")
+    home.store().get(&key(home, name)).await.expect("readable").expect("there")
 }
 
 async fn a_plan<H: Home>(home: &H, name: &str) -> ProxmoxActionPlan {
@@ -133,9 +136,9 @@ async fn is_refused<H: Home, K: Kind>(home: &H, applied: Result<(), String>, nam
         Err(why) => why,
         Ok(()) => {
             // Reading waits for what is being written.
-            let read = home.store().get::<K>(&key(name)).await;
+            let read = home.store().get::<K>(&key(home, name)).await;
             assert!(matches!(read, Err(StoreError::Malformed { .. })), "{read:?}");
-            home.refusal::<K>(&key(name)).await.expect("a refusal is told")
+            home.refusal::<K>(&key(home, name)).await.expect("a refusal is told")
         }
     };
     assert!(why.contains(expected), "`{expected}` is missing in: {why}");

@@ -24,7 +24,7 @@ use proxmox_agent::{
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::stage::{TOKEN, until_async};
+use super::{manifests::with, patience::until_async, stage::TOKEN};
 
 /// The operator's token in every world that [`shared_secret`] made.
 pub(crate) const SECRET: &str = "11111111-2222-3333-4444-555555555555";
@@ -119,7 +119,7 @@ impl Home {
             "endpoints": endpoints, "credentials": {"secretRef": {"name": "x"}},
             "tls": {"insecureSkipVerify": true}, "tier": "lab", "requestTimeoutSeconds": 5,
         });
-        self.write("ProxmoxEnvironment", name, &extended(spec, more));
+        self.write("ProxmoxEnvironment", name, &with(spec, more));
     }
 
     pub(crate) fn set_token(&self, secret: &str) {
@@ -141,7 +141,7 @@ impl Home {
     /// A plan for `home`, if nothing else is in `more`.
     pub(crate) fn plan(&self, name: &str, action: &str, target: &str, more: &Value) {
         let spec = json!({"environment": "home", "action": action, "target": target, "requestedBy": "alice"});
-        self.write("ProxmoxActionPlan", name, &extended(spec, more));
+        self.write("ProxmoxActionPlan", name, &with(spec, more));
     }
 
     /// Approves a plan as it is judged now.
@@ -230,11 +230,6 @@ impl Home {
 /// What is in the spec of an environment that trusts this Proxmox alone, and does not wait for it long.
 pub(crate) fn impatiently(sim: &Simulator) -> Value {
     json!({"tls": {"fingerprint": sim.fingerprint()}, "requestTimeoutSeconds": 1})
-}
-
-fn extended(mut spec: Value, more: &Value) -> Value {
-    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    spec
 }
 
 fn ports(folder: &tempfile::TempDir, clock: &Arc<Skewed>) -> Ports<DirectoryStore, Proxmox> {

@@ -10,7 +10,7 @@ use std::{
 use proxmox_agent::pve::sim::{self, Options, Simulator, World};
 use tempfile::TempDir;
 
-use super::stage::{TOKEN, until};
+use super::{patience::until, stage::TOKEN};
 
 /// A directory of YAML with its state and its token, and a Proxmox behind it.
 pub(crate) struct House {

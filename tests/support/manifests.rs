@@ -12,11 +12,22 @@ pub const APPROVER: &str = "approver@example.test";
 
 /// Any object. JSON is YAML as well.
 pub fn manifest(kind: &str, name: &str, spec: &Value) -> String {
+    manifest_in("default", kind, name, spec)
+}
+
+pub fn manifest_in(namespace: &str, kind: &str, name: &str, spec: &Value) -> String {
     let object = json!({
         "apiVersion": "proxmox-agent.io/v1alpha1", "kind": kind,
-        "metadata": { "name": name, "namespace": "default" }, "spec": spec,
+        "metadata": { "name": name, "namespace": namespace }, "spec": spec,
     });
     serde_json::to_string_pretty(&object).unwrap()
+}
+
+/// A spec with some of its fields added or written over. Nothing is added by null.
+pub fn with(mut spec: Value, more: &Value) -> Value {
+    let more = more.as_object().cloned().unwrap_or_default();
+    spec.as_object_mut().unwrap().extend(more);
+    spec
 }
 
 pub fn plan_spec() -> Value {

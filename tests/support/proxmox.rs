@@ -43,7 +43,7 @@ pub(crate) async fn change(sim: &Simulator, method: Method, path: &str, params: 
         Sent::Task(upid) => upid,
         other => panic!("{call}: {other:?}"),
     };
-    super::stage::until_async(path, async || {
+    super::patience::until_async(path, async || {
         let state = tasks::task_state(&client(sim), &upid).await.unwrap();
         assert!(!matches!(&state, TaskState::Stopped { exit_status } if exit_status != "OK"), "{state:?}");
         state != TaskState::Running

@@ -1,28 +1,23 @@
 //! A namespace with an environment, a simulated Proxmox behind it, and the operator as a process of its own.
 
-use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::Stdio, sync::Arc};
 
 use kube::{Api, ResourceExt, runtime::wait::await_condition};
 use proxmox_agent::{
     api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan},
-    core::{admission::proof, approval::Proof},
-    ports::{Kind, Store},
+    ports::Kind,
     pve::sim::{self, LedgerEntry, Options, Simulator, World},
-    store::kube::{ExpectedPolicies, KubeStore},
 };
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use super::{
-    cluster::{Cluster, Outcome},
+    chart::{give_roles, install},
+    cluster::{Cluster, Outcome, taken},
+    manifests::{APPROVER, REQUESTER, manifest_in, with},
+    patience::{PATIENCE, until},
     terminal::Terminal,
 };
-
-/// Far longer than anything takes: only a test that fails waits this long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The operator, as the API server knows it.
-pub(crate) const OPERATOR: &str = "system:serviceaccount:proxmox-agent:proxmox-agent";
 
 /// The token that the operator uses.
 pub(crate) const TOKEN: &str = "agent@pve!operator";
@@ -68,7 +63,7 @@ impl Stage {
         let admin = cluster.client("admin").await;
         let files = tempfile::tempdir().unwrap();
         let stage = Self { cluster, namespace, sim, admin, operator: None, files };
-        give_roles(&stage.cluster, &stage.namespace).await;
+        give_roles(&stage.cluster, &[&stage.namespace]).await;
         stage.apply_as_admin(&stage.secret()).await;
         if let Some(preset) = setting.preset {
             stage.apply_as_admin(&stage.policy(preset)).await;
@@ -136,14 +131,10 @@ impl Stage {
     }
 
     pub(crate) fn policy(&self, preset: &str) -> String {
-        json!({
-            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxPolicy",
-            "metadata": {"name": "house", "namespace": self.namespace},
-            "spec": {"preset": preset},
-        })
-        .to_string()
+        self.written("ProxmoxPolicy", "house", &json!({"preset": preset}))
     }
 
+    /// With `more` in its spec.
     pub(crate) fn environment(&self, more: &Value, preset: Option<&str>) -> String {
         let mut spec = json!({
             "endpoints": [self.sim.url()],
@@ -155,50 +146,29 @@ impl Stage {
         if preset.is_some() {
             spec["policyRef"] = json!({"name": "house"});
         }
-        for (name, value) in more.as_object().into_iter().flatten() {
-            spec[name] = value.clone();
-        }
-        json!({
-            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxEnvironment",
-            "metadata": {"name": "home", "namespace": self.namespace}, "spec": spec,
-        })
-        .to_string()
+        self.written("ProxmoxEnvironment", "home", &with(spec, more))
     }
 
-    /// A plan as somebody would write it; `more` is merged into its spec.
+    /// A plan as somebody would write it, with `more` in its spec.
     pub(crate) fn plan(&self, name: &str, action: &str, target: &str, more: &Value) -> String {
-        let mut spec = json!({
-            "environment": "home", "action": action, "target": target,
-            "requestedBy": "requester@example.test",
-        });
-        for (name, value) in more.as_object().into_iter().flatten() {
-            spec[name] = value.clone();
-        }
-        json!({
-            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionPlan",
-            "metadata": {"name": name, "namespace": self.namespace}, "spec": spec,
-        })
-        .to_string()
+        let spec =
+            json!({"environment": "home", "action": action, "target": target, "requestedBy": REQUESTER});
+        self.written("ProxmoxActionPlan", name, &with(spec, more))
     }
 
-    /// The approval that fits a plan, with `change` merged into its spec.
+    /// The approval that fits a plan, with `change` made to its spec.
     pub(crate) fn approval(&self, name: &str, plan: &ProxmoxActionPlan, change: &Value) -> String {
         let status = plan.status.as_ref().unwrap();
-        let mut spec = json!({
+        let spec = json!({
             "planRef": {"name": plan.name_any(), "uid": plan.uid().unwrap()},
-            "planHash": status.plan_hash, "decision": "Approve",
-            "approved_by": "approver@example.test",
-            "environment": "home", "risk": status.risk,
-            "expiresAt": "2999-01-01T00:00:00Z",
+            "planHash": status.plan_hash, "decision": "Approve", "approved_by": APPROVER,
+            "environment": "home", "risk": status.risk, "expiresAt": "2999-01-01T00:00:00Z",
         });
-        for (name, value) in change.as_object().into_iter().flatten() {
-            spec[name] = value.clone();
-        }
-        json!({
-            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionApproval",
-            "metadata": {"name": name, "namespace": self.namespace}, "spec": spec,
-        })
-        .to_string()
+        self.written("ProxmoxActionApproval", name, &with(spec, change))
+    }
+
+    fn written(&self, kind: &str, name: &str, spec: &Value) -> String {
+        manifest_in(&self.namespace, kind, name, spec)
     }
 
     /// One more role for somebody, in this namespace.
@@ -210,7 +180,7 @@ impl Stage {
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
         });
         let given = self.apply("admin", &binding.to_string()).await;
-        assert_eq!(given.code, 0, "{}", given.stderr);
+        taken(&given);
     }
 
     // ---- what people do
@@ -226,13 +196,13 @@ impl Stage {
 
     pub(crate) async fn apply_as_admin(&self, yaml: &str) {
         let outcome = self.cluster.kubectl_reading(yaml, "admin", &["apply", "-f", "-"]).await;
-        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        taken(&outcome);
     }
 
     /// Creates a plan as the requester, and returns it once it has come to `phase`.
     pub(crate) async fn request(&self, yaml: &str, phase: Phase) -> ProxmoxActionPlan {
         let outcome = self.apply("requester", yaml).await;
-        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        taken(&outcome);
         let name =
             serde_json::from_str::<Value>(yaml).unwrap()["metadata"]["name"].as_str().unwrap().to_owned();
         self.plan_in(&name, phase).await
@@ -324,78 +294,4 @@ impl Stage {
     pub(crate) async fn received(&self, count: usize) {
         until("the Proxmox has received it", || self.mutations().len() >= count).await;
     }
-}
-
-/// Looks again and again until something holds.
-pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
-    let waiting = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "not in time: {what}");
-}
-
-/// The same for what takes a while to find out.
-pub(crate) async fn until_async(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "not in time: {what}");
-}
-
-/// The CRDs and the chart, once for each control plane. Returns when approvals begin to count.
-pub(crate) async fn install(cluster: &Cluster) {
-    cluster
-        .installed
-        .get_or_init(|| async {
-            let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
-            let applied = cluster.kubectl("admin", &["apply", "-f", crds]).await;
-            assert_eq!(applied.code, 0, "{}", applied.stderr);
-            let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
-            assert_eq!(cluster.kubectl("admin", &wait).await.code, 0);
-            cluster.kubectl("admin", &["create", "namespace", "proxmox-agent"]).await;
-            apply(cluster, &cluster.rendered(&json!({}), &[]).await).await;
-            approvals_count(cluster).await;
-        })
-        .await;
-}
-
-async fn apply(cluster: &Cluster, yaml: &str) {
-    let applied = cluster.kubectl_reading(yaml, "admin", &["apply", "-f", "-"]).await;
-    assert_eq!(applied.code, 0, "{}", applied.stderr);
-}
-
-/// The admission policies as the operator of the cast expects them.
-pub(crate) fn expected_policies() -> ExpectedPolicies {
-    let syncer = "system:serviceaccount:argocd:argocd-application-controller".to_owned();
-    ExpectedPolicies::new(OPERATOR, &[syncer].into()).unwrap()
-}
-
-/// Waits until the policies are in force, as the operator itself sees it.
-pub(crate) async fn approvals_count(cluster: &Cluster) {
-    let store = KubeStore::new(cluster.client("admin").await, None, Some(expected_policies()));
-    let Proof::Admission { since } = proof(&store.admission().await.unwrap(), None) else {
-        panic!("the policies are not as the operator expects them: {:?}", store.admission().await)
-    };
-    until_async("approvals count", async || store.time("default").await.unwrap() > since).await;
-}
-
-/// The chart's roles for an environment `home` in a namespace, bound to the cast.
-pub(crate) async fn give_roles(cluster: &Cluster, namespace: &str) {
-    let group = |name: &str| json!({"kind": "Group", "name": name});
-    let approvers = json!([group("approvers")]);
-    let environment = json!({
-        "name": "home", "namespace": namespace, "secrets": ["pve-home"],
-        "requesters": [group("requesters")], "auditors": [group("auditors")],
-        "approvers": {
-            "low": [group("approvers"), group("low-approvers")],
-            "medium": approvers, "high": approvers, "critical": approvers,
-        },
-    });
-    let part = ["--show-only", "templates/environments.yaml"];
-    let roles = cluster.rendered(&json!({"environments": [environment]}), &part).await;
-    apply(cluster, &roles).await;
 }

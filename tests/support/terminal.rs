@@ -9,7 +9,7 @@ use std::{
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::stage::PATIENCE;
+use super::patience::PATIENCE;
 
 pub(crate) struct Terminal {
     child: Child,

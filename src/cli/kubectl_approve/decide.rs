@@ -1,9 +1,6 @@
 //! One decision on one plan.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use kube::ResourceExt;
@@ -26,6 +23,7 @@ use super::{
     git::Approvals,
     list,
     person::Person,
+    print,
     server::{Caller, Connection, Right, Server},
 };
 
@@ -285,8 +283,4 @@ async fn still_the_same(server: &Server, shown: &ProxmoxActionPlan) -> Result<()
         server.namespace
     );
     Err(Stopped::new(Exit::NotWaiting, why))
-}
-
-fn print(text: &str) -> Result<(), Stopped> {
-    Ok(io::stdout().write_all(text.as_bytes())?)
 }

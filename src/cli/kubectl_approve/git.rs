@@ -1,12 +1,11 @@
 //! An approval as a signed commit in the user's working tree.
 
 use std::{
-    fs,
-    io::{ErrorKind, Write},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
-use crate::cli::git::{self, WorkTree};
+use crate::cli::git::{self, NotCommitted, WorkTree};
 
 use super::exit::Stopped;
 
@@ -40,29 +39,28 @@ impl Approvals {
         })
     }
 
-    /// Writes a new file and commits it. Whatever fails, nothing of it stays behind.
+    /// Writes a new file and commits it.
     pub(super) fn commit(&self, name: &str, text: &str, message: &str) -> Result<Committed, Stopped> {
         let file = self.folder.join(name);
-        let failed =
-            |what: &str, why: &str| Stopped::failed(format!("failed to {what} {}: {why}", file.display()));
-        let mut created = fs::File::create_new(&file).map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => failed(
-                "write",
-                "it is there already, and a decision never changes: delete it to take it back first",
-            ),
-            _ => failed("write", &error.to_string()),
-        })?;
-        let written = created.write_all(text.as_bytes()).map_err(|error| failed("write", &error.to_string()));
-        let committed = written.and_then(|()| {
-            self.tree.commit_new(&file, message).map_err(|why| failed("commit", &with_advice(&why)))
-        });
-        match committed {
+        match self.tree.commit_new(&file, text, message) {
             Ok(commit) => Ok(Committed { file, commit }),
-            Err(stopped) => {
-                fs::remove_file(&file).map_err(|error| failed("remove", &error.to_string()))?;
-                Err(stopped)
+            Err(error) => {
+                let (what, why) = in_words(error);
+                Err(Stopped::failed(format!("failed to {what} {}: {why}", file.display())))
             }
         }
+    }
+}
+
+/// What failed, and why.
+fn in_words(error: NotCommitted) -> (&'static str, String) {
+    match error {
+        NotCommitted::Unwritten(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let why = "it is there already, and a decision never changes: delete it to take it back first";
+            ("write", why.to_owned())
+        }
+        NotCommitted::Unwritten(error) => ("write", error.to_string()),
+        NotCommitted::Refused(why) => ("commit", with_advice(&why)),
     }
 }
 

@@ -1,9 +1,6 @@
 //! What waits for me.
 
-use std::{
-    collections::HashSet,
-    io::{self, Write},
-};
+use std::collections::HashSet;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -21,6 +18,7 @@ use crate::{
 use super::{
     Output,
     exit::{Exit, Stopped},
+    print,
     server::{Caller, Connection, Right},
 };
 
@@ -55,7 +53,8 @@ impl List {
             .filter(|waiting| self.all || waiting.not_me.is_none())
             .collect();
         if let Some(output) = self.output {
-            return print(&in_form(output, &waiting)?);
+            print(&in_form(output, &waiting)?)?;
+            return Ok(Exit::Done);
         }
         if waiting.is_empty() {
             let whom = if self.all { "anybody" } else { "you" };
@@ -67,7 +66,8 @@ impl List {
             eprintln!("nothing waits for {whom}{place}");
             return Ok(Exit::Done);
         }
-        print(&table(&waiting, self.all, SystemClock.now()))
+        print(&table(&waiting, self.all, SystemClock.now()))?;
+        Ok(Exit::Done)
     }
 }
 
@@ -198,11 +198,6 @@ fn age(created: Timestamp, now: Timestamp) -> String {
         7_200..172_800 => format!("{}h", seconds / 3_600),
         _ => format!("{}d", seconds / 86_400),
     }
-}
-
-fn print(text: &str) -> Result<Exit, Stopped> {
-    io::stdout().write_all(text.as_bytes())?;
-    Ok(Exit::Done)
 }
 
 #[cfg(test)]

@@ -1,4 +1,8 @@
 //! `kubectl approve NAME`: shows the plan, asks, and creates the approval as the caller, or commits it.
+//!
+//! `decide` is the way of one decision: it reads the plan from the `server`, shows it to the `person`, and has the answer
+//! created there or committed by `git`. `list` shows what waits for the caller, `complete` helps the shell, and `exit`
+//! says in one number how it ended. The operator judges the approval; what is said here about it is only a courtesy.
 
 mod complete;
 mod decide;
@@ -8,7 +12,11 @@ mod list;
 mod person;
 mod server;
 
-use std::{env, process::ExitCode};
+use std::{
+    env,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{
     CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, error::ErrorKind, parser::ValueSource,
@@ -117,4 +125,8 @@ impl KubectlApprove {
             Some(Other::Completion(completion)) => completion.run(),
         }
     }
+}
+
+fn print(text: &str) -> Result<(), Stopped> {
+    Ok(io::stdout().write_all(text.as_bytes())?)
 }

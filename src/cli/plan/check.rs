@@ -6,13 +6,17 @@ use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
 use crate::{
-    api::{Decision, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxActionPlanSpec, ProxmoxEnvironment},
+    api::{
+        Decision, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxActionPlanSpec, ProxmoxEnvironment,
+        ProxmoxPolicy,
+    },
     catalog,
     core::{
         outlook::outlook,
+        policy,
         request::{Violation, normalise},
     },
-    pve,
+    git, pve,
 };
 
 use super::set::{Finding, Id, Object, Place, Set, Severity};
@@ -26,7 +30,7 @@ pub(super) fn findings(set: &Set, now: Timestamp) -> Vec<Finding> {
             Object::Plan(plan) => of_plan(plan, set, now, &mut report),
             Object::Approval(approval) => of_approval(approval, set, now, &mut report),
             Object::Environment(environment) => of_environment(environment, set, &mut report),
-            Object::Policy => {}
+            Object::Policy(policy) => of_policy(policy, &mut report),
         }
     }
     all.extend(duplicates(set));
@@ -116,10 +120,17 @@ fn of_environment(environment: &ProxmoxEnvironment, set: &Set, report: &mut Repo
     if let Err(why) = pve::check_address(&environment.spec) {
         report.problem(format!("spec: {why}"));
     }
+    if let Some(trust) = &environment.spec.git {
+        git::check_trust(trust).into_iter().for_each(|why| report.problem(why));
+    }
     if let Some(policy) = &environment.spec.policy_ref {
         let namespace = environment.namespace().unwrap_or_default();
-        named::<crate::api::ProxmoxPolicy>(set, &namespace, "spec.policyRef.name", &policy.name, report);
+        named::<ProxmoxPolicy>(set, &namespace, "spec.policyRef.name", &policy.name, report);
     }
+}
+
+fn of_policy(policy: &ProxmoxPolicy, report: &mut Report<'_>) {
+    policy::faults(policy).into_iter().for_each(|fault| report.problem(fault.to_string()));
 }
 
 /// What is named may live elsewhere: that is no fault, but worth knowing.

@@ -1,4 +1,8 @@
 //! Everything about plans as files: made, shown, checked, looked back on. Nothing here asks a Proxmox or a cluster.
+//!
+//! `set` reads files together and has the directory store judge each; `check` says what else is wrong with them. `lint`
+//! prints that, and `new` writes no plan that has such a problem. `show` shows one plan, `history` all that is on record
+//! about it, `actions` what can be asked for.
 
 mod actions;
 mod check;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment},
+    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy},
     cli::Failure,
     ports::Key,
     store::directory::offline::{self, Checks, Written},
@@ -50,7 +50,7 @@ pub(super) enum Object {
     Plan(Box<ProxmoxActionPlan>),
     Approval(Box<ProxmoxActionApproval>),
     Environment(Box<ProxmoxEnvironment>),
-    Policy,
+    Policy(Box<ProxmoxPolicy>),
 }
 
 /// Something to say about an object.
@@ -178,6 +178,6 @@ fn typed(object: Value) -> Result<Object, Failure> {
         "ProxmoxActionPlan" => Object::Plan(serde_json::from_value(object)?),
         "ProxmoxActionApproval" => Object::Approval(serde_json::from_value(object)?),
         "ProxmoxEnvironment" => Object::Environment(serde_json::from_value(object)?),
-        _ => Object::Policy,
+        _ => Object::Policy(serde_json::from_value(object)?),
     })
 }

@@ -9,7 +9,7 @@ use crate::{
     catalog::{Operation, Reading},
     controllers::{
         Error,
-        ground::{Table, ground, table},
+        ground::{Gathered, gather, ground},
         scene::{Scene, blocked},
     },
     core::{
@@ -55,7 +55,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if let Err(event) = self.scene().await? {
             return Ok(Err(event));
         }
-        if let Some(doubt) = self.doubt_its_origin().await {
+        if let Some(doubt) = self.doubt_its_provenance().await {
             return Ok(Err(doubt));
         }
         let Some(scene) = &self.scene else { return Ok(Err(Event::Woken)) };
@@ -108,7 +108,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn gather_approvals(&mut self) -> Result<Event, Error> {
         let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
-        let Table { ground, candidates, .. } = table(self.ports, &self.plan, None).await?;
+        let Gathered { ground, candidates, .. } = gather(self.ports, &self.plan, None).await?;
         if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
             return Ok(Event::Denied(denial));
         }
@@ -118,7 +118,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             traced.refusal.as_ref().map(|refusal| refusal.message.clone())
         });
         let rested_on_it = self.state.phase() == Phase::Approved && !tally.is_enough(&judged.demand);
-        self.origins = origins(candidates);
+        self.provenances = provenances(candidates);
         let Some(why) = unread else { return Ok(Event::Approvals(tally)) };
         self.try_again_soon();
         // Nobody took anything back: it is only not known whether it is there still.
@@ -191,7 +191,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 }
 
 /// Where approvals come from, by their uid.
-fn origins(candidates: Vec<Candidate>) -> BTreeMap<String, Provenance> {
+fn provenances(candidates: Vec<Candidate>) -> BTreeMap<String, Provenance> {
     let known = candidates
         .into_iter()
         .filter_map(|candidate| Some((candidate.approval.metadata.uid?, candidate.traced?.provenance)));

@@ -2,9 +2,9 @@
 
 mod in_flight;
 mod judging;
-mod origin;
 mod place;
 mod policy;
+mod provenance;
 mod report;
 mod secrets;
 
@@ -59,7 +59,7 @@ struct Look<'a, S, H: Hypervisors> {
     /// Where the plan comes from, as it was found out in this look.
     provenance: Option<Provenance>,
     /// Where its approvals come from, by their uid.
-    origins: BTreeMap<String, Provenance>,
+    provenances: BTreeMap<String, Provenance>,
 }
 
 /// Looks at a plan and takes it as far as it goes. Returns when to look again, if not at the next change.
@@ -86,7 +86,7 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
         admitted: None,
         is_in_line: false,
         provenance: None,
-        origins: BTreeMap::new(),
+        provenances: BTreeMap::new(),
     };
     let was_in_flight = look.keep_its_place();
     let done = look.take_as_far_as_it_goes(first).await;

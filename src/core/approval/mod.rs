@@ -1,7 +1,9 @@
 //! Whether an approval counts, and whether there are enough.
 //!
-//! `admit` judges one, `tally` all of a plan together, `verdict` is what each is told about itself, and `requester` says
-//! whether it is known who asked.
+//! Each approval is a `Candidate`, held against a `Bench`: the plan as it is judged now, and the `Proof`, which is what a
+//! name is worth in this home. `admit` judges one candidate: it is `Counted`, or there is a `Refusal`. `tally` judges all of
+//! a plan together: its `Backing` stays with the plan and is held against the `Demand`. `verdict` is what each is told
+//! about itself, and `requester` says whether it is known who asked.
 
 mod admit;
 #[cfg(test)]
@@ -74,7 +76,7 @@ pub struct Bench<'a> {
     pub now: Timestamp,
 }
 
-/// An approval, with its origin if it came by git.
+/// An approval to be judged, with what is known of its provenance if it came by git.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
     pub approval: ProxmoxActionApproval,

@@ -1,4 +1,7 @@
 //! How many have to approve, and for whom they have to speak.
+//!
+//! A policy makes a `Demand`; approvals that count are seated at it, each person once, so that as many seats as possible
+//! are taken (`seating`). What stays empty is what a plan still waits for.
 
 mod seating;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::tests::{Stage, policy};
+use super::testing::{Stage, policy};
 
 /// Saturday.
 const NOW: &str = "2026-11-21T12:30:00Z";

@@ -1,5 +1,11 @@
 //! What the presets, a ProxmoxPolicy and its environment make of a plan: how risky it is in their eyes, whom it needs,
 //! and what stops it. Every decision says what made it.
+//!
+//! `Policy::of` settles everything once: `compile` makes `Rules` that can be asked of what somebody wrote, or says every
+//! `Fault` in it; `knobs` lays preset, policy and environment over each other. `Policy::rule` (in `ruling`) then judges a
+//! `Case`, a plan as far as it is judged without a policy. It asks the rules about the `facts` of the case, which may raise
+//! the risk; `demand` says whom that risk needs; `guards`, `protection` and `freeze` say what stops it. The answer is a
+//! `Ruling`. How many may be sent in an hour is asked last, right before dispatch: `hourly`.
 
 mod calendar;
 mod compile;
@@ -20,6 +26,8 @@ mod room;
 mod rules;
 mod ruling;
 mod running;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 

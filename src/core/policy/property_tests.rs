@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Complete, HOURLY_LIMIT_REACHED, Limits, Sent, calendar, expression, knobs::Layers, tests::Stage,
+    Complete, HOURLY_LIMIT_REACHED, Limits, Sent, calendar, expression, knobs::Layers, testing::Stage,
 };
 use crate::{
     api::{Preset, ProxmoxEnvironment, Risk, WeeklyHours},

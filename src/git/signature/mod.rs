@@ -3,7 +3,7 @@
 mod openpgp;
 mod ssh;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use git2::{ErrorCode, Oid, Repository};
 use jiff::Timestamp;
@@ -24,18 +24,38 @@ impl Signers {
     /// A key that can't be read is a mistake of the list's owner: better told than left out.
     pub(super) fn of(signers: &[Signer]) -> Result<Self, String> {
         let mut all = Self { ssh: vec![], openpgp: vec![] };
+        let mut unreadable = vec![];
         for signer in signers {
             for (index, key) in signer.keys.iter().enumerate() {
-                let unusable =
-                    |why| format!("spec.git.signers: keys[{index}] of {} can't be used: {why}", signer.name);
-                if key.trim_start().starts_with("-----BEGIN PGP") {
-                    all.openpgp.push((openpgp::read(key).map_err(unusable)?, signer.name.clone()));
-                } else {
-                    all.ssh.push((ssh::read(key).map_err(unusable)?, signer.name.clone()));
+                if let Err(why) = all.add(key, &signer.name) {
+                    let name = &signer.name;
+                    unreadable
+                        .push(format!("spec.git.signers: keys[{index}] of {name} can't be used: {why}"));
                 }
             }
         }
-        Ok(all)
+        if unreadable.is_empty() { Ok(all) } else { Err(unreadable.join("; ")) }
+    }
+
+    fn add(&mut self, key: &str, name: &str) -> Result<(), String> {
+        if key.trim_start().starts_with("-----BEGIN PGP") {
+            self.openpgp.push((openpgp::read(key)?, name.to_owned()));
+        } else {
+            self.ssh.push((ssh::read(key)?, name.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Keys that are given to more than one person, each with its holders: what they sign counts for nobody.
+    pub(super) fn shared(&self) -> Vec<(String, Vec<String>)> {
+        let ssh = self.ssh.iter().map(|(key, name)| (ssh::fingerprint(key), name));
+        let openpgp = self.openpgp.iter().map(|(key, name)| (openpgp::fingerprint(key), name));
+        let mut holders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (key, name) in ssh.chain(openpgp) {
+            holders.entry(key).or_default().insert(name.clone());
+        }
+        let several = holders.into_iter().filter(|(_, names)| names.len() > 1);
+        several.map(|(key, names)| (key, names.into_iter().collect())).collect()
     }
 
     pub(super) fn signature(

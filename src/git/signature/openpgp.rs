@@ -23,6 +23,10 @@ pub(super) fn read(armoured: &str) -> Result<Key, String> {
     Ok(key)
 }
 
+pub(super) fn fingerprint(key: &Key) -> String {
+    key.primary_key.fingerprint().to_string().to_uppercase()
+}
+
 pub(super) fn verify(armoured: &str, signed: &[u8], keys: &[(Key, String)], now: Timestamp) -> Signature {
     let signature = match DetachedSignature::from_string(armoured) {
         Ok((detached, _)) => detached.signature,
@@ -109,7 +113,7 @@ fn key_that_fits(
             let signs = newest_self_signature(key).is_some_and(|newest| newest.key_flags().sign());
             (!signs).then_some("is not one to sign with")
         });
-        return Some((primary.fingerprint().to_string().to_uppercase(), problem));
+        return Some((fingerprint(key), problem));
     }
     let subkey = key.public_subkeys.iter().find(|subkey| signature.verify(&subkey.key, signed).is_ok())?;
     let problem = problem_of_primary(key, moments).or_else(|| problem_of_subkey(key, subkey, moments));

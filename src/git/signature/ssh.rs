@@ -18,6 +18,10 @@ pub(super) fn read(line: &str) -> Result<Key, String> {
     Ok(key.key_data().clone())
 }
 
+pub(super) fn fingerprint(key: &Key) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
 pub(super) fn verify(armoured: &str, signed: &[u8], keys: &[(Key, String)]) -> Signature {
     let signature = match SshSig::from_pem(armoured) {
         Ok(signature) => signature,
@@ -28,5 +32,5 @@ pub(super) fn verify(armoured: &str, signed: &[u8], keys: &[(Key, String)]) -> S
         return Signature::Invalid { why: format!("it does not fit the commit: {error}") };
     }
     let holders = keys.iter().filter(|(known, _)| known == key.key_data()).map(|(_, name)| name.clone());
-    of_whom(holders, key.fingerprint(HashAlg::Sha256).to_string())
+    of_whom(holders, fingerprint(key.key_data()))
 }

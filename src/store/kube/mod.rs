@@ -1,4 +1,8 @@
 //! The home in a cluster: custom resources on the Kubernetes API.
+//!
+//! Reads are live, writes are fenced by the resourceVersion that was read, and nothing is repeated here. `admission` finds
+//! out whether names are forced to be true and `clock` what time the API server dates by: an approval counts only if it
+//! came in later than that was known. `identity` says who this process is there, `secrets` reads what it may.
 
 mod admission;
 mod clock;

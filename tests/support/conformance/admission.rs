@@ -17,10 +17,10 @@ pub async fn a_spec_never_changes<H: Home>(home: &H) {
     let changed = home.apply(&manifest("ProxmoxActionPlan", "p", &spec)).await;
     let why = match changed {
         Err(why) => why,
-        Ok(()) => home.refusal::<ProxmoxActionPlan>(&key("p")).await.expect("a refusal is told"),
+        Ok(()) => home.refusal::<ProxmoxActionPlan>(&key(home, "p")).await.expect("a refusal is told"),
     };
     assert!(why.contains("spec is immutable: make a new plan instead"), "{why}");
-    let read: ProxmoxActionPlan = home.store().get(&key("p")).await.unwrap().unwrap();
+    let read: ProxmoxActionPlan = home.store().get(&key(home, "p")).await.unwrap().unwrap();
     assert_eq!((read.spec, read.metadata.uid), (plan.spec, plan.metadata.uid));
 }
 
@@ -35,7 +35,10 @@ pub async fn a_malformed_object_stops_nobody_else<H: Home>(home: &H) {
     assert!(matches!(next_about(&mut changes, "after").await, Event::Apply(DeserializeGuard(Ok(_)))));
     store.replace_status(&in_phase(&before, Phase::Denied)).await.unwrap();
     // The engine says what it thinks of it as well; that must not fail either.
-    store.report_malformed::<ProxmoxActionPlan>(&key("bad"), "spec.action: must be a string").await.unwrap();
+    store
+        .report_malformed::<ProxmoxActionPlan>(&key(home, "bad"), "spec.action: must be a string")
+        .await
+        .unwrap();
     // Put right, it is taken.
     a_plan(home, "bad").await;
 }

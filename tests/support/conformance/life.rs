@@ -13,9 +13,9 @@ use serde_json::json;
 pub async fn a_recreated_object_is_another_one<H: Home>(home: &H) {
     let (store, plan) = (home.store(), a_plan(home, "p").await);
     let denied = store.replace_status(&in_phase(&plan, Phase::Denied)).await.unwrap();
-    home.delete::<ProxmoxActionPlan>(&key("p")).await;
-    home.forgotten::<ProxmoxActionPlan>(&key("p")).await;
-    assert_eq!(store.get::<ProxmoxActionPlan>(&key("p")).await.unwrap(), None);
+    home.delete::<ProxmoxActionPlan>(&key(home, "p")).await;
+    home.forgotten::<ProxmoxActionPlan>(&key(home, "p")).await;
+    assert_eq!(store.get::<ProxmoxActionPlan>(&key(home, "p")).await.unwrap(), None);
     let again = a_plan(home, "p").await;
     assert_ne!(again.metadata.uid, plan.metadata.uid);
     assert_eq!(again.status, None);
@@ -34,10 +34,10 @@ pub async fn an_approval_deleted_a_moment_ago_is_not_read<H: Home>(home: &H) {
     let uid = plan.metadata.uid.unwrap();
     for name in ["a1", "a2", "a3"] {
         let _: ProxmoxActionApproval = applied(home, &approval(name, "p", &uid), name).await;
-        assert_eq!(store.approvals_of(&key("p")).await.unwrap().len(), 1);
-        home.delete::<ProxmoxActionApproval>(&key(name)).await;
-        assert_eq!(store.approvals_of(&key("p")).await.unwrap(), []);
-        assert_eq!(store.get::<ProxmoxActionApproval>(&key(name)).await.unwrap(), None);
+        assert_eq!(store.approvals_of(&key(home, "p")).await.unwrap().len(), 1);
+        home.delete::<ProxmoxActionApproval>(&key(home, name)).await;
+        assert_eq!(store.approvals_of(&key(home, "p")).await.unwrap(), []);
+        assert_eq!(store.get::<ProxmoxActionApproval>(&key(home, name)).await.unwrap(), None);
     }
 }
 
@@ -54,12 +54,12 @@ pub async fn plans_in_flight_are_found_by_their_environment<H: Home>(home: &H) {
     }
     store.replace_status(&in_phase(&ended, Phase::Denied)).await.unwrap();
     let names = async |environment: &str| -> Vec<String> {
-        let found = store.plans_in_flight("default", environment).await.unwrap();
+        let found = store.plans_in_flight(home.namespace(), environment).await.unwrap();
         found.into_iter().filter_map(|plan| plan.metadata.name).collect()
     };
     assert_eq!(names("home").await, ["runs"]);
     assert_eq!(names("other").await, ["elsewhere"]);
-    let running: ProxmoxActionPlan = store.get(&key("runs")).await.unwrap().unwrap();
+    let running: ProxmoxActionPlan = store.get(&key(home, "runs")).await.unwrap().unwrap();
     store.replace_status(&in_phase(&running, Phase::Running)).await.unwrap();
     assert_eq!(names("home").await, ["runs"]);
 }
@@ -70,7 +70,7 @@ pub async fn approvals_are_found_by_their_plan<H: Home>(home: &H) {
     for (name, of) in [("a1", "p"), ("a2", "p"), ("a3", "p2"), ("a4", "p.p")] {
         let _: ProxmoxActionApproval = applied(home, &approval(name, of, &uid), name).await;
     }
-    let found = store.approvals_of(&key("p")).await.unwrap();
+    let found = store.approvals_of(&key(home, "p")).await.unwrap();
     let mut names: Vec<_> = found.iter().map(|a| a.metadata.name.clone().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["a1", "a2"]);
@@ -79,7 +79,7 @@ pub async fn approvals_are_found_by_their_plan<H: Home>(home: &H) {
     let status = ApprovalStatus { verdict: Some(ApprovalVerdict::Counted), ..ApprovalStatus::default() };
     let judged = ProxmoxActionApproval { status: Some(status), ..found[0].clone() };
     let judged = store.replace_status(&judged).await.unwrap();
-    assert!(store.approvals_of(&key("p")).await.unwrap().contains(&judged));
+    assert!(store.approvals_of(&key(home, "p")).await.unwrap().contains(&judged));
 }
 
 pub async fn a_held_plan_outlives_its_deletion<H: Home>(home: &H) {
@@ -88,7 +88,7 @@ pub async fn a_held_plan_outlives_its_deletion<H: Home>(home: &H) {
     assert_eq!(store.hold(&held).await.unwrap(), held, "held already");
     let mut changes = store.watch::<ProxmoxActionPlan>();
     initialised(&mut changes).await;
-    home.delete::<ProxmoxActionPlan>(&key("p")).await;
+    home.delete::<ProxmoxActionPlan>(&key(home, "p")).await;
     loop {
         match next_about(&mut changes, "p").await {
             Event::Apply(DeserializeGuard(Ok(plan))) if plan.metadata.deletion_timestamp.is_some() => break,
@@ -96,12 +96,12 @@ pub async fn a_held_plan_outlives_its_deletion<H: Home>(home: &H) {
             other => panic!("a held plan is there: {other:?}"),
         }
     }
-    let read: ProxmoxActionPlan = store.get(&key("p")).await.unwrap().expect("a held plan is there");
+    let read: ProxmoxActionPlan = store.get(&key(home, "p")).await.unwrap().expect("a held plan is there");
     assert_eq!(read.metadata.uid, plan.metadata.uid);
     let read = store.replace_status(&dispatching(&read)).await.expect("its task is still followed");
     store.release(&read).await.unwrap();
     assert!(matches!(next_about_deletion(&mut changes, "p").await, Event::Delete(_)));
-    assert_eq!(store.get::<ProxmoxActionPlan>(&key("p")).await.unwrap(), None);
+    assert_eq!(store.get::<ProxmoxActionPlan>(&key(home, "p")).await.unwrap(), None);
     let late = store.replace_status(&read).await;
     assert!(matches!(late, Err(StoreError::Gone { .. })), "{late:?}");
 }
@@ -120,8 +120,8 @@ pub async fn a_plan_that_is_not_held_goes_at_once<H: Home>(home: &H) {
     let held = store.hold(&plan).await.unwrap();
     let free = store.release(&held).await.unwrap();
     assert_eq!(free.metadata.uid, plan.metadata.uid);
-    home.delete::<ProxmoxActionPlan>(&key("p")).await;
-    assert_eq!(store.get::<ProxmoxActionPlan>(&key("p")).await.unwrap(), None);
+    home.delete::<ProxmoxActionPlan>(&key(home, "p")).await;
+    assert_eq!(store.get::<ProxmoxActionPlan>(&key(home, "p")).await.unwrap(), None);
     let late = store.replace_status(&in_phase(&free, Phase::Denied)).await;
     assert!(matches!(late, Err(StoreError::Gone { .. })), "{late:?}");
 }
@@ -146,7 +146,7 @@ pub async fn a_watch_begins_with_everything_and_then_tells_changes<H: Home>(home
         other => panic!("{other:?}"),
     }
 
-    home.delete::<ProxmoxActionPlan>(&key("two")).await;
+    home.delete::<ProxmoxActionPlan>(&key(home, "two")).await;
     let event = next_about(&mut changes, "two").await;
     assert!(matches!(event, Event::Delete(_)), "{event:?}");
 }
@@ -169,6 +169,6 @@ pub async fn what_is_published_stops_nobody<H: Home>(home: &H) {
         let notice = Notice { severity, reason: "Tested".to_owned(), message: "two\nlines".to_owned() };
         store.publish(&plan, notice).await;
     }
-    let read: ProxmoxActionPlan = store.get(&key("p")).await.unwrap().unwrap();
+    let read: ProxmoxActionPlan = store.get(&key(home, "p")).await.unwrap().unwrap();
     assert_eq!(read, plan);
 }

@@ -14,7 +14,7 @@ pub async fn a_status_write_with_a_stale_version_is_refused<H: Home>(home: &H) {
     assert_ne!(written.metadata.resource_version, plan.metadata.resource_version);
     let stale = store.replace_status(&in_phase(&plan, Phase::Denied)).await;
     assert!(matches!(stale, Err(StoreError::Conflict { .. })), "{stale:?}");
-    let read: ProxmoxActionPlan = store.get(&key("p")).await.unwrap().unwrap();
+    let read: ProxmoxActionPlan = store.get(&key(home, "p")).await.unwrap().unwrap();
     assert_eq!(read, written);
     // Two writers that have read the same: one of them wins.
     let (one, other) = (in_phase(&written, Phase::Approved), in_phase(&written, Phase::Denied));
@@ -156,7 +156,7 @@ pub async fn a_status_write_leaves_the_spec_alone<H: Home>(home: &H) {
     wanted.spec.target = "qemu/666".to_owned();
     // Refused or ignored: both are safe.
     let _ = store.replace_status(&wanted).await;
-    let read: ProxmoxActionPlan = store.get(&key("p")).await.unwrap().unwrap();
+    let read: ProxmoxActionPlan = store.get(&key(home, "p")).await.unwrap().unwrap();
     assert_eq!(read.spec, plan.spec);
     assert_eq!(read.metadata.generation, Some(1));
 }

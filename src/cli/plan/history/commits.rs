@@ -43,7 +43,7 @@ fn declared(dir: &Path, named: Named<'_>) -> Result<Vec<PathBuf>, Failure> {
             approval.namespace().as_deref() == Some(named.namespace)
                 && approval.spec.plan_ref.name == named.name
         }
-        Object::Environment(_) | Object::Policy => false,
+        Object::Environment(_) | Object::Policy(_) => false,
     };
     let files =
         set.objects.iter().filter(|(_, object)| is_meant(object)).map(|(place, _)| Path::new(&place.file));

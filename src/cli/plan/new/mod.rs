@@ -5,8 +5,7 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::Write,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -20,7 +19,8 @@ use crate::{
     catalog::{self, ParamType},
     cli::{
         Failure,
-        git::{self, WorkTree},
+        files::write_new,
+        git::{self, NotCommitted, WorkTree},
     },
     ports::Clock,
     store::directory::offline,
@@ -196,7 +196,7 @@ impl New {
     }
 
     fn keep(&self, file: &Path, text: &str) -> Result<(), Failure> {
-        write_new(file, text)?;
+        write_new(file, text).map_err(|error| unwritten(file, &error))?;
         println!("written: {}", file.display());
         if self.git_source {
             println!(
@@ -215,16 +215,14 @@ impl New {
     fn commit(&self, file: &Path, text: &str, spec: &ProxmoxActionPlanSpec) -> Result<(), Failure> {
         let folder = file.parent().unwrap_or(Path::new("."));
         let tree = WorkTree::around(folder)?;
-        write_new(file, text)?;
-        let commit = tree.commit_new(file, &message(spec)).map_err(|why| {
-            // An uncommitted plan that says it comes by git would only be refused.
-            let left = fs::remove_file(file).err().map_or("nothing was written".to_owned(), |error| {
-                format!("{} could not be removed again ({error}): do that", file.display())
-            });
-            format!(
-                "git did not commit the plan, {left}: {why}. The commit has to be signed: see that `git commit -S` works \
+        // An uncommitted plan that says it comes by git would only be refused.
+        let commit = tree.commit_new(file, text, &message(spec)).map_err(|error| match error {
+            NotCommitted::Unwritten(error) => unwritten(file, &error),
+            NotCommitted::Refused(why) => format!(
+                "git did not commit the plan: {why}. The commit has to be signed: see that `git commit -S` works \
                  (user.signingkey, gpg.format), or leave out --commit"
             )
+            .into(),
         })?;
         println!(
             "written: {}\ncommitted: {commit}\nnext: push it, so that the syncer brings it",
@@ -266,11 +264,6 @@ fn generated(spec: &ProxmoxActionPlanSpec, nonce: &str) -> String {
     format!("{}-{suffix}", words.join("-"))
 }
 
-/// Never over what is there.
-fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
-    let failed =
-        |error: std::io::Error| format!("failed to write {}: {error}; nothing was written", file.display());
-    let mut open = fs::OpenOptions::new().write(true).create_new(true).open(file).map_err(failed)?;
-    open.write_all(text.as_bytes()).map_err(failed)?;
-    Ok(())
+fn unwritten(file: &Path, error: &io::Error) -> Failure {
+    format!("failed to write {}: {error}; nothing was written", file.display()).into()
 }

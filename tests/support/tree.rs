@@ -8,9 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::house::Ended;
-
-pub(crate) const REQUESTER: &str = "requester@example.test";
+use super::{house::Ended, manifests::REQUESTER};
 
 pub(crate) struct Tree {
     root: PathBuf,
@@ -20,26 +18,31 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
+    /// The requester's.
     pub(crate) fn new() -> Self {
+        Self::of(REQUESTER)
+    }
+
+    pub(crate) fn of(email: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let root = folder.path().to_owned();
-        Self { _own: Some(folder), ..Self::around(&root) }
+        Self { _own: Some(folder), ..Self::around(&root, email) }
     }
 
     /// Makes a repository of what is in a folder.
-    pub(crate) fn around(root: &Path) -> Self {
+    pub(crate) fn around(root: &Path, email: &str) -> Self {
         let tree = Self { root: root.to_owned(), private: TempDir::new().unwrap(), _own: None };
         let key = tree.private.path().join("key");
         let mut keygen = Command::new("ssh-keygen");
-        keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", REQUESTER, "-f"]).arg(&key);
+        keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", email, "-f"]).arg(&key);
         assert!(keygen.status().unwrap().success());
         let public = fs::read_to_string(key.with_extension("pub")).unwrap();
         let signers = tree.private.path().join("signers");
-        fs::write(&signers, format!("{REQUESTER} {public}")).unwrap();
+        fs::write(&signers, format!("{email} {public}")).unwrap();
         tree.git(&["init", "--quiet", "--initial-branch=main"]);
         for (name, value) in [
-            ("user.name", "Requester".to_owned()),
-            ("user.email", REQUESTER.to_owned()),
+            ("user.name", "Somebody".to_owned()),
+            ("user.email", email.to_owned()),
             ("gpg.format", "ssh".to_owned()),
             ("user.signingkey", key.display().to_string()),
             ("gpg.ssh.allowedSignersFile", signers.display().to_string()),

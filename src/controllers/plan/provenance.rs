@@ -2,7 +2,7 @@
 
 use crate::{
     controllers::{
-        origin::{Claim, traced},
+        provenance::{Claim, traced},
         scene::blocked,
     },
     core::{
@@ -19,7 +19,7 @@ use super::Look;
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     /// What keeps it from being believed to be its requester's, if anything does. Noted in the status either way.
-    pub(super) async fn doubt_its_origin(&mut self) -> Option<Event> {
+    pub(super) async fn doubt_its_provenance(&mut self) -> Option<Event> {
         let environment = self.scene.as_ref().map(|scene| &scene.environment);
         let claim = Claim::of_plan(&self.plan)?;
         let Traced { provenance, refusal, .. } = traced(self.ports, environment, &[claim]).await.pop()?;
@@ -41,7 +41,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             .or_else(before)
             .map(|provenance| FromGit { object: format!("plan {}", self.key.name), provenance });
         let granted = self.state.granted().iter().filter_map(|granted| {
-            let provenance = self.origins.get(&granted.uid)?.clone();
+            let provenance = self.provenances.get(&granted.uid)?.clone();
             Some(FromGit { object: format!("approval {}", granted.name), provenance })
         });
         plan.into_iter().chain(granted).collect()

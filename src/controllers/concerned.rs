@@ -1,0 +1,91 @@
+//! Which objects a change of another one concerns.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Resource,
+    core::DeserializeGuard,
+    runtime::reflector::{self, ObjectRef},
+};
+
+use crate::{
+    api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy},
+    ports::Kind,
+};
+
+/// The objects of a kind as they were last seen.
+pub(super) type Cache<K> = reflector::Store<DeserializeGuard<K>>;
+
+pub(super) fn reference<K: Kind, O: Resource>(name: &str, beside: &O) -> ObjectRef<DeserializeGuard<K>> {
+    ObjectRef::new(name).within(beside.meta().namespace.as_deref().unwrap_or_default())
+}
+
+/// The plans that wait for an environment, or are carried out in it.
+pub(super) fn plans_in(
+    plans: &Cache<ProxmoxActionPlan>,
+    environment: &DeserializeGuard<ProxmoxEnvironment>,
+) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionPlan>>> {
+    let concerned = |plan: &ProxmoxActionPlan| {
+        plan.metadata.namespace == environment.meta().namespace
+            && Some(&plan.spec.environment) == environment.meta().name.as_ref()
+            && is_open(plan)
+    };
+    select(plans, concerned)
+}
+
+/// The plans that a policy may rule: those of its namespace that have not ended.
+pub(super) fn plans_beside(
+    plans: &Cache<ProxmoxActionPlan>,
+    policy: &DeserializeGuard<ProxmoxPolicy>,
+) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionPlan>>> {
+    select(plans, |plan| plan.metadata.namespace == policy.meta().namespace && is_open(plan))
+}
+
+fn is_open(plan: &ProxmoxActionPlan) -> bool {
+    !plan.status.as_ref().is_some_and(|status| status.phase.is_terminal())
+}
+
+/// The approvals on a plan.
+pub(super) fn approvals_on(
+    approvals: &Cache<ProxmoxActionApproval>,
+    plan: &ObjectMeta,
+) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionApproval>>> {
+    let concerned = |approval: &ProxmoxActionApproval| {
+        approval.metadata.namespace == plan.namespace
+            && Some(&approval.spec.plan_ref.name) == plan.name.as_ref()
+    };
+    select(approvals, concerned)
+}
+
+/// The approvals that name an environment.
+pub(super) fn approvals_in(
+    approvals: &Cache<ProxmoxActionApproval>,
+    environment: &ObjectMeta,
+) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionApproval>>> {
+    let concerned = |approval: &ProxmoxActionApproval| {
+        approval.metadata.namespace == environment.namespace
+            && Some(&approval.spec.environment) == environment.name.as_ref()
+    };
+    select(approvals, concerned)
+}
+
+/// The approvals on the plan of another one.
+pub(super) fn approvals_beside(
+    approvals: &Cache<ProxmoxActionApproval>,
+    other: &DeserializeGuard<ProxmoxActionApproval>,
+) -> Vec<ObjectRef<DeserializeGuard<ProxmoxActionApproval>>> {
+    let Ok(other) = &other.0 else { return vec![] };
+    let concerned = |approval: &ProxmoxActionApproval| {
+        approval.metadata.namespace == other.metadata.namespace
+            && approval.spec.plan_ref.name == other.spec.plan_ref.name
+    };
+    select(approvals, concerned)
+}
+
+fn select<K: Kind>(cache: &Cache<K>, concerned: impl Fn(&K) -> bool) -> Vec<ObjectRef<DeserializeGuard<K>>> {
+    let objects = cache.state();
+    objects
+        .iter()
+        .filter(|object| object.0.as_ref().is_ok_and(&concerned))
+        .map(|object| ObjectRef::from_obj(object.as_ref()))
+        .collect()
+}
