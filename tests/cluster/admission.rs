@@ -152,6 +152,40 @@ async fn a_right_ends_at_its_namespace_and_at_its_environment() {
     assert!(stage.sim.ledger().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_say_no_says_no_and_who_may_only_say_yes_says_yes() {
+    let mut stage = Stage::new().await;
+    let plan = waiting(&stage).await;
+    stage.kill_operator().await;
+    for (who, verb) in [("outsider", "deny"), ("auditor", "approve")] {
+        let rules = json!([
+            {"apiGroups": ["proxmox-agent.io"], "resources": ["proxmoxactionapprovals"], "verbs": ["create"]},
+            {"apiGroups": ["proxmox-agent.io"], "resources": ["proxmoxenvironments/critical"], "verbs": [verb]},
+        ]);
+        let metadata = json!({"name": format!("only-{verb}"), "namespace": stage.namespace});
+        let group = "rbac.authorization.k8s.io";
+        let role = json!({"apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": metadata, "rules": rules});
+        let binding = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": format!("only-{verb}")},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": format!("{who}@example.test")}],
+        });
+        for object in [role, binding] {
+            stage.apply_as_admin(&object.to_string()).await;
+        }
+        let says = |decision: &str| {
+            let change = json!({"approved_by": format!("{who}@example.test"), "decision": decision});
+            nameless(&stage.approval("word", &plan, &change))
+        };
+        let (may, may_not, lacks) =
+            if verb == "deny" { ("Deny", "Approve", "approve") } else { ("Approve", "Deny", "deny") };
+        taken(&stage.apply(who, &says(may)).await);
+        let message = format!("{who}@example.test lacks the verb {lacks} on proxmoxenvironments/critical");
+        refused_by(&stage.apply(who, &says(may_not)).await, "approvals", &message);
+    }
+    assert!(stage.sim.ledger().is_empty());
+}
+
 /// Admission can't look into the plan: the operator does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_high_risk_that_is_called_low_by_an_approver_for_low_is_approved_by_nobody() {
