@@ -111,7 +111,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         environment: &str,
     ) -> impl Future<Output = Result<Vec<ProxmoxActionPlan>, StoreError>> + Send;
 
-    /// All policies of a namespace, read live. Fails if one can't be understood: it may be a freeze.
+    /// All policies of a namespace, read live. One that can't be understood fails it: a freeze may be in it.
     fn policies_of(
         &self,
         namespace: &str,

@@ -50,6 +50,8 @@ enum Trouble {
     PoliciesGoneAfter(usize),
     /// The approvals are gone when they have been read so often.
     RevokedAfter(usize),
+    /// No environment can be read.
+    EnvironmentsMalformed,
 }
 
 const LONG_AGO: Timestamp = Timestamp::UNIX_EPOCH;
@@ -73,6 +75,10 @@ struct Troubled {
 
 impl Store for Troubled {
     async fn get<K: Kind>(&self, key: &Key) -> Result<Option<K>, StoreError> {
+        let in_trouble = *self.trouble.lock().unwrap() == Trouble::EnvironmentsMalformed;
+        if in_trouble && K::kind(&()) == "ProxmoxEnvironment" {
+            return Err(StoreError::Malformed { object: key.to_string(), why: "nonsense".to_owned() });
+        }
         self.inner.get(key).await
     }
     async fn approvals_of(&self, plan: &Key) -> Result<Vec<ProxmoxActionApproval>, StoreError> {
@@ -241,6 +247,15 @@ async fn once_ends_although_the_environment_of_a_running_plan_is_gone() {
     fs::remove_file(home.file("ProxmoxEnvironment", "home")).unwrap();
     let plans = home.settle_in(Trouble::None).await;
     assert_eq!((plans[0].1.phase, plans[0].1.reason.as_str()), (Phase::Running, "EnvironmentNotFound"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_that_its_environment_can_not_be_read() {
+    let (home, sim) = Home::beside(World::sample()).await;
+    home.plan("p", "start_guest", "qemu/101", &json!({}));
+    let plans = home.settle_in(Trouble::EnvironmentsMalformed).await;
+    assert_eq!((plans[0].1.phase, plans[0].1.reason.as_str()), (Phase::Pending, "Malformed"));
+    assert_eq!(proxmox::executed(&sim), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

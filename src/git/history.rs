@@ -50,7 +50,7 @@ impl<'r> History<'r> {
         Ok(newest.map_or(Origin::BeforeWhatIsHere, Origin::Commit))
     }
 
-    /// `None` if one of them is not here, whether or not whoever sent the commit has said so.
+    /// `None` for the oldest that were fetched. If one is not here and nobody has said so, nothing can be said.
     fn parents(&self, commit: &Commit<'_>) -> Result<Option<Vec<Commit<'r>>>, git2::Error> {
         if self.oldest.contains(&commit.id()) {
             return Ok(None);
@@ -59,7 +59,7 @@ impl<'r> History<'r> {
         for number in 0..commit.parent_count() {
             match self.repository.find_commit(commit.parent_id(number)?) {
                 Ok(parent) => parents.push(parent),
-                Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
+                Err(error) if error.code() == ErrorCode::NotFound => return Err(incomplete(commit)),
                 Err(error) => return Err(error),
             }
         }
@@ -127,6 +127,14 @@ impl<'r> History<'r> {
             Err(error) => Err(error),
         }
     }
+}
+
+fn incomplete(commit: &Commit<'_>) -> git2::Error {
+    let why = format!(
+        "a parent of commit {} is missing, so nobody can tell what that commit brought: is the repository a shallow copy?",
+        commit.id()
+    );
+    git2::Error::from_str(&why)
 }
 
 #[cfg(test)]

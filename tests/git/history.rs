@@ -164,5 +164,6 @@ async fn a_commit_whose_parent_is_not_here_is_not_taken_for_the_one_that_brought
     let folder = short.display().to_string();
     desk.workshop.run("git", &["clone", "-q", "--bare", "--depth", "1", &url, &folder]);
     desk.trust.repository = format!("file://{folder}");
-    assert_eq!(desk.see().await, Sighting::TooOld { file: "p.yaml".to_owned() });
+    let why = desk.try_look(wanted("p", &plan(&json!({})))).await.unwrap_err().to_string();
+    assert!(why.contains("is missing"), "{why}");
 }

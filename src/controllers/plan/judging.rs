@@ -38,8 +38,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(request) => request,
             Err(violations) => return Ok(Event::Invalid(violations)),
         };
-        let proof = ground(self.ports, &self.plan).await?.proof;
-        if let Some(denial) = requester_not_proven(&self.plan, &proof) {
+        let ground = match readable(ground(self.ports, &self.plan).await)? {
+            Ok(ground) => ground,
+            Err(obstacle) => return Ok(Event::Blocked(obstacle.blocked)),
+        };
+        if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
             return Ok(Event::Denied(denial));
         }
         let judged = match self.judge_request(&request).await? {

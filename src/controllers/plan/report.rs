@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use crate::{
     api::ProxmoxActionPlan,
-    controllers::{Error, append, ground::ground},
+    controllers::{Error, append, ground::proof},
     core::{
         audit::{AuditEvent, AuditRecord},
         lifecycle::{self, Event, State, Telling},
@@ -50,7 +50,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     pub(super) async fn write_status(&mut self) -> Result<(), Error> {
-        let proof = ground(self.ports, &self.plan).await?.proof;
+        let proof = proof(self.ports, &self.plan).await?;
         let mut status = lifecycle::report(
             &self.state,
             self.plan.status.as_ref(),

@@ -221,6 +221,14 @@ fn an_answer_stays_when_its_plan_moves_on_and_asks_for_no_alarm() {
 }
 
 #[test]
+fn an_answer_fits_into_the_status_however_many_groups_are_named_in_vain() {
+    let groups: Vec<String> = (0..32).map(|number| format!("{number:0>253}")).collect();
+    let approval = approval("a", "me", &json!({"approverGroups": groups}));
+    let answer = told(&approval, std::slice::from_ref(&approval), Phase::AwaitingApproval);
+    assert_eq!((answer.reason.as_str(), answer.message.chars().count()), ("Counted", 4096));
+}
+
+#[test]
 fn a_second_approval_of_the_same_person_is_told_that_it_adds_nothing() {
     let (first, second) = (approval("a", "me", &json!({})), approval("b", "me", &json!({})));
     let all = [first.clone(), second.clone()];

@@ -11,6 +11,9 @@ use super::{
     tally::judge_all,
 };
 
+/// A status holds so much of an answer.
+const MOST_CHARACTERS: usize = 4096;
+
 /// The answer to an approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -32,10 +35,11 @@ impl Verdict {
 
     fn counted(until: Option<Timestamp>, note: Option<&str>) -> Self {
         let until_when = until.map_or_else(String::new, |until| format!("counts until {until}"));
+        let message = note.map_or(until_when.clone(), |note| format!("{until_when}; {note}"));
         Self {
             verdict: Some(ApprovalVerdict::Counted),
             reason: "Counted".to_owned(),
-            message: note.map_or(until_when.clone(), |note| format!("{until_when}; {note}")),
+            message: message.chars().take(MOST_CHARACTERS).collect(),
             until,
         }
     }
@@ -49,7 +53,7 @@ impl Verdict {
         Self {
             verdict: Some(ApprovalVerdict::Refused),
             reason: refusal.reason.to_owned(),
-            message: refusal.message,
+            message: refusal.message.chars().take(MOST_CHARACTERS).collect(),
             until: None,
         }
     }

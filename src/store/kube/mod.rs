@@ -89,23 +89,28 @@ impl KubeStore {
 
     /// Reads live. What can't be understood claims nothing; it is reported on itself.
     async fn list<K: Kind>(&self, namespace: &str, fields: &str) -> Result<Vec<K>, StoreError> {
-        let all = self.list_guarded(namespace, fields).await?;
+        let all = self.guarded(namespace, fields).await?;
         Ok(all.into_iter().filter_map(|guard| guard.0.ok()).collect())
     }
 
     /// Reads live what could also say no: one that can't be understood must not be passed over.
-    async fn list_whole<K: Kind>(&self, namespace: &str, fields: &str) -> Result<Vec<K>, StoreError> {
-        let all = self.list_guarded(namespace, fields).await?;
+    async fn list_whole<K: Kind>(
+        &self,
+        word: &str,
+        namespace: &str,
+        fields: &str,
+    ) -> Result<Vec<K>, StoreError> {
+        let all = self.guarded(namespace, fields).await?;
         let understood = all.into_iter().map(|guard: DeserializeGuard<K>| {
             guard.0.map_err(|invalid| StoreError::Malformed {
-                object: format!("{} {namespace}/{}", K::kind(&()), invalid.metadata.name.unwrap_or_default()),
+                object: format!("{word} {namespace}/{}", invalid.metadata.name.unwrap_or_default()),
                 why: invalid.error,
             })
         });
         understood.collect()
     }
 
-    async fn list_guarded<K: Kind>(
+    async fn guarded<K: Kind>(
         &self,
         namespace: &str,
         fields: &str,
@@ -180,7 +185,7 @@ impl Store for KubeStore {
     }
 
     async fn approvals_of(&self, plan: &Key) -> Result<Vec<ProxmoxActionApproval>, StoreError> {
-        self.list_whole(&plan.namespace, &format!("spec.planRef.name={}", plan.name)).await
+        self.list_whole("approval", &plan.namespace, &format!("spec.planRef.name={}", plan.name)).await
     }
 
     async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
@@ -196,7 +201,7 @@ impl Store for KubeStore {
     }
 
     async fn policies_of(&self, namespace: &str) -> Result<Vec<ProxmoxPolicy>, StoreError> {
-        self.list_whole(namespace, "").await
+        self.list_whole("policy", namespace, "").await
     }
 
     async fn plans_in_flight(
