@@ -71,7 +71,7 @@ pub(super) async fn resolve<S: Store, H: Hypervisors>(
 }
 
 /// What somebody else has to put right first stands in the way; it is no failure of this look.
-fn readable<K>(read: Result<Option<K>, StoreError>) -> Result<Result<Option<K>, Obstacle>, StoreError> {
+pub(super) fn readable<T>(read: Result<T, StoreError>) -> Result<Result<T, Obstacle>, StoreError> {
     match read {
         Err(StoreError::Malformed { object, why }) => {
             Ok(Err(watched("Malformed", format!("{object} can't be read: {why}"))))

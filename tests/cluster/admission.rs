@@ -361,3 +361,26 @@ async fn a_no_is_taken_back_only_by_who_has_said_it() {
     taken(&stage.kubectl("admin", &["delete", "pxa", "again"]).await);
     assert!(stage.sim.ledger().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_that_came_by_git_goes_by_git_also_for_who_has_said_it() {
+    let mut stage = Stage::new().await;
+    let plan = waiting(&stage).await;
+    stage.kill_operator().await;
+    // Of those who may create and delete approvals at all, and may not remove the environment.
+    stage.give(ARGOCD, "proxmox-agent-approver-low").await;
+    let no = stage.approval("no", &plan, &json!({"decision": "Deny", "source": "git"}));
+    taken(&stage.apply("argocd", &no).await);
+    for who in ["approver", "second-approver"] {
+        let refused = stage.kubectl(who, &["delete", "pxa", "no"]).await;
+        refused_by(
+            &refused,
+            "revocations",
+            &format!(
+                "this denial came by git: whoever has denied takes it out of the repository, and {who}@example.test"
+            ),
+        );
+    }
+    taken(&stage.kubectl("argocd", &["delete", "pxa", "no"]).await);
+    assert!(stage.sim.ledger().is_empty());
+}

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use proxmox_agent::api::{Phase, ProxmoxActionPlan};
-use serde_json::json;
+use proxmox_agent::api::{Phase, PlanStatus, ProxmoxActionPlan};
+use serde_json::{Value, json};
 
 use crate::support::{
-    cluster::{Cluster, taken},
+    cluster::Cluster,
     patience::until_async,
     stage::{Setting, Stage},
     worlds,
@@ -110,24 +110,37 @@ async fn an_environment_says_what_is_wrong_with_it() {
     assert!(stage.sim.ledger().is_empty());
 }
 
-/// Such an object can only come from a time when the schema was another one.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_can_not_be_read_stops_nobody_else() {
-    // Other tests rely on the schema as it is.
-    let cluster = Some(Arc::new(Cluster::start()));
-    let mut stage = Stage::without_operator(Setting { cluster, ..Setting::default() }).await;
-    let crd = "proxmoxactionplans.proxmox-agent.io";
-    let open = json!([{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/params",
-        "value": {"x-kubernetes-preserve-unknown-fields": true}}]);
-    let patched =
-        stage.cluster.kubectl("admin", &["patch", "crd", crd, "--type=json", "-p", &open.to_string()]).await;
-    taken(&patched);
+/// Stores what the schema does not take, as it may have come from a time when the schema was another one.
+async fn stored_in_spite_of_the_schema(
+    stage: &Stage,
+    crd: &str,
+    loosened: &Value,
+    (who, object): (&str, &str),
+) {
+    let loosened = loosened.to_string();
+    let patch = ["patch", "crd", crd, "--type=json", "-p", &loosened];
+    let patched = stage.cluster.kubectl("admin", &patch).await;
+    assert_eq!(patched.code, 0, "{}", patched.stderr);
     // Until the API server serves the loosened schema, it refuses the object.
-    let poison = stage.plan("poison", "start_guest", "qemu/101", &json!({"params": "not a map"}));
-    let stored = async { while stage.apply("requester", &poison).await.code != 0 {} };
-    tokio::time::timeout(crate::support::patience::PATIENCE, stored).await.unwrap();
+    until_async("the object is taken", async || stage.apply(who, object).await.code == 0).await;
     let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
     stage.cluster.kubectl("admin", &["apply", "--server-side", "--force-conflicts", "-f", crds]).await;
+}
+
+/// Other tests rely on the schema as it is.
+async fn stage_of_its_own() -> Stage {
+    let cluster = Some(Arc::new(Cluster::start()));
+    Stage::without_operator(Setting { cluster, ..Setting::default() }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_can_not_be_read_stops_nobody_else() {
+    let mut stage = stage_of_its_own().await;
+    let open = json!([{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/params",
+        "value": {"x-kubernetes-preserve-unknown-fields": true}}]);
+    let poison = stage.plan("poison", "start_guest", "qemu/101", &json!({"params": "not a map"}));
+    let crd = "proxmoxactionplans.proxmox-agent.io";
+    stored_in_spite_of_the_schema(&stage, crd, &open, ("requester", &poison)).await;
 
     stage.start_operator();
     stage.request(&stage.plan("fine", "start_guest", "qemu/101", &json!({})), Phase::Succeeded).await;
@@ -139,6 +152,32 @@ async fn an_object_that_can_not_be_read_stops_nobody_else() {
         told.contains("\"Malformed\"") && told.contains("\"poison\"")
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_can_not_be_read_holds_up_its_whole_namespace_for_it_may_hold_a_freeze() {
+    let mut stage = stage_of_its_own().await;
+    let preset = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/preset/enum";
+    let open = json!([{"op": "remove", "path": preset}]);
+    let spec = json!({"preset": "ancient", "globalFreeze": {"reason": "the attic burns"}});
+    let ice = json!({
+        "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxPolicy",
+        "metadata": {"name": "ice", "namespace": stage.namespace}, "spec": spec,
+    });
+    let crd = "proxmoxpolicies.proxmox-agent.io";
+    stored_in_spite_of_the_schema(&stage, crd, &open, ("admin", &ice.to_string())).await;
+
+    stage.start_operator();
+    stage.apply("requester", &stage.plan("p", "start_guest", "qemu/101", &json!({}))).await;
+    let unread = |status: &PlanStatus| status.phase == Phase::Pending && status.reason == "Malformed";
+    let status = stage.plan_when("p", "blocked", unread).await.status.unwrap();
+    let words = format!("ProxmoxPolicy {}/ice can't be read: ", stage.namespace);
+    assert!(status.message.starts_with(&words), "{}", status.message);
+    assert!(stage.sim.ledger().is_empty());
+    let gone = stage.kubectl("admin", &["delete", "pxpol", "ice"]).await;
+    assert_eq!(gone.code, 0, "{}", gone.stderr);
+    stage.plan_in("p", Phase::Succeeded).await;
+    assert_eq!(stage.calls().len(), 1);
 }
 
 /// One that is nested deeply enough could not be read, and with it no list that it stands in.

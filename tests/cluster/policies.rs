@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 use kube::runtime::wait::await_condition;
-use proxmox_agent::api::{Phase, PlanStatus, ProxmoxPolicy, Risk};
+use proxmox_agent::api::{Phase, PlanStatus, ProxmoxActionPlan, ProxmoxPolicy, Risk};
 use serde_json::{Value, json};
 
 use crate::support::{
     cluster::taken,
     manifests::manifest_in,
-    patience::PATIENCE,
+    patience::{PATIENCE, until_async},
     stage::{Setting, Stage},
 };
 
@@ -186,6 +186,30 @@ async fn the_hourly_limit_holds_what_exceeds_it_until_there_is_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_two_plans_that_race_for_the_last_one_of_the_hour_one_is_sent() {
+    let environment = json!({"policyKnobs": {"hourly": {"changes": 1}}});
+    let mut stage = Stage::without_operator(Setting { environment, ..Setting::default() }).await;
+    for (name, target) in [("one", "qemu/101"), ("other", "lxc/201")] {
+        let made = stage.apply("requester", &stage.plan(name, "start_guest", target, &json!({}))).await;
+        assert_eq!(made.code, 0, "{}", made.stderr);
+    }
+    stage.start_operator();
+    let is_held = held("HourlyLimitReached");
+    until_async("one is sent and the other one held", async || {
+        let (mut sent, mut waiting) = (0, 0);
+        for name in ["one", "other"] {
+            let plan: ProxmoxActionPlan = stage.api().get(name).await.unwrap();
+            let status = plan.status.unwrap_or_default();
+            sent += usize::from(status.phase == Phase::Succeeded);
+            waiting += usize::from(is_held(&status));
+        }
+        (sent, waiting) == (1, 1)
+    })
+    .await;
+    assert_eq!(stage.sim.ledger().len(), 1, "{:?}", stage.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_makes_no_sense_is_refused_when_it_is_written() {
     let stage = Stage::without_operator(Setting::default()).await;
     let rule = |name: &str| json!({"name": name, "when": "true", "warn": "x"});
@@ -202,4 +226,18 @@ async fn a_policy_that_makes_no_sense_is_refused_when_it_is_written() {
         assert_ne!(refused.code, 0, "{spec}");
         assert!(refused.stderr.contains(words), "{}", refused.stderr);
     }
+}
+
+/// The API server takes a date that this program can't read: it is later than any that it knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_freeze_that_can_not_be_read_is_none_that_is_over() {
+    let stage = Stage::with(Setting { preset: Some("balanced"), ..Setting::default() }).await;
+    let for_good = json!({"globalFreeze": {"reason": "for good", "until": "9999-12-31T23:59:59Z"}});
+    stage.apply_as_admin(&policy(&stage, "beside", &for_good)).await;
+    let plan = stage.plan("start", "start_guest", "qemu/101", &json!({}));
+    stage.apply("requester", &plan).await;
+    let is_blocked = |status: &PlanStatus| status.reason == "Malformed";
+    let status = stage.plan_when("start", "blocked", is_blocked).await.status.unwrap();
+    assert!(status.message.contains("beside"), "{}", status.message);
+    assert!(stage.sim.ledger().is_empty());
 }

@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 
 use crate::{
-    controllers::{Error, places::ASK_AGAIN, scene::blocked},
+    controllers::{
+        Error,
+        places::ASK_AGAIN,
+        scene::{blocked, readable},
+    },
     core::{
         judge::Judged,
         lifecycle::Event,
@@ -25,7 +29,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if self.policy.is_some() {
             return Ok(Ok(()));
         }
-        let beside = self.ports.store.policies_of(&self.key.namespace).await?;
+        let beside = match readable(self.ports.store.policies_of(&self.key.namespace).await)? {
+            Ok(beside) => beside,
+            Err(obstacle) => return Ok(Err(Event::Blocked(obstacle.blocked))),
+        };
         let Some(scene) = &self.scene else { return Ok(Err(Event::Woken)) };
         Ok(match Policy::of(scene.policy.as_ref(), &scene.environment, &beside) {
             Ok(policy) => {

@@ -13,6 +13,8 @@ mod demand;
 mod expression;
 mod facts;
 mod freeze;
+#[cfg(test)]
+mod freeze_tests;
 mod guards;
 mod hourly;
 mod knobs;

@@ -171,6 +171,16 @@ proptest! {
     }
 }
 
+#[test]
+fn what_is_of_low_risk_uses_up_nothing_that_is_reserved_for_high_risk() {
+    let now = Timestamp::UNIX_EPOCH;
+    let sent = |risk: Risk| [Sent { at: now, risk }; 3];
+    let limits = limits(9, 2);
+    assert!(limits.reached(Risk::High, &sent(Risk::Medium), now).is_none());
+    assert!(limits.reached(Risk::High, &sent(Risk::High), now).is_some());
+    assert!(limits.reached(Risk::Medium, &sent(Risk::High), now).is_none());
+}
+
 fn limits(changes: u32, high_risk: u32) -> Limits {
     let spec = json!({
         "endpoints": ["https://pve1"], "credentials": {"secretRef": {"name": "s"}},

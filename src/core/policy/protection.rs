@@ -60,3 +60,23 @@ fn is_in(guest: &Guest, pool: &str, world: &World) -> bool {
         |known: &crate::core::observe::Pool| known.id == pool && known.guests.contains(&guest.reference.vmid);
     guest.pool.as_deref() == Some(pool) || world.pools.known().is_some_and(|pools| pools.iter().any(holds))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_only_its_number_is_known_of_is_who_has_that_number() {
+        for (named, subject, same) in [
+            ("qemu/100", "qemu/100", true),
+            ("qemu/100", "guest/100", true),
+            ("lxc/100", "guest/100", true),
+            ("qemu/101", "guest/100", false),
+            ("lxc/100", "qemu/100", false),
+            ("storage/backup", "storage/backup", true),
+            ("storage/backup", "storage/local", false),
+        ] {
+            assert_eq!(is_same(named, subject), same, "{named} {subject}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     api::{Preset, Risk},
     core::{
-        observe::{Guest, Seen, World},
+        observe::{Guest, Pool, Seen, World},
         testing::{guest, world_of},
     },
 };
@@ -89,6 +89,34 @@ fn a_rule_that_denies_names_itself_its_policy_and_the_revision() {
 }
 
 #[test]
+fn a_rule_that_denies_is_no_guard_and_refuses_where_guards_only_warn() {
+    let rules = json!([rule("r", "true", json!({"deny": "never"}))]);
+    let stage = Stage::under(json!({"preset": "permissive", "rules": rules}));
+    assert_eq!(stage.refused().0, "PolicyDenied");
+}
+
+#[test]
+fn rules_that_want_the_same_group_want_the_larger_number_and_not_both() {
+    let of_dba = |count: u32| json!({"approvals": [{"count": count, "group": "dba"}]});
+    for counts in [[1, 3], [3, 1]] {
+        let rules = json!([rule("a", "true", of_dba(counts[0])), rule("b", "true", of_dba(counts[1]))]);
+        let demand = Stage::under(json!({"rules": rules})).judged().unwrap().judged.demand;
+        assert_eq!(demand.told(), "3, 3 of group dba");
+    }
+}
+
+#[test]
+fn a_rule_asks_for_the_risk_and_for_those_who_are_hit_as_they_are_shown() {
+    let judged = under_rule("true", json!({"warn": "x"})).judged().unwrap().judged;
+    let hits = judged.preview.blast_radius.hits.len();
+    assert_eq!(judged.risk, Risk::Critical);
+    let applies =
+        |when: &str| under_rule(when, json!({"warn": "x"})).warnings().contains(&"x (rule r)".to_owned());
+    assert!(applies("riskLevel == 3 && risk == 'critical'"));
+    assert!(applies(&format!("blastRadius.size == {hits} && blastRadius.hits.size() == {hits}")));
+}
+
+#[test]
 fn a_guard_stops_or_warns_as_the_preset_says() {
     for preset in Preset::ALL {
         let guards = json!({
@@ -147,6 +175,17 @@ fn who_is_protected_is_not_hit_by_high_risks_neither_as_the_target_nor_beside_it
             json!({"protection": protection, "rules": [rule("r", "true", json!({"raiseRiskTo": "high"}))]});
         assert_eq!(Stage { policy: Some(raise), ..harmless }.refused().0, "TargetProtected");
     }
+}
+
+#[test]
+fn a_guest_is_in_a_pool_also_if_only_the_pool_says_so() {
+    let vault =
+        Pool { id: "vault".into(), guests: vec![guest("qemu/100").reference.vmid], ..Pool::default() };
+    let stage = Stage {
+        world: World { pools: Seen::Known(vec![vault]), ..world_of(guest("qemu/100")) },
+        ..Stage::under(json!({"protection": {"pools": ["vault"]}}))
+    };
+    assert!(stage.refused().1.contains("qemu/100 is protected by its pool vault"));
 }
 
 #[test]
@@ -234,6 +273,12 @@ fn a_policy_that_can_not_be_applied_judges_nothing_and_says_where() {
         ("target.tags.exists(t)", "there is no function `exists`"),
         ("nosuch(requester)", "there is no function `nosuch`"),
         ("lists.range(9).size() > 1", "the function `lists.range` is not offered"),
+        ("plan.reason.replace('', 'xx').replace('', 'xx') == ''", "the function `replace` is not offered"),
+        ("plan.reason.split('').join('xx') == ''", "the function `join` is not offered"),
+        ("'%.999999999f'.format([1.5]) == ''", "the function `format` is not offered"),
+        ("strings.quote(strings.quote('\"')) == ''", "the function `strings.quote` is not offered"),
+        ("base64.encode(bytes('x')) == ''", "the function `base64.encode` is not offered"),
+        ("jsonpatch.escapeKey('~') == ''", "the function `jsonpatch.escapeKey` is not offered"),
         ("Foo{} == Foo{}", "there are no messages to be made here"),
         ("requester", "is no condition"),
         ("plan.params.size() + 1", "is no condition"),
