@@ -46,11 +46,14 @@ async fn names_that_look_like_numbers_stay_names() {
         "approvers": {"low": person},
     });
     let values = json!({"serviceAccount": {"name": "400"}, "environments": [environment]});
-    let rendered = cluster.rendered(&values, &[]).await;
     assert_eq!(cluster.kubectl("admin", &["create", "namespace", "200"]).await.code, 0);
     let part = ["--show-only", "templates/environments.yaml"];
     let roles = cluster.rendered(&values, &part).await;
     let applied = cluster.kubectl_reading(&roles, "admin", &["apply", "-f", "-"]).await;
     assert_eq!(applied.code, 0, "{}", applied.stderr);
-    assert!(rendered.contains(r#"metadata: {name: "400", namespace: "proxmox-agent"}"#), "{rendered}");
+    let account = cluster.rendered(&values, &["--show-only", "templates/service-account.yaml"]).await;
+    let applied = cluster
+        .kubectl_reading(&account, "admin", &["apply", "--dry-run=client", "-o", "name", "-f", "-"])
+        .await;
+    assert_eq!(applied.stdout, "serviceaccount/400\n", "{}", applied.stderr);
 }
