@@ -156,7 +156,7 @@ pub struct PolicyDecision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub name: Option<String>,
-    /// What of it entered planHash.
+    /// The uid and generation of the ProxmoxPolicy that was read; without one, the preset and its version.
     #[schemars(length(max = 128))]
     pub revision: String,
     /// What was decided, each time with what decided it.

@@ -152,6 +152,40 @@ async fn a_right_ends_at_its_namespace_and_at_its_environment() {
     assert!(stage.sim.ledger().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_say_no_says_no_and_who_may_only_say_yes_says_yes() {
+    let mut stage = Stage::new().await;
+    let plan = waiting(&stage).await;
+    stage.kill_operator().await;
+    for (who, verb) in [("outsider", "deny"), ("auditor", "approve")] {
+        let rules = json!([
+            {"apiGroups": ["proxmox-agent.io"], "resources": ["proxmoxactionapprovals"], "verbs": ["create"]},
+            {"apiGroups": ["proxmox-agent.io"], "resources": ["proxmoxenvironments/critical"], "verbs": [verb]},
+        ]);
+        let metadata = json!({"name": format!("only-{verb}"), "namespace": stage.namespace});
+        let group = "rbac.authorization.k8s.io";
+        let role = json!({"apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": metadata, "rules": rules});
+        let binding = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": format!("only-{verb}")},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": format!("{who}@example.test")}],
+        });
+        for object in [role, binding] {
+            stage.apply_as_admin(&object.to_string()).await;
+        }
+        let says = |decision: &str| {
+            let change = json!({"approved_by": format!("{who}@example.test"), "decision": decision});
+            nameless(&stage.approval("word", &plan, &change))
+        };
+        let (may, may_not, lacks) =
+            if verb == "deny" { ("Deny", "Approve", "approve") } else { ("Approve", "Deny", "deny") };
+        taken(&stage.apply(who, &says(may)).await);
+        let message = format!("{who}@example.test lacks the verb {lacks} on proxmoxenvironments/critical");
+        refused_by(&stage.apply(who, &says(may_not)).await, "approvals", &message);
+    }
+    assert!(stage.sim.ledger().is_empty());
+}
+
 /// Admission can't look into the plan: the operator does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_high_risk_that_is_called_low_by_an_approver_for_low_is_approved_by_nobody() {
@@ -227,6 +261,43 @@ async fn programs_ask_in_their_own_name_and_a_syncer_brings_what_others_ask_for(
     }
     let brought = json!({"source": "git", "dryRun": true, "notAfter": "2999-01-01T00:00:00Z"});
     taken(&stage.apply("argocd", &stage.plan("brought", "start_guest", "qemu/101", &brought)).await);
+    assert!(stage.sim.ledger().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_role_of_a_syncer_nobody_approves_and_nobody_else_brings_what_others_ask_for() {
+    let stage = Stage::new().await;
+    let plan = waiting(&stage).await;
+    for user in [ARGOCD, "outsider@example.test"] {
+        stage.give(user, "proxmox-agent-syncer").await;
+    }
+    let by_git = json!({"source": "git"});
+    let asked_by_git = json!({"source": "git", "notAfter": "2999-01-01T00:00:00Z"});
+    let own = json!({"approved_by": "outsider@example.test"});
+    for (who, change, message) in [
+        ("argocd", json!({}), "a git syncer and approves nothing by itself"),
+        ("argocd", json!({"approved_by": ARGOCD}), "a git syncer and approves nothing by itself"),
+        ("outsider", by_git.clone(), "source: git is reserved for the git syncers"),
+        ("outsider", own, "lacks the verb approve on proxmoxenvironments/critical"),
+    ] {
+        refused_by(&stage.apply(who, &stage.approval("forged", &plan, &change)).await, "approvals", message);
+    }
+    for (who, change, message) in [
+        ("argocd", json!({}), "has to say source: git"),
+        ("outsider", asked_by_git.clone(), "source: git is reserved for the git syncers"),
+        ("outsider", json!({}), "nobody asks in the name of another"),
+    ] {
+        let forged = stage.plan("forged", "start_guest", "qemu/101", &change);
+        refused_by(&stage.apply(who, &forged).await, "plans", message);
+    }
+    let brought = stage.approval("brought", &plan, &by_git);
+    taken(&stage.apply("argocd", &brought).await);
+    assert_eq!(stage.answered("brought").await.status.unwrap().reason, "GitNotConfigured");
+    taken(&stage.apply("argocd", &stage.plan("asked", "start_guest", "qemu/101", &asked_by_git)).await);
+    // What a syncer does besides: it marks what is its own, and tidies up.
+    taken(&stage.kubectl("argocd", &["label", "pxa", "brought", "app=infra"]).await);
+    taken(&stage.kubectl("argocd", &["delete", "pxa", "brought"]).await);
+    taken(&stage.kubectl("argocd", &["delete", "plan", "asked"]).await);
     assert!(stage.sim.ledger().is_empty());
 }
 

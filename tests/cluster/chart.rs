@@ -13,6 +13,32 @@ use crate::support::{
     patience::until_async,
 };
 
+/// An error of a policy, a namespace or an object that it passes over, or a binding that only warns: each lets things in.
+#[tokio::test]
+async fn no_policy_lets_pass_what_it_can_not_judge_and_none_passes_over_anything() {
+    let part = ["--show-only", "templates/admission.yaml"];
+    let rendered = Cluster::shared().rendered(&json!({}), &part).await;
+    let (mut policies, mut bindings) = (0, 0);
+    for document in rendered.split("\n---\n").filter(|document| document.contains("\nkind: ")) {
+        let object: Value = serde_saphyr::from_str(document).unwrap();
+        let (name, spec) = (&object["metadata"]["name"], &object["spec"]);
+        if object["kind"] == "ValidatingAdmissionPolicy" {
+            policies += 1;
+            assert_eq!(spec["failurePolicy"], "Fail", "{name}");
+            let matched = &spec["matchConstraints"];
+            for selector in ["namespaceSelector", "objectSelector"] {
+                assert_eq!(matched[selector], json!({}), "{name}");
+            }
+            assert_eq!(matched["excludeResourceRules"], Value::Null, "{name}");
+        } else {
+            bindings += 1;
+            let expected = json!({"policyName": name, "validationActions": ["Deny", "Audit"]});
+            assert_eq!(*spec, expected, "{name}");
+        }
+    }
+    assert_eq!((policies, bindings), (4, 4));
+}
+
 /// What the API server stores is compared with what the operator expects, default by default.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_and_the_chart_agree_whatever_the_names() {
