@@ -9,14 +9,14 @@ use super::testing::{Stage, policy};
 const NOW: &str = "2026-11-21T12:30:00Z";
 
 /// Until when a plan is held up: `None` if it may go, `Some(None)` if nobody knows.
-fn held(policy: Value, now: &str) -> Option<Option<String>> {
-    let stage = Stage { now: now.parse().unwrap(), ..Stage::under(policy) };
+fn held(policy: &Value, now: &str) -> Option<Option<String>> {
+    let stage = Stage { now: now.parse().unwrap(), ..Stage::under(policy.clone()) };
     let hold = stage.judged().unwrap().hold?;
     Some(hold.until.map(|until: Timestamp| until.to_string()))
 }
 
-fn in_windows(windows: Value) -> Option<Option<String>> {
-    held(json!({"freezeWindows": windows}), NOW)
+fn in_windows(windows: &Value) -> Option<Option<String>> {
+    held(&json!({"freezeWindows": windows}), NOW)
 }
 
 fn until(moment: &str) -> Option<Option<String>> {
@@ -34,7 +34,7 @@ fn a_window_is_on_from_its_first_second_until_its_last() {
         (Some("2026-11-21T12:29:59Z"), Some("2026-11-21T13:00:00Z"), until("2026-11-21T13:00:00Z")),
     ] {
         let window = json!({"name": "w", "from": from, "until": to});
-        assert_eq!(in_windows(json!([window])), expected, "{window}");
+        assert_eq!(in_windows(&json!([window])), expected, "{window}");
     }
 }
 
@@ -52,7 +52,7 @@ fn weekly_hours_are_on_from_their_first_minute_until_their_last_also_over_midnig
         (["Fri"], "12:30", "12:30", None),
     ] {
         let window = json!({"name": "w", "weekly": {"days": days, "from": from, "until": to}});
-        assert_eq!(in_windows(json!([window])), expected, "{window}");
+        assert_eq!(in_windows(&json!([window])), expected, "{window}");
     }
 }
 
@@ -60,19 +60,19 @@ fn weekly_hours_are_on_from_their_first_minute_until_their_last_also_over_midnig
 fn weekly_hours_end_with_their_window_and_are_those_of_the_policy_s_time_zone() {
     let hours = json!({"days": ["Sat"], "from": "12:00", "until": "14:00"});
     let ends_first = json!({"name": "w", "until": "2026-11-21T13:00:00Z", "weekly": hours});
-    assert_eq!(in_windows(json!([ends_first])), until("2026-11-21T13:00:00Z"));
+    assert_eq!(in_windows(&json!([ends_first])), until("2026-11-21T13:00:00Z"));
     let ends_later = json!({"name": "w", "until": "2026-12-24T00:00:00Z", "weekly": hours});
-    assert_eq!(in_windows(json!([ends_later])), until("2026-11-21T14:00:00Z"));
+    assert_eq!(in_windows(&json!([ends_later])), until("2026-11-21T14:00:00Z"));
     let in_vienna = json!({"timeZone": "Europe/Vienna", "freezeWindows": [{"name": "w", "weekly": hours}]});
-    assert_eq!(held(in_vienna, NOW), until("2026-11-21T13:00:00Z"));
+    assert_eq!(held(&in_vienna, NOW), until("2026-11-21T13:00:00Z"));
 }
 
 #[test]
 fn of_several_freezes_the_last_one_lets_plans_go() {
     let window = |name: &str, until: Option<&str>| json!({"name": name, "until": until});
     let (soon, late) = (Some("2026-11-21T13:00:00Z"), Some("2026-11-21T15:00:00Z"));
-    assert_eq!(in_windows(json!([window("a", late), window("b", soon)])), until("2026-11-21T15:00:00Z"));
-    assert_eq!(in_windows(json!([window("a", late), window("b", None)])), Some(None));
+    assert_eq!(in_windows(&json!([window("a", late), window("b", soon)])), until("2026-11-21T15:00:00Z"));
+    assert_eq!(in_windows(&json!([window("a", late), window("b", None)])), Some(None));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_global_freeze_ends_at_its_end_whether_it_is_the_policy_s_own_or_stands_besi
     for (now, expected) in
         [("2026-11-21T12:59:59Z", until("2026-11-21T13:00:00Z")), ("2026-11-21T13:00:00Z", None)]
     {
-        assert_eq!(held(frozen.clone(), now), expected, "its own");
+        assert_eq!(held(&frozen, now), expected, "its own");
         let stage = Stage {
             beside: vec![policy("other", frozen.clone())],
             now: now.parse().unwrap(),

@@ -200,7 +200,7 @@ impl Terms {
             self.rules.iter().enumerate().map(|(number, rule)| rule.written(number)).collect();
         match self.flaw {
             Some(Flaw::NoSuchField) => {
-                rules.push(json!({"name": "typo", "when": "target.naem == 'x'", "warn": "x"}))
+                rules.push(json!({"name": "typo", "when": "target.naem == 'x'", "warn": "x"}));
             }
             Some(Flaw::FailsWhenAsked) => {
                 rules.push(json!({"name": "empty", "when": "plan.params['none'] == 'x'", "warn": "x"}));

@@ -71,16 +71,18 @@ impl World {
         self.judged_in(house, place).ok().map(|judgement| judgement.judged.plan_hash.to_string())
     }
 
-    pub(super) fn judged(&mut self) -> Result<Judgement, Event> {
-        self.judged_in(self.house, &self.place.clone()).map_err(|unjudged| match unjudged {
-            Unjudged::Denied(denial) => {
-                self.met.refused = true;
-                Event::Denied(denial)
-            }
-            unjudged => {
-                self.met.broken = true;
-                Event::Blocked(Blocked { reason: "PolicyInvalid".into(), message: unjudged.to_string() })
-            }
+    pub(super) fn judged(&mut self) -> Result<Judgement, Box<Event>> {
+        self.judged_in(self.house, &self.place.clone()).map_err(|unjudged| {
+            Box::new(match unjudged {
+                Unjudged::Denied(denial) => {
+                    self.met.refused = true;
+                    Event::Denied(denial)
+                }
+                unjudged => {
+                    self.met.broken = true;
+                    Event::Blocked(Blocked { reason: "PolicyInvalid".into(), message: unjudged.to_string() })
+                }
+            })
         })
     }
 
@@ -89,7 +91,7 @@ impl World {
         self.judged_last = Some(self.verdict());
         let Judgement { judged, hold, .. } = match self.judged() {
             Ok(judgement) => judgement,
-            Err(event) => return event,
+            Err(event) => return *event,
         };
         let goes = state.judged().is_some_and(|before| goes_on_at_once(before, &judged));
         match hold.filter(|_| goes) {

@@ -84,7 +84,7 @@ impl World {
         Ok(match effect {
             Effect::Judge => match requester_not_proven(&self.plan_object(), &self.proof()) {
                 Some(denial) => Some(Event::Denied(denial)),
-                None => Some(self.judged().map_or_else(|event| event, |done| Event::Judged(done.judged))),
+                None => Some(self.judged().map_or_else(|event| *event, |done| Event::Judged(done.judged))),
             },
             Effect::Recheck => Some(self.rechecked(state)),
             Effect::GatherApprovals => Some(self.gathers(state, look)),
