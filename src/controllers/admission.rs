@@ -37,7 +37,8 @@ pub(super) async fn keep_record<S: Store, H: Hypervisors>(
     Ok(environment)
 }
 
-/// The time is asked for after the policies were read: were it known before, something could have got in between.
+/// The time is only asked for where the policies don't date themselves, and after they were read: were it known before,
+/// something could have got in between.
 async fn recorded<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     environment: &ProxmoxEnvironment,
@@ -45,7 +46,10 @@ async fn recorded<S: Store, H: Hypervisors>(
     before: Option<&AdmissionRecord>,
 ) -> Result<Option<AdmissionRecord>, Error> {
     let Admission::Policies(policies) = admission else { return Ok(None) };
-    let now = ports.store.time(&Key::of(environment).namespace).await?;
+    let now = match policies.unchanged_since {
+        Some(since) => since,
+        None => ports.store.time(&Key::of(environment).namespace).await?,
+    };
     Ok(record(policies, before, now))
 }
 

@@ -6,7 +6,10 @@ use std::fmt;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use thiserror::Error;
 
-use crate::api::{ProxmoxPolicy, ProxmoxPolicySpec};
+use crate::{
+    api::{ProxmoxPolicy, ProxmoxPolicySpec},
+    catalog::{Target, TargetError},
+};
 
 use super::{
     Origin, expression,
@@ -56,6 +59,15 @@ pub fn faults(policy: &ProxmoxPolicy) -> Vec<Fault> {
     compile(&told, &policy.spec).err().map(|unusable| unusable.faults).unwrap_or_default()
 }
 
+/// A misspelt target would leave unprotected what somebody believes to be safe. Those who are hit can also be of kinds
+/// that no plan names as its target.
+fn protects_nothing(named: &str) -> Option<Fault> {
+    match named.parse::<Target>() {
+        Ok(_) | Err(TargetError::UnknownKind(_)) => None,
+        Err(problem) => Some(Fault { part: "protection.targets".to_owned(), why: problem.to_string() }),
+    }
+}
+
 pub(super) fn compile(told: &str, spec: &ProxmoxPolicySpec) -> Result<(Rules, TimeZone), Unusable> {
     let mut faults = Vec::new();
     let zone = time_zone(&spec.time_zone).map_err(|fault| faults.push(fault)).ok();
@@ -69,6 +81,7 @@ pub(super) fn compile(told: &str, spec: &ProxmoxPolicySpec) -> Result<(Rules, Ti
             vec![]
         }
     };
+    faults.extend(spec.protection.targets.iter().filter_map(|named| protects_nothing(named)));
     match zone {
         Some(zone) if faults.is_empty() => Ok((Rules::new(rules), zone)),
         _ => Err(Unusable::new(told, faults)),
@@ -92,4 +105,31 @@ fn rules(spec: &ProxmoxPolicySpec) -> (Vec<Rule>, Vec<Fault>) {
         }
     }
     (rules, faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn faults_of(targets: &[&str]) -> Vec<String> {
+        let spec = serde_json::from_value(json!({"protection": {"targets": targets}})).unwrap();
+        faults(&ProxmoxPolicy::new("house", spec)).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_protected_id_that_can_not_be_one_is_a_fault() {
+        for (named, word) in
+            [("vm 100", "is not a target"), ("qemu/10O", "is no guest"), ("lxc/7", "is no guest")]
+        {
+            let told = faults_of(&["storage/backup", named]);
+            assert!(
+                told.len() == 1 && told[0].starts_with("protection.targets: ") && told[0].contains(word),
+                "{told:?}"
+            );
+        }
+        let can_be_hit = ["qemu/100", "guest/100", "storage/backup", "ha-rule/apart", "user/ann@pve"];
+        assert_eq!(faults_of(&can_be_hit), [""; 0]);
+    }
 }
