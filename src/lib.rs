@@ -13,8 +13,10 @@
 //! - [`secrets`]: where API tokens and secret parameters are kept
 //! - [`store`]: the two homes of the engine, a cluster or a directory
 //! - [`audit`]: the record that outlives the process
-//! - [`controllers`]: one file a kind; carries out what `core` decides
-//! - [`cli`]: one file a command; puts the parts together
+//! - [`system`]: clock and random words
+//! - [`controllers`]: one file or folder a kind; carries out what `core` decides
+//! - [`cli`]: one file or folder a command; puts the parts together
+//! - [`telemetry`]: logs, and the signal to stop
 
 pub mod api;
 pub mod catalog;

@@ -90,7 +90,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// A live read, never a cached one.
     fn get<K: Kind>(&self, key: &Key) -> impl Future<Output = Result<Option<K>, StoreError>> + Send;
 
-    /// All approvals that name this plan, read live. One whose source is in doubt may be missing; none is ever added.
+    /// All approvals that name this plan, read live. One whose source is in doubt may be missing; none is ever added. Fails
+    /// if one can't be understood: it may be a no.
     fn approvals_of(
         &self,
         plan: &Key,
@@ -110,7 +111,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         environment: &str,
     ) -> impl Future<Output = Result<Vec<ProxmoxActionPlan>, StoreError>> + Send;
 
-    /// All policies of a namespace, read live. One that can't be understood fails it: a freeze may be in it.
+    /// All policies of a namespace, read live. Fails if one can't be understood: it may be a freeze.
     fn policies_of(
         &self,
         namespace: &str,

@@ -43,7 +43,7 @@ pub struct ProxmoxActionApprovalSpec {
     #[serde(rename = "approved_by")]
     #[schemars(length(min = 1, max = 253))]
     pub approved_by: String,
-    /// Groups that the approver speaks for.
+    /// Groups that the approver speaks for. They count as far as admission, or a list of signers, proves them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "bounds::names")]
     pub approver_groups: Vec<String>,

@@ -105,6 +105,7 @@ pub struct GitTrust {
     /// Such as `https://git.example.test/home/infra.git`. It is only ever read.
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^(https?|file)://[^\s?#@]+$"))]
     pub repository: String,
+    /// What is on this branch counts, and nothing else.
     #[serde(default = "default_branch")]
     #[schemars(length(min = 1, max = 253))]
     pub branch: String,
@@ -160,7 +161,7 @@ pub struct Credentials {
     pub secret_ref: SecretKeyRef,
 }
 
-/// A key of a Secret of the same namespace, holding `user@realm!tokenid=secret`.
+/// A key of a Secret of the same namespace. For Proxmox it holds `user@realm!tokenid=secret`, for git `user:password`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct SecretKeyRef {

@@ -10,6 +10,7 @@ mod environment;
 mod phase;
 mod plan;
 mod policy;
+mod preview;
 mod provenance;
 mod risk;
 
@@ -23,13 +24,16 @@ pub use environment::{
 };
 pub use phase::Phase;
 pub use plan::{
-    ApprovalProgress, BlastRadius, CompensatingPlan, Decided, GrantedApproval, GroupDemand, Intent,
-    PlanStatus, PolicyDecision, Preview, PreviewedCall, PreviewedChange, PreviewedHit, PreviewedUndo,
-    PrivilegeReport, ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult, RefusedApproval, TaskReport,
+    ApprovalProgress, Decided, GrantedApproval, GroupDemand, Intent, PlanStatus, PolicyDecision,
+    ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult, RefusedApproval, TaskReport,
 };
 pub use policy::{
     ApprovalsByRisk, Freeze, FreezeWindow, GuardMode, HourlyLimits, Knobs, PolicyRule, PolicyStatus, Preset,
     Protection, ProxmoxPolicy, ProxmoxPolicySpec, RuleDemand, Weekday, WeeklyHours,
+};
+pub use preview::{
+    BlastRadius, CompensatingPlan, Preview, PreviewedCall, PreviewedChange, PreviewedHit, PreviewedUndo,
+    PrivilegeReport,
 };
 pub use provenance::{Provenance, Source};
 pub use risk::Risk;

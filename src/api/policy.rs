@@ -40,7 +40,7 @@ pub struct ProxmoxPolicySpec {
     /// What is set otherwise than in the preset.
     #[serde(default)]
     pub knobs: Knobs,
-    /// Asked one after the other; everything that applies counts.
+    /// All are asked, and each that applies counts; their order does not matter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub rules: Vec<PolicyRule>,
@@ -139,11 +139,13 @@ pub struct HourlyLimits {
 #[x_kube(validation = Rule::new("has(self.raiseRiskTo) || has(self.approvals) || has(self.deny) || has(self.guard) || has(self.warn)").message("nothing follows from this rule: give raiseRiskTo, approvals, deny, guard or warn"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyRule {
+    /// The plan's status names the rule by it.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// In CEL, over `plan`, `requester`, `environment`, `action`, `target`, `preview`, `blastRadius`, `risk` and `time`.
     #[schemars(length(min = 1, max = 4096))]
     pub when: String,
+    /// The plan's risk is at least this then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raise_risk_to: Option<Risk>,
     /// All of them have to be met.

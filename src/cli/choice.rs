@@ -44,6 +44,9 @@ impl Choice {
         let name = plan.name_any();
         let status = plan.status.clone().unwrap_or_default();
         let said = format!("{} ({}: {})", status.phase, status.reason, status.message);
+        if status.phase.is_terminal() {
+            return Err(NotWaiting(format!("plan {name} does not wait for approval: it is {said}")));
+        }
         let (Some(plan_hash), Some(risk)) = (status.plan_hash, status.risk) else {
             return Err(NotWaiting(format!("plan {name} is not judged yet: it is {said}")));
         };

@@ -30,7 +30,7 @@ pub(super) struct Commit {
     pub(super) id: String,
     pub(super) time: String,
     pub(super) author: String,
-    /// As `%G?` tells: `G` for a good signature, `N` for none.
+    /// As `%G?` tells: `G` for a good signature, `N` for none, `E` for one that can't be checked.
     pub(super) signature: String,
     pub(super) signer: String,
     pub(super) subject: String,
@@ -82,7 +82,20 @@ impl WorkTree {
         let format =
             format!("--format={RECORD}%H{FIELD}%cI{FIELD}%an <%ae>{FIELD}%G?{FIELD}%GS{FIELD}%s{FIELD}");
         let log = told(&self.root, &["log", &format, "--name-status", "--no-renames", "--", &file])?;
-        Ok(log.split(RECORD).filter_map(commit).collect())
+        let mut commits: Vec<Commit> = log.split(RECORD).filter_map(commit).collect();
+        for commit in commits.iter_mut().filter(|commit| commit.signature == "N") {
+            if self.carries_a_signature(&commit.id)? {
+                commit.signature = "E".to_owned();
+            }
+        }
+        Ok(commits)
+    }
+
+    /// Without a list of allowed signers git takes a commit that is signed with an SSH key for one that is not signed.
+    fn carries_a_signature(&self, commit: &str) -> Result<bool, String> {
+        let whole = told(&self.root, &["cat-file", "commit", commit])?;
+        let mut header = whole.lines().take_while(|line| !line.is_empty());
+        Ok(header.any(|line| line.starts_with("gpgsig")))
     }
 }
 

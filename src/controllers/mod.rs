@@ -1,4 +1,4 @@
-//! One file per kind, all of one shape: resolve what the object refers to, validate it, decide (in `core`), act, report.
+//! One file or folder a kind, all of one shape: resolve what the object refers to, validate it, decide (in `core`), act, report.
 //!
 //! The same controllers run in both homes: they see only the ports.
 

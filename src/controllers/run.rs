@@ -1,10 +1,10 @@
 //! Keeps all controllers running: every change and every timer leads to one look at one object.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::{
     FutureExt, StreamExt,
-    future::{BoxFuture, Shared},
+    future::{self, BoxFuture, Shared},
 };
 use jiff::Timestamp;
 use kube::{
@@ -61,7 +61,7 @@ async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: 
     let environments = forgotten_when_gone(&ports);
     let environments = touched(environments, what_plans_depend_on);
     let policies = touched(ports.store.watch::<ProxmoxPolicy>(), what_writers_change);
-    let waiting = plans.clone();
+    let (waiting, listed) = (plans.clone(), plans.clone());
     let (places, turns) = Places::new();
     let together =
         Arc::new(Together { places, crowd: Crowd::with_line_of(IN_LINE), slots: Slots::default() });
@@ -76,7 +76,7 @@ async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: 
         })
         .watches_stream(environments, move |environment| plans_in(&plans, &environment))
         .watches_stream(policies, move |policy| plans_beside(&waiting, &policy));
-    drive(controller, ports, shutdown, move |ports, key| {
+    drive(controller, listed, ports, shutdown, move |ports, key| {
         let together = Arc::clone(&together);
         async move { plan::reconcile(&ports, &together, &key).await }.boxed()
     })
@@ -88,30 +88,30 @@ async fn run_approvals<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdo
     let plans = touched(ports.store.watch::<ProxmoxActionPlan>(), what_approvals_depend_on);
     let others = touched(ports.store.watch::<ProxmoxActionApproval>(), what_writers_change);
     let environments = touched(ports.store.watch::<ProxmoxEnvironment>(), what_plans_depend_on);
-    let (beside, within) = (approvals.clone(), approvals.clone());
+    let (beside, within, listed) = (approvals.clone(), approvals.clone(), approvals.clone());
     let controller = controller
         .watches_stream(plans, move |plan| approvals_on(&approvals, plan.meta()))
         .watches_stream(environments, move |environment| approvals_in(&within, environment.meta()))
         // Whether one person's second approval counts depends on the first.
         .watches_stream(others, move |other| approvals_beside(&beside, &other));
-    drive(controller, ports, shutdown, |ports, key| {
+    drive(controller, listed, ports, shutdown, |ports, key| {
         async move { approval::reconcile(&ports, &key).await }.boxed()
     })
     .await;
 }
 
 async fn run_environments<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
-    let (controller, _) = controller::<ProxmoxEnvironment, S>(&ports.store);
+    let (controller, listed) = controller::<ProxmoxEnvironment, S>(&ports.store);
     let controller = controller.reconcile_all_on(ports.store.admission_changes());
-    drive(controller, ports, shutdown, |ports, key| {
+    drive(controller, listed, ports, shutdown, |ports, key| {
         async move { environment::reconcile(&ports, &key).await }.boxed()
     })
     .await;
 }
 
 async fn run_policies<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
-    let (controller, _) = controller::<ProxmoxPolicy, S>(&ports.store);
-    drive(controller, ports, shutdown, |ports, key| {
+    let (controller, listed) = controller::<ProxmoxPolicy, S>(&ports.store);
+    drive(controller, listed, ports, shutdown, |ports, key| {
         async move { policy::reconcile(&ports, &key).await }.boxed()
     })
     .await;
@@ -129,6 +129,7 @@ fn controller<K: Kind, S: Store>(store: &S) -> (Controller<DeserializeGuard<K>>,
 /// Runs one controller to its end.
 async fn drive<K, S, H, F>(
     controller: Controller<DeserializeGuard<K>>,
+    listed: Cache<K>,
     ports: Arc<Ports<S, H>>,
     shutdown: Shutdown,
     look: F,
@@ -154,15 +155,24 @@ async fn drive<K, S, H, F>(
     let on_error = |_: Arc<DeserializeGuard<K>>, error: &Error, _: Arc<Ports<S, H>>| {
         error.retry_after().map_or_else(Action::await_change, Action::requeue)
     };
-    controller
-        .graceful_shutdown_on(shutdown)
-        .run(reconcile, on_error, ports)
-        .for_each(|looked| async move {
+    let nothing_began = asked_to_stop_before_the_first_list(listed, shutdown.clone());
+    let to_its_end = controller.graceful_shutdown_on(shutdown).run(reconcile, on_error, ports).for_each(
+        |looked| async move {
             if let Err(error) = looked {
                 tracing::warn!(kind = %K::kind(&()), %error, "a look was not finished");
             }
-        })
-        .await;
+        },
+    );
+    future::select(pin!(to_its_end), pin!(nothing_began)).await;
+}
+
+/// Until the objects were listed once no look begins, and the controller would wait for that list, whoever asks it to
+/// stop: for ever, where the right to list is missing.
+async fn asked_to_stop_before_the_first_list<K: Kind>(listed: Cache<K>, shutdown: Shutdown) {
+    shutdown.await;
+    if listed.wait_until_ready().now_or_never().is_some() {
+        future::pending::<()>().await;
+    }
 }
 
 /// Timers only reach so far; a plan for next year is looked at once a day.

@@ -42,7 +42,8 @@ pub fn proof(admission: &Admission, record: Option<&AdmissionRecord>) -> Proof {
         return Proof::NotInForce(policies.problems.join("; "));
     }
     let on_record = record.filter(|record| record.revision == policies.revision).map(|record| record.since.0);
-    match on_record.or(policies.unchanged_since) {
+    // What the API server itself dates needs no record, which others may have written to while nothing stopped them.
+    match policies.unchanged_since.or(on_record) {
         Some(since) => Proof::Admission { since: since.saturating_add(SETTLING).unwrap_or(Timestamp::MAX) },
         None => Proof::NotInForce("they have changed a moment ago".to_owned()),
     }
@@ -57,9 +58,9 @@ pub fn record(
     if !policies.problems.is_empty() {
         return None;
     }
-    let known = before.filter(|record| record.revision == policies.revision).cloned();
-    let since = policies.unchanged_since.unwrap_or(now);
-    known.or_else(|| Some(AdmissionRecord { revision: policies.revision.clone(), since: Time(since) }))
+    let known = before.filter(|record| record.revision == policies.revision).map(|record| record.since.0);
+    let since = policies.unchanged_since.or(known).unwrap_or(now);
+    Some(AdmissionRecord { revision: policies.revision.clone(), since: Time(since) })
 }
 
 #[cfg(test)]
@@ -115,6 +116,13 @@ mod tests {
         let anew = fine("b", Some(500));
         assert_eq!(counts_from(&anew, Some(&on_record("a", 100))), Some(at(505)));
         assert_eq!(record(&anew, Some(&on_record("a", 100)), at(900)), Some(on_record("b", 500)));
+    }
+
+    #[test]
+    fn a_record_that_somebody_has_made_older_proves_nothing_that_the_policies_themselves_deny() {
+        let forged = on_record("a", 1);
+        assert_eq!(counts_from(&fine("a", Some(100)), Some(&forged)), Some(at(105)));
+        assert_eq!(record(&fine("a", Some(100)), Some(&forged), at(200)), Some(on_record("a", 100)));
     }
 
     #[test]

@@ -101,10 +101,7 @@ pub fn moved(before: &Judged, now: &Judged) -> Vec<String> {
     if before.policy.revision != now.policy.revision {
         moved.push(format!("policy: {} -> {}", before.policy.revision, now.policy.revision));
     }
-    if moved.is_empty() && before.plan_hash != now.plan_hash {
-        moved = ruled_otherwise(before, now);
-    }
-    moved
+    if moved.is_empty() { ruled_otherwise(before, now) } else { moved }
 }
 
 /// The target is as it was, and so is the policy: its rules say something else now, or the environment's knobs do.
@@ -113,10 +110,10 @@ fn ruled_otherwise(before: &Judged, now: &Judged) -> Vec<String> {
     if before.risk != now.risk {
         moved.push(format!("risk: {} -> {}", before.risk, now.risk));
     }
-    if before.demand != now.demand {
+    if before.demand.told() != now.demand.told() {
         moved.push(format!("approvals: {} -> {}", before.demand.told(), now.demand.told()));
     }
-    if moved.is_empty() {
+    if moved.is_empty() && before.plan_hash != now.plan_hash {
         moved.push(format!("planHash: {} -> {}", before.plan_hash, now.plan_hash));
     }
     moved

@@ -109,13 +109,13 @@ pub fn trace(
         Sighting::Brought { commit, author, signature, .. } => {
             provenance.commit = bounded(commit, 64);
             provenance.author = bounded(author, 512);
-            match signed(signature, speaker, &mut provenance) {
-                Ok(signer) => {
-                    groups = groups_of(trust, signer);
-                    None
-                }
-                Err(refusal) => Some(refusal),
-            }
+            provenance.key = bounded(signature.key(), 128);
+            let believed = signer(signature, &provenance.commit).and_then(|signer| {
+                provenance.signer = bounded(signer, 253);
+                refuse_other(signer, speaker, &provenance.commit).map(|()| signer)
+            });
+            groups = believed.as_ref().map(|signer| groups_of(trust, signer)).unwrap_or_default();
+            believed.err()
         }
     };
     provenance.file = bounded(file_of(sighting), 512);
@@ -160,52 +160,52 @@ fn concluded(provenance: Provenance, groups: Vec<String>, refusal: Option<Refusa
     Traced { provenance: Provenance { verdict, ..provenance }, groups, refusal }
 }
 
-/// Who signed, if that is who speaks.
-fn signed<'a>(
-    signature: &'a Signature,
-    speaker: Speaker<'_>,
-    provenance: &mut Provenance,
-) -> Result<&'a str, Refusal> {
-    let commit = provenance.commit.clone();
-    let mut with = |key: &str| provenance.key = bounded(key, 128);
-    let (signer, key) = match signature {
+impl Signature {
+    fn key(&self) -> &str {
+        match self {
+            Self::Missing | Self::Invalid { .. } => "",
+            Self::Unknown { key } | Self::OfSeveral { key, .. } | Self::Of { key, .. } => key,
+        }
+    }
+}
+
+/// Who signed, if that is one known person.
+fn signer<'a>(signature: &'a Signature, commit: &str) -> Result<&'a str, Refusal> {
+    let (reason, why) = match signature {
+        Signature::Of { signer, .. } => return Ok(signer),
         Signature::Missing => {
-            let message =
-                format!("spec.source: commit {commit} is not signed: sign the commit that brings the file");
-            return Err(refuse("Unsigned", message));
+            ("Unsigned", format!("commit {commit} is not signed: sign the commit that brings the file"))
         }
         Signature::Invalid { why } => {
-            let message = format!("spec.source: the signature of commit {commit} does not count: {why}");
-            return Err(refuse("BadSignature", message));
+            ("BadSignature", format!("the signature of commit {commit} does not count: {why}"))
         }
-        Signature::Unknown { key } => {
-            with(key);
-            let message = format!(
-                "spec.source: commit {commit} is signed with the key {key}, which is nobody's in spec.git.signers of the environment"
-            );
-            return Err(refuse("UnknownSigner", message));
-        }
-        Signature::OfSeveral { signers, key } => {
-            with(key);
-            let message = format!(
-                "spec.source: commit {commit} is signed with the key {key}, which spec.git.signers of the environment gives to {}: a key has to be one person's",
+        Signature::Unknown { key } => (
+            "UnknownSigner",
+            format!(
+                "commit {commit} is signed with the key {key}, which is nobody's in spec.git.signers of the environment"
+            ),
+        ),
+        Signature::OfSeveral { signers, key } => (
+            "AmbiguousSigner",
+            format!(
+                "commit {commit} is signed with the key {key}, which spec.git.signers of the environment gives to {}: a key has to be one person's",
                 signers.join(" and ")
-            );
-            return Err(refuse("AmbiguousSigner", message));
-        }
-        Signature::Of { signer, key } => (signer, key),
+            ),
+        ),
     };
-    with(key);
-    provenance.signer = bounded(signer, 253);
+    Err(refuse(reason, format!("spec.source: {why}")))
+}
+
+/// Nobody signs for somebody else.
+fn refuse_other(signer: &str, speaker: Speaker<'_>, commit: &str) -> Result<(), Refusal> {
     let (reason, field, name) = match speaker {
         Speaker::Requester(name) => ("SignerIsNotRequester", "spec.requestedBy", name),
         Speaker::Approver(name) => ("SignerIsNotApprover", "spec.approved_by", name),
     };
-    if signer != name {
-        let message = format!("{field}: is {name}, but commit {commit} is signed by {signer}");
-        return Err(refuse(reason, message));
+    if signer == name {
+        return Ok(());
     }
-    Ok(signer)
+    Err(refuse(reason, format!("{field}: is {name}, but commit {commit} is signed by {signer}")))
 }
 
 fn groups_of(trust: &GitTrust, signer: &str) -> Vec<String> {

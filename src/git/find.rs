@@ -17,8 +17,11 @@ use crate::{
 const LARGEST_FILE: usize = 1 << 20;
 /// Who has more was pointed at the wrong folder.
 const MOST_FILES: usize = 200_000;
-/// So many files are remembered; then all are forgotten.
+/// Whoever nests folders in each other can make billions of entries out of a few bytes.
+const MOST_ENTRIES: usize = 1_000_000;
+/// So many files are remembered, and so much of what they hold; then all are forgotten.
 const MOST_REMEMBERED: usize = 100_000;
+const LARGEST_REMEMBERED: usize = 32 << 20;
 
 /// An object as a file holds it.
 #[derive(Debug, PartialEq)]
@@ -38,12 +41,29 @@ impl Held {
 
 /// What files hold, by the hash of their content: each is parsed once.
 #[derive(Debug, Default)]
-pub(super) struct Files(Mutex<HashMap<Oid, Arc<Vec<Held>>>>);
+pub(super) struct Files(Mutex<Remembered>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    files: HashMap<Oid, Arc<Vec<Held>>>,
+    bytes: usize,
+}
+
+impl Remembered {
+    fn insert(&mut self, blob: Oid, held: Arc<Vec<Held>>, size: usize) {
+        let size = if held.is_empty() { 0 } else { size };
+        if self.files.len() >= MOST_REMEMBERED || self.bytes + size > LARGEST_REMEMBERED {
+            *self = Self::default();
+        }
+        self.bytes += size;
+        self.files.insert(blob, held);
+    }
+}
 
 impl Files {
     /// What a file holds; nothing if it is not for us, or too large to be.
     pub(super) fn held(&self, repository: &Repository, blob: Oid) -> Result<Arc<Vec<Held>>, git2::Error> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&blob).map(Arc::clone);
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).files.get(&blob).map(Arc::clone);
         if let Some(known) = known {
             return Ok(known);
         }
@@ -54,10 +74,7 @@ impl Files {
             Arc::default()
         };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MOST_REMEMBERED {
-            all.clear();
-        }
-        all.insert(blob, Arc::clone(&held));
+        all.insert(blob, Arc::clone(&held), size);
         Ok(held)
     }
 }
@@ -99,19 +116,22 @@ pub(super) fn yaml_files(
     let folder = folder.trim_matches('/');
     let Some(tree) = below(repository, commit.tree()?, folder)? else { return Ok(vec![]) };
     let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-    let mut files = vec![];
+    let (mut files, mut entries) = (vec![], 0);
     let walked = tree.walk(TreeWalkMode::PreOrder, |parents, entry| {
+        entries += 1;
         // Links are not followed, and a name that is no text can't be one of ours.
         if let (Ok(name), 0o100_644 | 0o100_755 | 0o100_664) = (entry.name(), entry.filemode())
             && is_yaml(name)
         {
             files.push(File { path: format!("{prefix}{parents}{name}"), blob: entry.id() });
         }
-        if files.len() > MOST_FILES { TreeWalkResult::Abort } else { TreeWalkResult::Ok }
+        let is_too_much = files.len() > MOST_FILES || entries > MOST_ENTRIES;
+        if is_too_much { TreeWalkResult::Abort } else { TreeWalkResult::Ok }
     });
-    if files.len() > MOST_FILES {
-        let why =
-            format!("there are more than {MOST_FILES} YAML files in it: say in spec.git.path where ours are");
+    if files.len() > MOST_FILES || entries > MOST_ENTRIES {
+        let why = format!(
+            "there are more than {MOST_FILES} YAML files or {MOST_ENTRIES} files in it: say in spec.git.path where ours are"
+        );
         return Err(git2::Error::from_str(&why));
     }
     walked.map(|()| files)
@@ -174,6 +194,20 @@ mod tests {
             assert_eq!(read(text.as_bytes()), [], "{text}");
         }
         assert_eq!(read(&[b"# \xff\n", PLAN.as_bytes()].concat()), []);
+    }
+
+    #[test]
+    fn no_more_is_remembered_than_fits() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(folder.path()).unwrap();
+        let files = Files::default();
+        for number in 0..=LARGEST_REMEMBERED / LARGEST_FILE {
+            let reason = "x".repeat(LARGEST_FILE - PLAN.len() - 20);
+            let blob = PLAN.replace("a: 1", &format!("a: {number}, b: {reason}"));
+            let blob = repository.blob(blob.as_bytes()).unwrap();
+            assert_eq!(files.held(&repository, blob).unwrap().len(), 1);
+        }
+        assert!(files.0.lock().unwrap().bytes <= LARGEST_REMEMBERED);
     }
 
     #[test]

@@ -265,6 +265,43 @@ async fn programs_ask_in_their_own_name_and_a_syncer_brings_what_others_ask_for(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_the_role_of_a_syncer_nobody_approves_and_nobody_else_brings_what_others_ask_for() {
+    let stage = Stage::new().await;
+    let plan = waiting(&stage).await;
+    for user in [ARGOCD, "outsider@example.test"] {
+        stage.give(user, "proxmox-agent-syncer").await;
+    }
+    let by_git = json!({"source": "git"});
+    let asked_by_git = json!({"source": "git", "notAfter": "2999-01-01T00:00:00Z"});
+    let own = json!({"approved_by": "outsider@example.test"});
+    for (who, change, message) in [
+        ("argocd", json!({}), "a git syncer and approves nothing by itself"),
+        ("argocd", json!({"approved_by": ARGOCD}), "a git syncer and approves nothing by itself"),
+        ("outsider", by_git.clone(), "source: git is reserved for the git syncers"),
+        ("outsider", own, "lacks the verb approve on proxmoxenvironments/critical"),
+    ] {
+        refused_by(&stage.apply(who, &stage.approval("forged", &plan, &change)).await, "approvals", message);
+    }
+    for (who, change, message) in [
+        ("argocd", json!({}), "has to say source: git"),
+        ("outsider", asked_by_git.clone(), "source: git is reserved for the git syncers"),
+        ("outsider", json!({}), "nobody asks in the name of another"),
+    ] {
+        let forged = stage.plan("forged", "start_guest", "qemu/101", &change);
+        refused_by(&stage.apply(who, &forged).await, "plans", message);
+    }
+    let brought = stage.approval("brought", &plan, &by_git);
+    taken(&stage.apply("argocd", &brought).await);
+    assert_eq!(stage.answered("brought").await.status.unwrap().reason, "GitNotConfigured");
+    taken(&stage.apply("argocd", &stage.plan("asked", "start_guest", "qemu/101", &asked_by_git)).await);
+    // What a syncer does besides: it marks what is its own, and tidies up.
+    taken(&stage.kubectl("argocd", &["label", "pxa", "brought", "app=infra"]).await);
+    taken(&stage.kubectl("argocd", &["delete", "pxa", "brought"]).await);
+    taken(&stage.kubectl("argocd", &["delete", "plan", "asked"]).await);
+    assert!(stage.sim.ledger().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_stays_and_what_says_nothing_may_change() {
     let mut stage = Stage::new().await;
     let plan = waiting(&stage).await;

@@ -1,6 +1,10 @@
 //! Which approvals count.
 
-use proxmox_agent::api::{ApprovalVerdict, Phase, PlanStatus};
+use proxmox_agent::{
+    api::{ApprovalVerdict, Phase, PlanStatus},
+    ports::{Key, Store, StoreError},
+    store::kube::KubeStore,
+};
 use serde_json::json;
 
 use crate::support::{
@@ -175,4 +179,18 @@ async fn who_may_not_approve_is_told_so_and_nobody_is_asked_in_the_dark() {
     let unknown = stage.approve("approver", &["no-such-plan", "--yes"]).await;
     assert!(unknown.stderr.contains("there is no plan `no-such-plan`"), "{}", unknown.stderr);
     assert!(stage.sim.ledger().is_empty());
+}
+
+/// The API server takes a date that is later than any that this program knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_that_can_not_be_read_is_not_passed_over() {
+    let stage = Stage::new().await;
+    let plan = stage.plan("delete", "delete_guest", "qemu/101", &json!({}));
+    let plan = stage.request(&plan, Phase::AwaitingApproval).await;
+    let for_good = json!({"decision": "Deny", "expiresAt": "9999-12-31T23:59:59Z"});
+    let denied = stage.apply("approver", &stage.approval("no", &plan, &for_good)).await;
+    assert_eq!(denied.code, 0, "{}", denied.stderr);
+    let store = KubeStore::new(stage.admin.clone(), None, None);
+    let read = store.approvals_of(&Key::of(&plan)).await;
+    assert!(matches!(&read, Err(StoreError::Malformed { object, .. }) if object.contains("no")), "{read:?}");
 }

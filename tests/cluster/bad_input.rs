@@ -169,7 +169,7 @@ async fn a_policy_that_can_not_be_read_holds_up_its_whole_namespace_for_it_may_h
     stage.apply("requester", &stage.plan("p", "start_guest", "qemu/101", &json!({}))).await;
     let unread = |status: &PlanStatus| status.phase == Phase::Pending && status.reason == "Malformed";
     let status = stage.plan_when("p", "blocked", unread).await.status.unwrap();
-    let words = format!("policy {}/ice can't be read: ", stage.namespace);
+    let words = format!("ProxmoxPolicy {}/ice can't be read: ", stage.namespace);
     assert!(status.message.starts_with(&words), "{}", status.message);
     assert!(stage.sim.ledger().is_empty());
     let gone = stage.kubectl("admin", &["delete", "pxpol", "ice"]).await;

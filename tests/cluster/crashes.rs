@@ -5,6 +5,7 @@ use proxmox_agent::pve::sim::World;
 use serde_json::json;
 
 use crate::support::{
+    patience::until,
     stage::{Setting, Stage},
     worlds,
 };
@@ -12,6 +13,17 @@ use crate::support::{
 async fn stage(world: World) -> Stage {
     let environment = json!({"requestTimeoutSeconds": 1});
     Stage::with(Setting { world: Some(world), environment, ..Setting::default() }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_may_not_even_look_says_so_and_ends_when_it_is_asked_to() {
+    let mut stage = Stage::without_operator(Setting::default()).await;
+    stage.namespace = stage.cluster.namespace().await;
+    stage.start_operator();
+    let told = |what: &str| std::fs::read_to_string(stage.log_file()).unwrap().contains(what);
+    until("it says what it may not", || told("cannot list resource \"proxmoxactionplans\"")).await;
+    let ended = stage.ask_operator_to_stop().await;
+    assert!(ended.success(), "{ended}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,9 +33,7 @@ impl Story {
         });
         let environment = json!({"git": trust, "tier": "production"});
         let stage = Stage::with(Setting { environment, preset: Some(preset), ..Setting::default() }).await;
-        for role in ["proxmox-agent-requester", "proxmox-agent-approver-critical"] {
-            stage.give(ARGOCD, role).await;
-        }
+        stage.give(ARGOCD, "proxmox-agent-syncer").await;
         Self { stage, workshop, requester, approver }
     }
 

@@ -44,8 +44,11 @@ fn one_line(outcome: &Outcome) -> &str {
 async fn the_exit_code_says_what_became_of_it() {
     let stage = Stage::new().await;
     deletion(&stage, "delete").await;
+    let nowhere = stage.plan("refused", "delete_guest", "qemu/999", &json!({}));
+    stage.request(&nowhere, Phase::Denied).await;
     for (who, args, code, says) in [
-        ("approver", &["nothing", "--yes"][..], 1, "there is no plan `nothing`"),
+        ("approver", &["refused", "--yes"][..], 5, "does not wait for approval: it is Denied"),
+        ("approver", &["nothing", "--yes"], 1, "there is no plan `nothing`"),
         ("approver", &["delete"], 3, "there is nobody to ask"),
         ("auditor", &["delete", "--yes"], 4, "cannot create resource \"proxmoxactionapprovals\""),
         ("auditor", &["delete", "--dry-run=server"], 4, "cannot create resource"),
@@ -80,6 +83,7 @@ async fn wrong_usage_is_told_before_anybody_is_asked() {
         (&["delete", "list"], "does not belong to this command"),
         (&["--deny", "list"], "does not belong to this command"),
         (&[], "which plan?"),
+        (&[""], "which plan?"),
     ] {
         let ended = stage.approve("approver", args).await;
         assert_eq!(ended.code, 2, "{args:?}: {ended:?}");

@@ -26,4 +26,5 @@ mod policies;
 mod roles;
 mod rules;
 mod secrecy;
+mod values;
 mod writes;

@@ -227,3 +227,17 @@ async fn a_policy_that_makes_no_sense_is_refused_when_it_is_written() {
         assert!(refused.stderr.contains(words), "{}", refused.stderr);
     }
 }
+
+/// The API server takes a date that this program can't read: it is later than any that it knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_freeze_that_can_not_be_read_is_none_that_is_over() {
+    let stage = Stage::with(Setting { preset: Some("balanced"), ..Setting::default() }).await;
+    let for_good = json!({"globalFreeze": {"reason": "for good", "until": "9999-12-31T23:59:59Z"}});
+    stage.apply_as_admin(&policy(&stage, "beside", &for_good)).await;
+    let plan = stage.plan("start", "start_guest", "qemu/101", &json!({}));
+    stage.apply("requester", &plan).await;
+    let is_blocked = |status: &PlanStatus| status.reason == "Malformed";
+    let status = stage.plan_when("start", "blocked", is_blocked).await.status.unwrap();
+    assert!(status.message.contains("beside"), "{}", status.message);
+    assert!(stage.sim.ledger().is_empty());
+}

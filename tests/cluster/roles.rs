@@ -45,20 +45,40 @@ const DUTIES: &[(&str, &str, Duty)] = &[
     ("patch", "events", Duty::CarryOut),
 ];
 
+/// A git syncer carries what others ask for and decide: whether it counts, their signatures say.
+const BRINGS: &[(&str, &str)] = &[
+    ("create", "proxmoxactionapprovals"),
+    ("create", "proxmoxactionplans"),
+    ("delete", "proxmoxactionapprovals"),
+    ("delete", "proxmoxactionplans"),
+    ("patch", "proxmoxactionapprovals"),
+    ("patch", "proxmoxactionplans"),
+    ("update", "proxmoxactionapprovals"),
+    ("update", "proxmoxactionplans"),
+];
+
 const READS: &[&str] = &["get", "list", "watch"];
 
-/// The duties that these rules give. Panics at a right that no duty needs, and at a wildcard.
-fn duties(name: &str, rules: &[PolicyRule]) -> Vec<Duty> {
+/// Every right to write that these rules give, as verb and resource.
+fn writes(rules: &[PolicyRule]) -> Vec<(&str, &str)> {
     let mut found = Vec::new();
     for rule in rules {
         for resource in rule.resources.iter().flatten() {
-            for verb in rule.verbs.iter().filter(|verb| !READS.contains(&verb.as_str())) {
-                let known = DUTIES.iter().find(|(v, r, _)| v == verb && r == resource);
-                let (_, _, duty) = known.unwrap_or_else(|| panic!("{name} may {verb} {resource}: what for?"));
-                found.push(*duty);
-            }
+            let verbs = rule.verbs.iter().filter(|verb| !READS.contains(&verb.as_str()));
+            found.extend(verbs.map(|verb| (verb.as_str(), resource.as_str())));
         }
     }
+    found.sort_unstable();
+    found
+}
+
+/// The duties that these rules give. Panics at a right that no duty needs, and at a wildcard.
+fn duties(name: &str, rules: &[PolicyRule]) -> Vec<Duty> {
+    let duty = |(verb, resource): (&str, &str)| {
+        let known = DUTIES.iter().find(|(v, r, _)| *v == verb && *r == resource);
+        known.unwrap_or_else(|| panic!("{name} may {verb} {resource}: what for?")).2
+    };
+    let mut found: Vec<Duty> = writes(rules).into_iter().map(duty).collect();
     found.dedup();
     found
 }
@@ -83,6 +103,8 @@ async fn every_role_has_one_duty_at_most_and_no_right_beyond_it() {
     for role in objects::<Role>(&rendered, "Role") {
         roles.insert(role.metadata.name.unwrap(), role.rules.unwrap());
     }
+    let syncer = roles.remove("proxmox-agent-syncer").expect("there is a role for git syncers");
+    assert_eq!(writes(&syncer), BRINGS, "a syncer brings plans and approvals, and touches nothing else");
     let mut expected: BTreeMap<String, Vec<Duty>> = [
         ("proxmox-agent-requester", vec![Duty::Ask]),
         ("proxmox-agent-operator", vec![Duty::CarryOut]),

@@ -120,3 +120,49 @@ async fn a_file_that_was_moved_speaks_for_whoever_moved_it() {
     assert_eq!((file.as_str(), commit), ("new.yaml", moved));
     assert!(matches!(signature, Signature::Of { signer, .. } if signer == "bob"));
 }
+
+/// A commit with the files of the working tree and these parents, on which the branch stands afterwards.
+fn commit_on(desk: &Desk, parents: &[&str]) -> String {
+    let said = |args: &[&str]| String::from_utf8(desk.workshop.git(args).stdout).unwrap().trim().to_owned();
+    desk.workshop.git(&["add", "-A"]);
+    let tree = said(&["write-tree"]);
+    let parents = parents.iter().flat_map(|parent| ["-p", parent]);
+    let args: Vec<&str> = ["commit-tree", &tree, "-m", "made"].into_iter().chain(parents).collect();
+    let commit = said(&args);
+    desk.workshop.git(&["reset", "-q", "--hard", &commit]);
+    commit
+}
+
+#[tokio::test]
+async fn a_line_that_never_lost_it_does_not_speak_for_one_that_has_put_it_back() {
+    let (desk, [alice]) = Desk::with_signers(["alice"]);
+    let base = desk.workshop.bring("base.yaml", "a: 1\n", None);
+    let signed = desk.workshop.bring("p.yaml", &text(), Some(&alice));
+    desk.workshop.git(&["rm", "-q", "p.yaml"]);
+    desk.workshop.commit("revoke", Some(&alice));
+    desk.workshop.write("p.yaml", &text());
+    let put_back = desk.workshop.commit("put back", None);
+    // The tip has two parents that hold it. One leads straight to the signed commit, the other by way of its revocation.
+    commit_on(&desk, &[&signed, &put_back]);
+    desk.workshop.push();
+    assert_eq!(desk.origin().await.1, put_back);
+    // And where that is less plain: by a line that is no ancestor of the other one.
+    let beside = commit_on(&desk, &[&signed, &base]);
+    commit_on(&desk, &[&beside, &put_back]);
+    desk.workshop.push();
+    assert_eq!((desk.origin().await.1, desk.signature().await), (put_back, Signature::Missing));
+}
+
+#[tokio::test]
+async fn a_commit_whose_parent_is_not_here_is_not_taken_for_the_one_that_brought_it() {
+    let (mut desk, [alice]) = Desk::with_signers(["alice"]);
+    desk.workshop.bring("p.yaml", &text(), None);
+    desk.workshop.bring("other.yaml", "a: 1\n", Some(&alice));
+    assert_eq!(desk.signature().await, Signature::Missing);
+    // A repository that lacks the unsigned commit, and does not tell those who fetch from it.
+    let (url, short) = (desk.workshop.url(), desk.workshop.path().join("short.git"));
+    let folder = short.display().to_string();
+    desk.workshop.run("git", &["clone", "-q", "--bare", "--depth", "1", &url, &folder]);
+    desk.trust.repository = format!("file://{folder}");
+    assert_eq!(desk.see().await, Sighting::TooOld { file: "p.yaml".to_owned() });
+}

@@ -8,7 +8,7 @@ use proxmox_agent::{
 use serde_json::{Value, json};
 
 use crate::{
-    story::{Story, plan_spec},
+    story::{Story, assert_stands, plan_spec},
     support::{git::Workshop, git_server::GitServer, house::House, manifests::manifest},
 };
 
@@ -58,7 +58,7 @@ async fn a_plan_that_its_requester_has_not_signed_is_denied_with_the_reason() {
         });
         let commit = story.plan(&more, key);
         let status = story.settled().await;
-        assert_eq!((status.phase, status.reason.as_str()), (Phase::Denied, reason), "{}", status.message);
+        assert_stands(&status, Phase::Denied, reason);
         let provenance = status.provenance.unwrap();
         assert_eq!((provenance.commit, provenance.verdict.as_str()), (commit, reason));
         assert!(story.sim.ledger().is_empty());
@@ -75,7 +75,7 @@ async fn a_plan_that_is_not_in_the_repository_as_it_was_applied_is_denied() {
     );
     story.home.write("ProxmoxActionPlan", "p", &plan_spec(&json!({"target": "qemu/100"})));
     let status = story.settled().await;
-    assert_eq!((status.phase, status.reason.as_str()), (Phase::Denied, "FileDiffers"), "{}", status.message);
+    assert_stands(&status, Phase::Denied, "FileDiffers");
     assert!(story.sim.ledger().is_empty());
 }
 
@@ -85,12 +85,7 @@ async fn who_names_git_where_the_owner_has_named_no_repository_is_refused() {
     story.trust(&Value::Null);
     story.plan(&json!({}), Some(&story.alice));
     let status = story.settled().await;
-    assert_eq!(
-        (status.phase, status.reason.as_str()),
-        (Phase::Denied, "GitNotConfigured"),
-        "{}",
-        status.message
-    );
+    assert_stands(&status, Phase::Denied, "GitNotConfigured");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,12 +155,7 @@ async fn a_history_that_is_rewritten_under_an_approved_plan_stops_it() {
     story.home.clock.set(SignedDuration::from_hours(2));
     let status = story.settled().await;
     // Both were brought by another commit now: the approval is looked at first.
-    assert_eq!(
-        (status.phase, status.reason.as_str()),
-        (Phase::AwaitingApproval, "ApprovalGone"),
-        "{}",
-        status.message
-    );
+    assert_stands(&status, Phase::AwaitingApproval, "ApprovalGone");
     assert_eq!(story.answer().await.reason, "HistoryRewritten");
     assert!(story.sim.ledger().is_empty());
 }
@@ -189,12 +179,7 @@ async fn a_plan_whose_commit_was_replaced_is_cancelled_even_if_its_approval_stan
     );
     story.home.clock.set(SignedDuration::from_hours(2));
     let status = story.settled().await;
-    assert_eq!(
-        (status.phase, status.reason.as_str()),
-        (Phase::Cancelled, "HistoryRewritten"),
-        "{}",
-        status.message
-    );
+    assert_stands(&status, Phase::Cancelled, "HistoryRewritten");
     assert_eq!(status.provenance.unwrap().commit, believed, "what was believed stays on record");
     assert!(story.sim.ledger().is_empty());
 }
@@ -207,12 +192,7 @@ async fn an_approval_that_is_taken_out_of_the_repository_no_longer_counts() {
     story.workshop.push();
     story.home.clock.set(SignedDuration::from_hours(2));
     let status = story.settled().await;
-    assert_eq!(
-        (status.phase, status.reason.as_str()),
-        (Phase::AwaitingApproval, "ApprovalGone"),
-        "{}",
-        status.message
-    );
+    assert_stands(&status, Phase::AwaitingApproval, "ApprovalGone");
     assert_eq!(story.answer().await.reason, "NotInGit");
     assert!(story.sim.ledger().is_empty());
 }
@@ -224,12 +204,7 @@ async fn a_repository_that_can_not_be_read_holds_everything_up_and_takes_nothing
     std::fs::rename(&here, &away).unwrap();
     story.home.clock.set(SignedDuration::from_hours(2));
     let status = story.settled().await;
-    assert_eq!(
-        (status.phase, status.reason.as_str()),
-        (Phase::Approved, "GitUnavailable"),
-        "{}",
-        status.message
-    );
+    assert_stands(&status, Phase::Approved, "GitUnavailable");
     assert!(status.message.contains(&story.workshop.url()), "{}", status.message);
     let answer = story.answer().await;
     assert_eq!((answer.verdict, answer.reason.as_str()), (None, "GitUnavailable"));
@@ -247,12 +222,7 @@ async fn a_plan_waits_for_its_repository() {
         .unwrap();
     story.home.write("ProxmoxActionPlan", "p", &plan_spec(&json!({})));
     let status = story.settled().await;
-    assert_eq!(
-        (status.phase, status.reason.as_str()),
-        (Phase::Pending, "GitUnavailable"),
-        "{}",
-        status.message
-    );
+    assert_stands(&status, Phase::Pending, "GitUnavailable");
     std::fs::rename(story.workshop.path().join("away.git"), story.workshop.path().join("remote.git"))
         .unwrap();
     story.plan(&json!({}), Some(&story.alice));

@@ -103,3 +103,24 @@ async fn all_that_is_asked_for_at_once_is_answered_from_one_fetch() {
         "{seen:?}"
     );
 }
+
+#[tokio::test]
+async fn folders_that_unfold_to_billions_are_not_walked_through() {
+    let desk = Desk::new();
+    desk.workshop.bring("base.yaml", "a: 1\n", None);
+    let remote = git2::Repository::open_bare(desk.workshop.path().join("remote.git")).unwrap();
+    let mut inner = (remote.blob(b"x").unwrap(), 0o100_644);
+    for _ in 0..12 {
+        let mut folder = remote.treebuilder(None).unwrap();
+        for name in 0..10 {
+            folder.insert(format!("d{name}"), inner.0, inner.1).unwrap();
+        }
+        inner = (folder.write().unwrap(), 0o040_000);
+    }
+    let (who, tree) =
+        (git2::Signature::now("m", "m@example.test").unwrap(), remote.find_tree(inner.0).unwrap());
+    let tip = remote.find_reference("refs/heads/main").unwrap().peel_to_commit().unwrap();
+    remote.commit(Some("refs/heads/main"), &who, &who, "bomb", &tree, &[&tip]).unwrap();
+    let why = desk.try_look(wanted("p", &plan(&json!({})))).await.unwrap_err().to_string();
+    assert!(why.contains("say in spec.git.path where ours are"), "{why}");
+}

@@ -55,12 +55,7 @@ impl Story {
         story.settled().await;
         story.approval(&json!({}), Some(&story.bob)).await;
         let status = story.settled().await;
-        assert_eq!(
-            (status.phase, status.reason.as_str()),
-            (Phase::Approved, "NotBefore"),
-            "{}",
-            status.message
-        );
+        assert_stands(&status, Phase::Approved, "NotBefore");
         story
     }
 
@@ -117,4 +112,9 @@ fn environment(sim: &Simulator, trust: &Value) -> Value {
         "tls": {"fingerprint": sim.fingerprint()}, "tier": Tier::Production, "requestTimeoutSeconds": 1,
         "git": trust,
     })
+}
+
+#[track_caller]
+pub(crate) fn assert_stands(status: &PlanStatus, phase: Phase, reason: &str) {
+    assert_eq!((status.phase, status.reason.as_str()), (phase, reason), "{}", status.message);
 }

@@ -42,6 +42,19 @@ async fn carried_out() -> (House, Tree) {
     (house, tree)
 }
 
+#[test]
+fn a_signed_commit_is_called_signed_where_git_knows_no_signers_too() {
+    let tree = Tree::new();
+    tree.git(&["config", "--unset", "gpg.ssh.allowedSignersFile"]);
+    let new = ["plan", "new", "start_guest", "qemu/102", "--env", "home", "--name", "start"];
+    assert_eq!(tree.run(&[&new[..], &["--commit"]].concat()).code, 0);
+    let told = tree.run(&["plan", "history", "start"]);
+    assert!(told.stdout.contains("(signed, but your git can't check it: "), "{told:?}");
+    tree.git(&["commit", "--quiet", "--no-gpg-sign", "--amend", "--no-edit"]);
+    let told = tree.run(&["plan", "history", "start"]);
+    assert!(told.stdout.contains("(not signed)"), "{told:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_on_record_becomes_one_timeline() {
     let (house, _tree) = carried_out().await;

@@ -130,11 +130,16 @@ impl Cluster {
 
     /// The chart, rendered with these values; `args` may choose a part of it.
     pub(crate) async fn rendered(&self, values: &Value, args: &[&str]) -> String {
-        let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/proxmox-agent");
-        let template = ["template", "proxmox-agent", chart, "-n", "proxmox-agent", "-f", "-"];
-        let helm = self.run(&values.to_string(), "helm", None, &[&template, args].concat()).await;
+        let helm = self.helm_template(values, args).await;
         assert_eq!(helm.code, 0, "{}", helm.stderr);
         helm.stdout
+    }
+
+    /// What helm makes of these values.
+    pub(crate) async fn helm_template(&self, values: &Value, args: &[&str]) -> Outcome {
+        let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/proxmox-agent");
+        let template = ["template", "proxmox-agent", chart, "-n", "proxmox-agent", "-f", "-"];
+        self.run(&values.to_string(), "helm", None, &[&template, args].concat()).await
     }
 
     async fn run(&self, input: &str, tool: &str, identity: Option<&str>, args: &[&str]) -> Outcome {

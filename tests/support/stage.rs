@@ -100,6 +100,14 @@ impl Stage {
         self.operator.take().unwrap().kill().await.unwrap();
     }
 
+    /// SIGTERM, as Kubernetes sends it; returns how it has ended.
+    pub(crate) async fn ask_operator_to_stop(&mut self) -> std::process::ExitStatus {
+        let mut operator = self.operator.take().unwrap();
+        let asked = Command::new("kill").arg(operator.id().unwrap().to_string()).status().await.unwrap();
+        assert!(asked.success());
+        tokio::time::timeout(PATIENCE, operator.wait()).await.expect("it did not stop").unwrap()
+    }
+
     pub(crate) fn audit_file(&self) -> PathBuf {
         self.files.path().join("audit.jsonl")
     }

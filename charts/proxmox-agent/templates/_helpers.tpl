@@ -4,7 +4,7 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ .Values.serviceAccount.name }}
 {{- end -}}
 
 {{- define "proxmox-agent.operatorSubjects" -}}
-[{kind: ServiceAccount, name: {{ .Values.serviceAccount.name }}, namespace: {{ .Release.Namespace }}}]
+[{kind: ServiceAccount, name: {{ .Values.serviceAccount.name | quote }}, namespace: {{ .Release.Namespace | quote }}}]
 {{- end -}}
 
 {{- /* A binding of a role to people. Takes name, namespace, kind, role, subjects. */ -}}
@@ -12,7 +12,7 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ .Values.serviceAccount.name }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
-metadata: {name: {{ .name }}, namespace: {{ .namespace }}}
+metadata: {name: {{ .name }}, namespace: {{ .namespace | quote }}}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: {{ .kind }}, name: {{ .role }}}
 subjects:
 {{- range .subjects }}

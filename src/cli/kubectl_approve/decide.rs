@@ -61,6 +61,7 @@ enum DryRun {
 fn plan_name(text: &str) -> Result<String, String> {
     const KINDS: [&str; 4] = ["plan", "pxp", "proxmoxactionplan", "proxmoxactionplans"];
     match text.split_once('/') {
+        _ if text.trim_end_matches('/').is_empty() => Err("which plan? give NAME or plan/NAME".to_owned()),
         None => Ok(text.to_owned()),
         Some((kind, name)) if KINDS.contains(&kind.trim_end_matches(".proxmox-agent.io")) => {
             Ok(name.to_owned())

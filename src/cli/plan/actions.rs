@@ -1,3 +1,5 @@
+//! What plans can ask for, as the catalogue knows it.
+
 use clap::Args;
 
 use crate::{

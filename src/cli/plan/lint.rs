@@ -1,3 +1,5 @@
+//! Prints what is wrong with files, and whether anything is.
+
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};

@@ -1,3 +1,5 @@
+//! One plan for a person: as it was judged last, or a file as far as it can be told without a cluster.
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;

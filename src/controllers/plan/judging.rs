@@ -10,7 +10,7 @@ use crate::{
     controllers::{
         Error,
         ground::{Gathered, gather, ground},
-        scene::{Scene, blocked},
+        scene::{Scene, blocked, readable},
     },
     core::{
         approval::{Candidate, Tally, requester_not_proven, tally},
@@ -108,7 +108,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn gather_approvals(&mut self) -> Result<Event, Error> {
         let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
-        let Gathered { ground, candidates, .. } = gather(self.ports, &self.plan, None).await?;
+        let Gathered { ground, candidates, .. } = match readable(gather(self.ports, &self.plan, None).await)?
+        {
+            Ok(gathered) => gathered,
+            Err(obstacle) => {
+                self.try_again_soon();
+                return Ok(Event::Blocked(obstacle.blocked));
+            }
+        };
         if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
             return Ok(Event::Denied(denial));
         }

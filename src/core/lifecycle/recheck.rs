@@ -32,7 +32,7 @@ pub(super) fn rechecked(
         let denial = another_guest(&another.join("; "));
         return end(approved(judged, backing), Outcome::Cancelled, denial.reason, denial.message);
     }
-    if judged.plan_hash == now_judged.plan_hash {
+    if is_the_same(&judged, &now_judged) {
         return (State::Confirmed { judged, backing, draft }, vec![Effect::GatherApprovals]);
     }
     let what_moved = moved(&judged, &now_judged).join("; ");
@@ -45,7 +45,13 @@ pub(super) fn rechecked(
 
 /// Whether a plan that was judged anew goes on without anybody being asked.
 pub fn goes_on_at_once(before: &Judged, now: &Judged) -> bool {
-    replaced(before, now).is_empty() && (before.plan_hash == now.plan_hash || now.demand.is_none())
+    replaced(before, now).is_empty() && (is_the_same(before, now) || now.demand.is_none())
+}
+
+/// The hash stands for whom it needs, too. But what was judged before is read out of the status, and whoever could write
+/// there while nobody watched may have left the hash as it is and asked for fewer people.
+fn is_the_same(before: &Judged, now: &Judged) -> bool {
+    before.plan_hash == now.plan_hash && before.risk == now.risk && before.demand.told() == now.demand.told()
 }
 
 /// Nobody has to be asked, and what will be sent was judged by what was read a moment ago.

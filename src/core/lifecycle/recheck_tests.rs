@@ -61,6 +61,19 @@ fn a_plan_that_needed_no_approval_asks_for_one_that_it_needs_now() {
 }
 
 #[test]
+fn a_status_that_asks_for_fewer_people_or_less_risk_under_the_right_hash_is_not_believed() {
+    let now = judged(2);
+    let fewer = Judged { demand: judged(0).demand, ..now.clone() };
+    let milder = Judged { risk: crate::api::Risk::Low, ..now.clone() };
+    for (forged, difference) in [(fewer, "approvals: 0 -> 2"), (milder, "risk: low -> critical")] {
+        let (state, effects) = rechecked(forged, now.clone());
+        assert_eq!((state.phase(), state.judged()), (Phase::AwaitingApproval, Some(&now)));
+        assert!(told(&state).2.contains(difference), "{}", told(&state).2);
+        assert_eq!(effects[1], Effect::WriteStatus, "what is on record is put right");
+    }
+}
+
+#[test]
 fn another_guest_under_the_same_number_is_never_offered_for_approval() {
     for required in [0, 1] {
         let (State::Ended(ended), _) = rechecked(judged_on("pve1", required), judged_as_another_guest())

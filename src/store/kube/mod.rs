@@ -21,7 +21,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
-    core::{DeserializeGuard, PartialObjectMeta, error_boundary::InvalidObject},
+    core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         events::{Event, EventType, Recorder, Reporter},
@@ -87,21 +87,32 @@ impl KubeStore {
         }
     }
 
-    /// Reads live. What can't be understood approves nothing and claims nothing; it is reported on itself.
+    /// Reads live. What can't be understood claims nothing; it is reported on itself.
     async fn list<K: Kind>(&self, namespace: &str, fields: &str) -> Result<Vec<K>, StoreError> {
-        let found = self.guarded(namespace, fields).await?;
-        Ok(found.into_iter().filter_map(|guard| guard.0.ok()).collect())
+        let all = self.list_guarded(namespace, fields).await?;
+        Ok(all.into_iter().filter_map(|guard| guard.0.ok()).collect())
     }
 
-    async fn guarded<K: Kind>(
+    /// Reads live what could also say no: one that can't be understood must not be passed over.
+    async fn list_whole<K: Kind>(&self, namespace: &str, fields: &str) -> Result<Vec<K>, StoreError> {
+        let all = self.list_guarded(namespace, fields).await?;
+        let understood = all.into_iter().map(|guard: DeserializeGuard<K>| {
+            guard.0.map_err(|invalid| StoreError::Malformed {
+                object: format!("{} {namespace}/{}", K::kind(&()), invalid.metadata.name.unwrap_or_default()),
+                why: invalid.error,
+            })
+        });
+        understood.collect()
+    }
+
+    async fn list_guarded<K: Kind>(
         &self,
         namespace: &str,
         fields: &str,
     ) -> Result<Vec<DeserializeGuard<K>>, StoreError> {
         let params = ListParams::default().fields(fields);
         let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), namespace);
-        let list = bounded("list", &Key::new(namespace, fields), api.list(&params)).await?;
-        Ok(list.items)
+        Ok(bounded("list", &Key::new(namespace, fields), api.list(&params)).await?.items)
     }
 
     /// One JSON merge patch, fenced by the resourceVersion that was read.
@@ -169,7 +180,7 @@ impl Store for KubeStore {
     }
 
     async fn approvals_of(&self, plan: &Key) -> Result<Vec<ProxmoxActionApproval>, StoreError> {
-        self.list(&plan.namespace, &format!("spec.planRef.name={}", plan.name)).await
+        self.list_whole(&plan.namespace, &format!("spec.planRef.name={}", plan.name)).await
     }
 
     async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
@@ -185,12 +196,7 @@ impl Store for KubeStore {
     }
 
     async fn policies_of(&self, namespace: &str) -> Result<Vec<ProxmoxPolicy>, StoreError> {
-        let found = self.guarded::<ProxmoxPolicy>(namespace, "").await?;
-        // One that can't be understood may hold a freeze: whoever passes over it passes over that.
-        found
-            .into_iter()
-            .map(|guard| guard.0.map_err(|invalid| unreadable_policy(namespace, &invalid)))
-            .collect()
+        self.list_whole(namespace, "").await
     }
 
     async fn plans_in_flight(
@@ -266,11 +272,6 @@ impl Store for KubeStore {
     async fn time(&self, namespace: &str) -> Result<Timestamp, StoreError> {
         clock::time(&self.client, namespace).await
     }
-}
-
-fn unreadable_policy(namespace: &str, invalid: &InvalidObject) -> StoreError {
-    let name = invalid.metadata.name.as_deref().unwrap_or_default();
-    StoreError::Malformed { object: format!("policy {namespace}/{name}"), why: invalid.error.clone() }
 }
 
 fn within_bytes(text: &str, most: usize) -> String {

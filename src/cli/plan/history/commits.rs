@@ -79,7 +79,8 @@ fn signature(commit: &Commit) -> String {
         "G" => format!("signed{by}"),
         "U" => format!("signed{by}, by a key of unknown trust"),
         "N" => "not signed".to_owned(),
-        "E" => "signed, by a key that can't be checked here".to_owned(),
+        "E" => "signed, but your git can't check it: see gpg.ssh.allowedSignersFile, or import the key"
+            .to_owned(),
         "B" => "its signature is bad".to_owned(),
         _ => format!("signed{by}, by a key that has expired or was revoked"),
     }
