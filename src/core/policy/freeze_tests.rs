@@ -9,8 +9,8 @@ use super::testing::{Stage, policy};
 const NOW: &str = "2026-11-21T12:30:00Z";
 
 /// Until when a plan is held up: `None` if it may go, `Some(None)` if nobody knows.
-fn held(policy: Value, now: &str) -> Option<Option<String>> {
-    let stage = Stage { now: now.parse().unwrap(), ..Stage::under(policy) };
+fn held(policy: &Value, now: &str) -> Option<Option<String>> {
+    let stage = Stage { now: now.parse().unwrap(), ..Stage::under(policy.clone()) };
     let hold = stage.judged().unwrap().hold?;
     Some(hold.until.map(|until: Timestamp| until.to_string()))
 }
@@ -64,7 +64,7 @@ fn weekly_hours_end_with_their_window_and_are_those_of_the_policy_s_time_zone() 
     let ends_later = json!({"name": "w", "until": "2026-12-24T00:00:00Z", "weekly": hours});
     assert_eq!(in_windows(&json!([ends_later])), until("2026-11-21T14:00:00Z"));
     let in_vienna = json!({"timeZone": "Europe/Vienna", "freezeWindows": [{"name": "w", "weekly": hours}]});
-    assert_eq!(held(in_vienna, NOW), until("2026-11-21T13:00:00Z"));
+    assert_eq!(held(&in_vienna, NOW), until("2026-11-21T13:00:00Z"));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_global_freeze_ends_at_its_end_whether_it_is_the_policy_s_own_or_stands_besi
     for (now, expected) in
         [("2026-11-21T12:59:59Z", until("2026-11-21T13:00:00Z")), ("2026-11-21T13:00:00Z", None)]
     {
-        assert_eq!(held(frozen.clone(), now), expected, "its own");
+        assert_eq!(held(&frozen, now), expected, "its own");
         let stage = Stage {
             beside: vec![policy("other", frozen.clone())],
             now: now.parse().unwrap(),
