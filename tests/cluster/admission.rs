@@ -265,11 +265,12 @@ async fn programs_ask_in_their_own_name_and_a_syncer_brings_what_others_ask_for(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_the_role_of_a_syncer_nobody_approves_and_nobody_else_brings_what_others_ask_for() {
+async fn with_the_roles_of_a_syncer_nobody_approves_and_nobody_else_brings_what_others_ask_for() {
     let stage = Stage::new().await;
     let plan = waiting(&stage).await;
     for user in [ARGOCD, "outsider@example.test"] {
-        stage.give(user, "proxmox-agent-syncer").await;
+        stage.give(user, "proxmox-agent-plan-syncer").await;
+        stage.give(user, "proxmox-agent-approval-syncer").await;
     }
     let by_git = json!({"source": "git"});
     let asked_by_git = json!({"source": "git", "notAfter": "2999-01-01T00:00:00Z"});

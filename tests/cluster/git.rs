@@ -33,7 +33,8 @@ impl Story {
         });
         let environment = json!({"git": trust, "tier": "production"});
         let stage = Stage::with(Setting { environment, preset: Some(preset), ..Setting::default() }).await;
-        stage.give(ARGOCD, "proxmox-agent-syncer").await;
+        stage.give(ARGOCD, "proxmox-agent-plan-syncer").await;
+        stage.give(ARGOCD, "proxmox-agent-approval-syncer").await;
         Self { stage, workshop, requester, approver }
     }
 
