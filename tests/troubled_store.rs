@@ -46,6 +46,9 @@ enum Trouble {
     /// There are admission policies, unchanged since then.
     PoliciesSince(Timestamp),
     PoliciesMissing,
+    /// They can't be read from the moment on at which a call is announced.
+    PoliciesUnreadableOnceAnnounced,
+    PoliciesUnreadable,
     /// They are gone when the approvals have been read so often.
     PoliciesGoneAfter(usize),
     /// The approvals are gone when they have been read so often.
@@ -119,6 +122,10 @@ impl Store for Troubled {
                 self.inner.replace_status(object).await?;
                 Err(StoreError::Unavailable { what: "write".into(), why: "504".into() })
             }
+            Trouble::PoliciesUnreadableOnceAnnounced if is(Phase::Dispatching) => {
+                *self.trouble.lock().unwrap() = Trouble::PoliciesUnreadable;
+                self.inner.replace_status(object).await
+            }
             Trouble::SlowIntent(long) if is(Phase::Dispatching) => {
                 *self.trouble.lock().unwrap() = Trouble::None;
                 self.clock.set(long);
@@ -158,6 +165,10 @@ impl Store for Troubled {
         let trouble = *self.trouble.lock().unwrap();
         Ok(match trouble {
             Trouble::PoliciesSince(then) => policies(then, &[]),
+            Trouble::PoliciesUnreadable => {
+                return Err(StoreError::Unavailable { what: "read the policies".into(), why: "503".into() });
+            }
+            Trouble::PoliciesUnreadableOnceAnnounced => policies(LONG_AGO, &[]),
             Trouble::PoliciesMissing => policies(LONG_AGO, &["binding approvals is missing"]),
             Trouble::PoliciesGoneAfter(enough) if readings >= enough => {
                 policies(LONG_AGO, &["binding approvals is missing"])
@@ -217,6 +228,15 @@ async fn nothing_is_sent_after_not_after_however_long_the_intent_takes_to_be_wri
     let plans = home.settle_in(Trouble::SlowIntent(SignedDuration::from_hours(1))).await;
     assert_eq!(proxmox::executed(&sim), 0, "sent 50 minutes after notAfter");
     assert_eq!((plans[0].1.phase, plans[0].1.reason.as_str()), (Phase::Failed, "NotSent"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_a_call_is_kept_though_the_admission_policies_can_not_be_read_any_more() {
+    let (home, sim) = Home::beside(World::sample()).await;
+    home.plan("p", "start_guest", "qemu/101", &json!({}));
+    let plans = home.settle_in(Trouble::PoliciesUnreadableOnceAnnounced).await;
+    assert_eq!(proxmox::executed(&sim), 1);
+    assert_eq!(plans[0].1.phase, Phase::Succeeded, "{}", plans[0].1.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]

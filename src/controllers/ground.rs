@@ -33,17 +33,6 @@ pub(super) async fn ground<S: Store, H: Hypervisors>(
     Ok(Ground { environment, proof })
 }
 
-/// What a name is worth, in words: that its environment can't be read must not keep a plan's status from being written.
-pub(super) async fn proof<S: Store, H: Hypervisors>(
-    ports: &Ports<S, H>,
-    plan: &ProxmoxActionPlan,
-) -> Result<Proof, StoreError> {
-    match ground(ports, plan).await {
-        Err(StoreError::Malformed { .. }) => Ok(admission::proof(&ports.store.admission().await?, None)),
-        ground => Ok(ground?.proof),
-    }
-}
-
 impl Ground {
     pub(super) fn bench<'a, S: Store, H: Hypervisors>(
         &'a self,

@@ -42,7 +42,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(ground) => ground,
             Err(obstacle) => return Ok(Event::Blocked(obstacle.blocked)),
         };
-        if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
+        let denial = requester_not_proven(&self.plan, &ground.proof);
+        self.proof = Some(ground.proof);
+        if let Some(denial) = denial {
             return Ok(Event::Denied(denial));
         }
         let judged = match self.judge_request(&request).await? {
@@ -119,6 +121,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
                 return Ok(Event::Blocked(obstacle.blocked));
             }
         };
+        self.proof = Some(ground.proof.clone());
         if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
             return Ok(Event::Denied(denial));
         }

@@ -17,6 +17,7 @@ use crate::{
     api::{Provenance, ProxmoxActionPlan},
     catalog::Call,
     core::{
+        approval::Proof,
         call::Dispatch,
         lifecycle::{self, Effect, Event, Order, State, step},
         occupied::Occupied,
@@ -41,6 +42,8 @@ struct Look<'a, S, H: Hypervisors> {
     key: &'a Key,
     plan: ProxmoxActionPlan,
     state: State,
+    /// What a name is worth here, as it was found last in this look.
+    proof: Option<Proof>,
     scene: Option<Scene<H::Connection>>,
     /// What it is judged by.
     policy: Option<Policy>,
@@ -76,6 +79,7 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
         key,
         plan,
         state,
+        proof: None,
         scene: None,
         policy: None,
         hold: None,

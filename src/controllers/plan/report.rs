@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use crate::{
     api::ProxmoxActionPlan,
-    controllers::{Error, append, ground::proof},
+    controllers::{Error, append},
     core::{
         audit::{AuditEvent, AuditRecord},
         lifecycle::{self, Event, State, Telling},
@@ -50,12 +50,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     pub(super) async fn write_status(&mut self) -> Result<(), Error> {
-        let proof = proof(self.ports, &self.plan).await?;
         let mut status = lifecycle::report(
             &self.state,
             self.plan.status.as_ref(),
             self.plan.metadata.generation,
-            &proof,
+            self.proof.as_ref(),
             self.ports.clock.now(),
         );
         if let Some(provenance) = &self.provenance {

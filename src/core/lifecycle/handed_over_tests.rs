@@ -47,7 +47,7 @@ fn a_request_that_was_handed_to_ha_is_not_done_yet() {
     let (phase, reason, _) = told(&state);
     assert_eq!((phase, reason.as_str()), (Phase::Running, "HaWorking"));
     assert!(effects.contains(&Effect::LookAtHa) && effects.contains(&Effect::WriteStatus));
-    let again = read(Some(&report(&state, None, Some(1), &Proof::ApiServer, noon()))).unwrap();
+    let again = read(Some(&report(&state, None, Some(1), Some(&Proof::ApiServer), noon()))).unwrap();
     assert_eq!(again, state);
     assert_eq!(step(&start_by_ha(), again, Event::Woken, noon()).1, [Effect::LookAtHa]);
 }
@@ -92,7 +92,7 @@ fn what_keeps_ha_from_being_watched_is_told_and_taken_back() {
     let blocked = Blocked { reason: "ProxmoxUnavailable".into(), message: "down".into() };
     let (state, effects) = step(&start_by_ha(), with_ha().0, Event::Blocked(blocked), noon());
     assert_eq!((told(&state).1.as_str(), &effects[0]), ("ProxmoxUnavailable", &Effect::WriteStatus));
-    let again = read(Some(&report(&state, None, Some(1), &Proof::ApiServer, noon()))).unwrap();
+    let again = read(Some(&report(&state, None, Some(1), Some(&Proof::ApiServer), noon()))).unwrap();
     let (state, effects) = seen_after(again, 2, guest("stopped", Some("started")));
     assert_eq!((told(&state).1.as_str(), &effects[0]), ("HaWorking", &Effect::WriteStatus));
 }

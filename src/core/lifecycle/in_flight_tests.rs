@@ -40,7 +40,7 @@ fn an_answer_that_it_is_done_is_remembered_whatever_comes_in_between() {
     let blocked = Event::Blocked(Blocked { reason: "ProxmoxUnavailable".into(), message: "down".into() });
     let (state, effects) = step(&order(), state, blocked, noon());
     assert_eq!(effects, []);
-    let status = report(&state, None, Some(1), &Proof::ApiServer, noon());
+    let status = report(&state, None, Some(1), Some(&Proof::ApiServer), noon());
     assert_eq!((status.phase, status.reason.as_str()), (Phase::Dispatching, "AnsweredDone"));
     let again = read(Some(&status)).unwrap();
     assert_eq!(again, state);

@@ -171,7 +171,7 @@ impl World {
     /// What the API server would do: apply the kind's own rules to the change.
     fn write(&mut self, now: Timestamp) {
         let before = self.plan.clone();
-        let status = report(&self.state, before.status.as_ref(), Some(1), &Proof::ApiServer, now);
+        let status = report(&self.state, before.status.as_ref(), Some(1), Some(&Proof::ApiServer), now);
         self.plan.status = Some(status);
         let checked = self.plan.validate_cel_update(&before);
         assert!(checked.is_ok(), "{checked:?}: {:?} -> {:?}", before.status, self.plan.status);
@@ -212,7 +212,7 @@ proptest! {
         let mut state = State::Pending { blocked: None };
         for event in events {
             state = step(&order(), state, event, noon()).0;
-            let written = report(&state, None, Some(1), &Proof::ApiServer, noon());
+            let written = report(&state, None, Some(1), Some(&Proof::ApiServer), noon());
             let expected = match state.clone() {
                 State::Confirmed { judged, backing, .. } => State::Approved { judged, backing, blocked: None },
                 State::Pending { blocked: None } => State::Pending { blocked: read(Some(&written)).ok().and_then(|state| match state {

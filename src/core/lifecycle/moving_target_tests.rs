@@ -96,7 +96,7 @@ impl World {
                 Some(Event::Approvals(tally(&candidates, bench)))
             }
             Effect::WriteStatus => {
-                let status = report(state, self.status.as_ref(), Some(1), &Proof::ApiServer, noon());
+                let status = report(state, self.status.as_ref(), Some(1), Some(&Proof::ApiServer), noon());
                 self.status = Some(status);
                 None
             }

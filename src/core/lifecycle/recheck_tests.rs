@@ -89,7 +89,7 @@ fn another_guest_under_the_same_number_is_never_offered_for_approval() {
 fn why_a_plan_waits_again_stays_while_the_first_of_its_approvals_come() {
     let (state, _) = rechecked(judged_on("pve1", 1), judged_on("pve2", 2));
     let before = told(&state);
-    let again = read(Some(&report(&state, None, Some(1), &Proof::ApiServer, noon()))).unwrap();
+    let again = read(Some(&report(&state, None, Some(1), Some(&Proof::ApiServer), noon()))).unwrap();
     let (state, _) = step(&order(), again, Event::Approvals(tally(1)), noon());
     assert_eq!(told(&state), before);
     assert_eq!(state.granted().len(), 1);

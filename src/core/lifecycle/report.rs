@@ -42,11 +42,12 @@ pub fn report(
     state: &State,
     before: Option<&PlanStatus>,
     generation: Option<i64>,
-    proof: &Proof,
+    proof: Option<&Proof>,
     now: Timestamp,
 ) -> PlanStatus {
     let (reason, message) = words(state);
     let judged = state.judged();
+    let worth = worth(proof, before);
     let ended = match state {
         State::Ended(ended) => Some(ended),
         _ => None,
@@ -61,7 +62,7 @@ pub fn report(
         risk: judged.map(|judged| judged.risk),
         risk_reasons: judged.map(|judged| judged.risk_reasons.clone()).unwrap_or_default(),
         policy: judged.map(|judged| judged.policy.clone()),
-        approvals: judged.zip(state.backing()).map(|(judged, backing)| progress(judged, backing, proof)),
+        approvals: judged.zip(state.backing()).map(|(judged, backing)| progress(judged, backing, worth)),
         preview: judged.map(|judged| judged.preview.clone()),
         fingerprint: judged.map(|judged| judged.fingerprint.clone()).unwrap_or_default(),
         attempts: state.intent().map_or(0, |intent| intent.attempt),
@@ -80,7 +81,16 @@ fn bounded(text: &str, max: usize) -> String {
     text.chars().take(max).collect()
 }
 
-fn progress(judged: &Judged, backing: &Backing, proof: &Proof) -> ApprovalProgress {
+/// What an approval is worth in this home, in words: as it was told before, where it was not looked at again.
+fn worth<'a>(proof: Option<&Proof>, before: Option<&'a PlanStatus>) -> &'a str {
+    let told = before.and_then(|status| Some(status.approvals.as_ref()?.proof.as_str()));
+    match proof {
+        Some(proof) => proof.described(),
+        None => told.unwrap_or_default(),
+    }
+}
+
+fn progress(judged: &Judged, backing: &Backing, worth: &str) -> ApprovalProgress {
     let Backing { granted, refused } = backing;
     let required = judged.demand.people();
     let there = required.saturating_sub(judged.demand.still_to_come(granted));
@@ -91,7 +101,7 @@ fn progress(judged: &Judged, backing: &Backing, proof: &Proof) -> ApprovalProgre
         missing: judged.demand.missing(granted).iter().take(16).map(|line| bounded(line, 512)).collect(),
         refused: refused.clone(),
         progress: if required == 0 { "-".to_owned() } else { format!("{there}/{required}") },
-        proof: if required == 0 { String::new() } else { proof.described().to_owned() },
+        proof: if required == 0 { String::new() } else { worth.to_owned() },
     }
 }
 

@@ -112,7 +112,7 @@ pub(super) fn approved(judged: Judged) -> State {
 
 /// Phase, reason and message.
 pub(super) fn told(state: &State) -> (Phase, String, String) {
-    let status = report(state, None, Some(1), &Proof::ApiServer, noon());
+    let status = report(state, None, Some(1), Some(&Proof::ApiServer), noon());
     (status.phase, status.reason, status.message)
 }
 
@@ -184,7 +184,7 @@ fn what_stands_in_the_way_is_in_the_status_and_told_once() {
     ] {
         let (state, effects) = step(&order(), state, blocked(), noon());
         assert_eq!(effects[0], Effect::WriteStatus);
-        let status = report(&state, None, Some(1), &Proof::ApiServer, noon());
+        let status = report(&state, None, Some(1), Some(&Proof::ApiServer), noon());
         assert_eq!((status.reason.as_str(), status.message.as_str()), ("ProxmoxUnavailable", "down"));
         let again = read(Some(&status)).unwrap();
         assert_eq!(again, state);
@@ -360,7 +360,7 @@ fn an_action_that_only_reads_sends_nothing() {
 
 #[test]
 fn a_status_that_nobody_could_have_written_is_left_alone() {
-    let mut status = report(&sent(&order()).0, None, Some(1), &Proof::ApiServer, noon());
+    let mut status = report(&sent(&order()).0, None, Some(1), Some(&Proof::ApiServer), noon());
     status.intent = None;
     assert!(read(Some(&status)).unwrap_err().to_string().contains("needs intent"));
 }

@@ -40,7 +40,7 @@ fn confirmed(judged: Judged) -> State {
 
 /// What is on record, read back.
 fn restarted(state: &State) -> State {
-    read(Some(&report(state, None, Some(1), &Proof::ApiServer, noon()))).unwrap()
+    read(Some(&report(state, None, Some(1), Some(&Proof::ApiServer), noon()))).unwrap()
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_plan_says_which_groups_it_still_waits_for() {
         step(&order(), state, Event::Approvals(by(&[("ann", &["ops"]), ("bob", &["ops"])])), noon());
     assert!(!sends(&effects));
     assert!(told(&state).2.contains("waits for 1 of group storage."), "{}", told(&state).2);
-    let status = report(&state, None, Some(1), &Proof::ApiServer, noon()).approvals.unwrap();
+    let status = report(&state, None, Some(1), Some(&Proof::ApiServer), noon()).approvals.unwrap();
     assert_eq!((status.progress.as_str(), status.missing), ("2/3", vec!["1 of group storage".to_owned()]));
     assert_eq!(status.groups.len(), 2);
     assert_eq!(restarted(&state), state);

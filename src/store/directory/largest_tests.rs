@@ -94,7 +94,7 @@ fn written(action: &str, target: &str, params: &Value, world: &World, message: &
     let judged = judge(&request, world, setting).ok()?.judged;
     let setback = Some(Setback { reason: message.to_owned(), message: message.to_owned() });
     let state = State::AwaitingApproval { judged, backing: largest_backing(), setback };
-    let status = report(&state, None, Some(1), &Proof::DirectoryAccess, now);
+    let status = report(&state, None, Some(1), Some(&Proof::DirectoryAccess), now);
     Some(json!({
         "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionPlan",
         "metadata": {"name": "p", "namespace": "default"}, "spec": spec, "status": status,

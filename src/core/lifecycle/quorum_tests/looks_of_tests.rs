@@ -89,7 +89,8 @@ impl World {
             Effect::Recheck => Some(self.rechecked(state)),
             Effect::GatherApprovals => Some(self.gathers(state, look)),
             Effect::WriteStatus if self.plan.uid == look.uid => {
-                self.status = Some(report(state, self.status.as_ref(), Some(1), &self.proof(), at(self.now)));
+                self.status =
+                    Some(report(state, self.status.as_ref(), Some(1), Some(&self.proof()), at(self.now)));
                 None
             }
             Effect::WriteStatus => return Err(Lost),
