@@ -323,13 +323,23 @@ pub struct RepositoryError {
 
 /// The record that outlives the process.
 pub trait AuditLog: Debug + Send + Sync {
-    /// Returns only when the record is on disk.
-    fn append(&self, record: &AuditRecord) -> std::io::Result<()>;
+    /// Resolves only when the record is on disk.
+    fn append(&self, record: AuditRecord) -> BoxFuture<'_, std::io::Result<()>>;
+}
+
+/// Whether this process is the one that acts. It is a hint that keeps two from working at the same thing; what keeps them
+/// from doing it twice is the `resourceVersion` of each status write.
+pub trait Leadership: Debug + Send + Sync {
+    /// Nobody else can have been chosen before so much time has passed, by a clock that never jumps.
+    fn lasts(&self, pause: Duration) -> bool;
 }
 
 /// What time it is, and other things that can't be computed.
 pub trait Clock: Debug + Send + Sync {
+    /// May jump, in both directions.
     fn now(&self) -> Timestamp;
+    /// Since some moment of the past. Never jumps, and goes on while the process stands still.
+    fn monotonic(&self) -> Duration;
     /// A word that no other intent has.
     fn nonce(&self) -> String;
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
@@ -343,5 +353,6 @@ pub struct Ports<S, H> {
     pub secrets: Arc<dyn Secrets>,
     pub repositories: Arc<dyn Repositories>,
     pub audit: Arc<dyn AuditLog>,
+    pub leadership: Arc<dyn Leadership>,
     pub clock: Arc<dyn Clock>,
 }

@@ -5,8 +5,10 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
+
+use futures::{FutureExt, future::BoxFuture};
 
 use crate::{core::audit::AuditRecord, ports::AuditLog};
 
@@ -14,7 +16,7 @@ use crate::{core::audit::AuditRecord, ports::AuditLog};
 #[derive(Debug)]
 pub struct AuditFile {
     path: PathBuf,
-    file: Mutex<File>,
+    file: Arc<Mutex<File>>,
 }
 
 impl AuditFile {
@@ -36,7 +38,7 @@ impl AuditFile {
             // The name of a new file is on disk only once its folder is.
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(explain)?;
         }
-        Ok(Self { path: path.to_owned(), file: Mutex::new(file) })
+        Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(file)) })
     }
 }
 
@@ -52,14 +54,24 @@ fn end_torn_line(file: &mut File) -> io::Result<()> {
 }
 
 impl AuditLog for AuditFile {
-    fn append(&self, record: &AuditRecord) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(&line).and_then(|()| file.sync_data()).map_err(|error| {
-            io::Error::new(error.kind(), format!("failed to append to {}: {error}", self.path.display()))
-        })
+    fn append(&self, record: AuditRecord) -> BoxFuture<'_, io::Result<()>> {
+        let file = Arc::clone(&self.file);
+        async move {
+            // Off the threads that serve everybody else.
+            let written = tokio::task::spawn_blocking(move || write(&file, &record)).await;
+            written.map_err(io::Error::other)?.map_err(|error| {
+                io::Error::new(error.kind(), format!("failed to append to {}: {error}", self.path.display()))
+            })
+        }
+        .boxed()
     }
+}
+
+fn write(file: &Mutex<File>, record: &AuditRecord) -> io::Result<()> {
+    let mut line = serde_json::to_vec(record)?;
+    line.push(b'\n');
+    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+    file.write_all(&line).and_then(|()| file.sync_data())
 }
 
 #[cfg(test)]
@@ -92,13 +104,13 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_torn_line_does_not_spoil_the_next() {
+    #[tokio::test]
+    async fn a_torn_line_does_not_spoil_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
-        AuditFile::open(&path).unwrap().append(&record("first")).unwrap();
+        AuditFile::open(&path).unwrap().append(record("first")).await.unwrap();
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"time\":").unwrap();
-        AuditFile::open(&path).unwrap().append(&record("second\nline")).unwrap();
+        AuditFile::open(&path).unwrap().append(record("second\nline")).await.unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let read = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         let messages: Vec<String> = read.map(|line| line["message"].as_str().unwrap().to_owned()).collect();

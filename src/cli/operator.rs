@@ -9,7 +9,7 @@ use crate::{
     ports::Ports,
     pve::Proxmox,
     store::kube::{ExpectedPolicies, KubeSecrets, KubeStore, own_name},
-    system::SystemClock,
+    system::{Alone, SystemClock},
     telemetry,
 };
 
@@ -52,6 +52,7 @@ impl Operator {
             secrets: Arc::new(KubeSecrets::new(client)),
             repositories: Arc::new(GitRepositories::new(self.git, Arc::new(SystemClock))),
             audit: Arc::new(AuditFile::open(&self.audit)?),
+            leadership: Arc::new(Alone),
             clock: Arc::new(SystemClock),
         };
         tracing::info!(audit = %self.audit.display(), "the operator runs");

@@ -14,7 +14,7 @@ use crate::{
     pve::Proxmox,
     secrets::MountedSecrets,
     store::directory::{DirectoryOptions, DirectoryStore},
-    system::SystemClock,
+    system::{Alone, SystemClock},
     telemetry,
 };
 
@@ -53,6 +53,7 @@ impl Standalone {
             secrets: Arc::new(MountedSecrets::new(secrets)),
             repositories: Arc::new(GitRepositories::new(state.join("git"), clock.clone())),
             audit: Arc::new(AuditFile::open(&state.join("audit.jsonl"))?),
+            leadership: Arc::new(Alone),
             clock,
         };
         if self.once {

@@ -97,7 +97,8 @@ async fn report<S: Store, H: Hypervisors>(
     }
     let refused = found.verdict == Some(ApprovalVerdict::Refused);
     if refused {
-        super::append(ports, record(&approval, &status, plan.as_ref(), ports.clock.now())).await?;
+        let record = record(&approval, &status, plan.as_ref(), ports.clock.now());
+        ports.audit.append(record).await.map_err(Error::Audit)?;
     }
     approval.status = Some(status);
     let approval = ports.store.replace_status(&approval).await?;

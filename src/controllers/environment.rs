@@ -202,7 +202,7 @@ mod tests {
             sim::{Options, Simulator},
         },
         store::directory::{DirectoryOptions, DirectoryStore},
-        system::SystemClock,
+        system::{Alone, SystemClock},
     };
 
     #[derive(Debug)]
@@ -242,6 +242,7 @@ mod tests {
             secrets: Arc::new(OneToken(format!("agent@pve!operator={}", sim.tokens()["agent@pve!operator"]))),
             repositories: Arc::new(GitRepositories::new(folder.path().join("git"), Arc::new(SystemClock))),
             audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
+            leadership: Arc::new(Alone),
             clock: Arc::new(SystemClock),
         };
         ports.store.taken_in().await.unwrap();

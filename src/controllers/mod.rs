@@ -27,8 +27,8 @@ use jiff::SignedDuration;
 use thiserror::Error;
 
 use crate::{
-    core::{audit::AuditRecord, hash::NotCanonical, lifecycle::Corrupt},
-    ports::{Hypervisors, Ports, Store, StoreError},
+    core::{hash::NotCanonical, lifecycle::Corrupt},
+    ports::StoreError,
 };
 
 use crowd::Crowd;
@@ -76,14 +76,5 @@ impl Error {
             // Only somebody's work can help, and not all of it is watched.
             Self::Store(_) | Self::Corrupt(_) | Self::NotCanonical(_) => Some(Duration::from_secs(60)),
         }
-    }
-}
-
-/// Puts a record on disk, off the threads that serve everybody else.
-async fn append<S: Store, H: Hypervisors>(ports: &Ports<S, H>, record: AuditRecord) -> Result<(), Error> {
-    let audit = Arc::clone(&ports.audit);
-    match tokio::task::spawn_blocking(move || audit.append(&record)).await {
-        Ok(written) => written.map_err(Error::Audit),
-        Err(died) => Err(Error::Audit(std::io::Error::other(died))),
     }
 }

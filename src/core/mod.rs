@@ -36,4 +36,5 @@ mod space;
 pub mod task;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod traces;
 mod undo;

@@ -12,6 +12,7 @@ use proxmox_agent::{
     ports::{Ports, Store},
     pve::Proxmox,
     store::kube::{KubeSecrets, KubeStore},
+    system::Alone,
 };
 use serde_json::{Value, json};
 
@@ -221,6 +222,7 @@ async fn the_clock_of_the_operator_does_not_matter(stage: &mut Stage) {
         secrets: Arc::new(KubeSecrets::new(client)),
         repositories: Arc::new(GitRepositories::new(folder.path().join("git"), clock.clone())),
         audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
+        leadership: Arc::new(Alone),
         clock,
     };
     let before = store.time(&stage.namespace).await.unwrap();

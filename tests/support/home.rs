@@ -20,6 +20,7 @@ use proxmox_agent::{
         sim::{Options, Simulator, World},
     },
     store::directory::{DirectoryOptions, DirectoryStore},
+    system::{Alone, SystemClock},
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -52,6 +53,9 @@ impl Skewed {
 impl Clock for Skewed {
     fn now(&self) -> Timestamp {
         Timestamp::now() + *self.0.lock().unwrap()
+    }
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic()
     }
     fn nonce(&self) -> String {
         uuid::Uuid::new_v4().to_string()
@@ -158,8 +162,8 @@ impl Home {
 
     /// The ports with another store.
     pub(crate) fn ports_with<S: Store>(&self, store: S) -> Ports<S, Proxmox> {
-        let Ports { hypervisors, secrets, repositories, audit, clock, .. } = self.ports.clone();
-        Ports { store, hypervisors, secrets, repositories, audit, clock }
+        let Ports { hypervisors, secrets, repositories, audit, leadership, clock, .. } = self.ports.clone();
+        Ports { store, hypervisors, secrets, repositories, audit, leadership, clock }
     }
 
     /// One pass over everything that the directory holds by now.
@@ -244,6 +248,7 @@ fn ports(folder: &tempfile::TempDir, clock: &Arc<Skewed>) -> Ports<DirectoryStor
         secrets: Arc::new(TokenFile(folder.path().join("token"))),
         repositories: Arc::new(GitRepositories::new(folder.path().join("git"), clock.clone())),
         audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
+        leadership: Arc::new(Alone),
         clock: clock.clone(),
     }
 }

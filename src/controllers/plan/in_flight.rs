@@ -1,19 +1,24 @@
 //! What became of a call: its task, its guest, the task list.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
-    api::Phase,
+    api::{Intent, Phase},
     catalog::Target,
     controllers::{
         Error,
         scene::{ENVIRONMENT_NOT_FOUND, Scene},
     },
-    core::lifecycle::{self, Event, Rivals},
-    ports::{Hypervisor, Hypervisors, Store},
+    core::{
+        lifecycle::{self, Event, Rivals},
+        observe::Query,
+        task::Upid,
+        traces::traces,
+    },
+    ports::{Hypervisor, HypervisorError, Hypervisors, Store},
 };
 
 use super::{Look, SETTLE_MARGIN};
@@ -67,11 +72,24 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let Some(intent) = self.state.intent().cloned() else { return Ok(Event::Woken) };
         let since = intent.node_time.0.saturating_add(-SETTLE_MARGIN).unwrap_or(Timestamp::MIN);
         let looked = match self.scene_in_flight().await? {
-            Ok(scene) => scene.hypervisor.tasks_since(&intent.node, &intent.task_id, since).await,
+            Ok(scene) => time_and_tasks(&scene.hypervisor, &intent, since).await,
             Err(event) => return Ok(event),
         };
         Ok(match looked {
-            Ok(found) => Event::TasksFound { found, rivals: self.rivals().await? },
+            Ok((node_time, found)) => Event::TasksFound { found, rivals: self.rivals().await?, node_time },
+            Err(error) => self.unavailable(error),
+        })
+    }
+
+    pub(super) async fn look_for_traces(&mut self) -> Result<Event, Error> {
+        let request = self.request()?;
+        let looked = match self.scene_in_flight().await? {
+            Ok(scene) => scene.hypervisor.look(&Query::of(&request), &BTreeSet::new()).await,
+            Err(event) => return Ok(event),
+        };
+        let uid = self.plan.uid().unwrap_or_default();
+        Ok(match looked {
+            Ok(world) => Event::Traces(traces(&request, &world, &uid)),
             Err(error) => self.unavailable(error),
         })
     }
@@ -92,4 +110,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         }
         Ok(rivals)
     }
+}
+
+/// The clock is read first: whatever the list lacks has not begun by then.
+async fn time_and_tasks<H: Hypervisor>(
+    hypervisor: &H,
+    intent: &Intent,
+    since: Timestamp,
+) -> Result<(Timestamp, Vec<Upid>), HypervisorError> {
+    let node_time = hypervisor.node_time(&intent.node).await?;
+    Ok((node_time, hypervisor.tasks_since(&intent.node, &intent.task_id, since).await?))
 }

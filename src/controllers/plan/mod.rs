@@ -135,6 +135,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Effect::LookAtTask => self.look_at_task().await.map(Some),
             Effect::LookAtHa => self.look_at_ha().await.map(Some),
             Effect::SearchTasks => self.search_tasks().await.map(Some),
+            Effect::LookForTraces => self.look_for_traces().await.map(Some),
             Effect::Hold => {
                 self.hold().await;
                 Ok(None)

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use crate::{
     api::ProxmoxActionPlan,
-    controllers::{Error, append},
+    controllers::Error,
     core::{
         audit::{AuditEvent, AuditRecord},
         lifecycle::{self, Event, State, Telling},
@@ -46,7 +46,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             message,
             from_git: self.came_by_git(),
         };
-        append(self.ports, record).await
+        self.ports.audit.append(record).await.map_err(Error::Audit)
     }
 
     pub(super) async fn write_status(&mut self) -> Result<(), Error> {

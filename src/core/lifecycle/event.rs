@@ -12,6 +12,7 @@ use crate::{
         policy::{FROZEN, HOURLY_LIMIT_REACHED},
         request::Violation,
         task::{Sent, TaskState, Upid},
+        traces::Traces,
     },
 };
 
@@ -50,7 +51,11 @@ pub enum Event {
     TasksFound {
         found: Vec<Upid>,
         rivals: Rivals,
+        /// What its node's clock told before the list was read.
+        node_time: Timestamp,
     },
+    /// No task was found; this is what the target itself tells.
+    Traces(Traces),
 }
 
 /// What keeps a plan from being judged.
@@ -100,8 +105,10 @@ pub enum Effect {
     LookAtTask,
     /// Answered by `HaSeen`, `Blocked` or `Abandoned`.
     LookAtHa,
-    /// Answered by `TasksFound`, `Blocked` or `Abandoned`.
+    /// Read the node's clock, then its task list. Answered by `TasksFound`, `Blocked` or `Abandoned`.
     SearchTasks,
+    /// See by the target itself whether the call was carried out. Answered by `Traces`, `Blocked` or `Abandoned`.
+    LookForTraces,
     /// Keep the plan readable, even if it is deleted.
     Hold,
     /// The plan may be deleted.

@@ -10,6 +10,7 @@ use crate::{
         ha::is_of_ha,
         judge::Judged,
         task::{Sent, TaskState, TaskVerdict, Upid},
+        traces::Traces,
     },
 };
 
@@ -112,7 +113,16 @@ pub(super) fn adjudicate(sending: Sending, now: Timestamp) -> (State, Vec<Effect
 }
 
 /// Takes the one task that can only be this plan's for its own.
-pub(super) fn adopt(sending: Sending, found: &[Upid], rivals: &Rivals) -> (State, Vec<Effect>) {
+pub(super) fn adopt(
+    sending: Sending,
+    found: &[Upid],
+    rivals: &Rivals,
+    node_time: Timestamp,
+    now: Timestamp,
+) -> (State, Vec<Effect>) {
+    if !sending.answered_done && !has_settled(&sending.intent, node_time) {
+        return (State::Dispatching(sending), vec![Effect::WakeAt(next_look(SignedDuration::ZERO, now))]);
+    }
     let ours: Vec<&Upid> = found
         .iter()
         .filter(|upid| could_be_ours(upid, &sending.intent) && !rivals.tasks.contains(upid))
@@ -126,10 +136,33 @@ pub(super) fn adopt(sending: Sending, found: &[Upid], rivals: &Rivals) -> (State
             let message = "done: Proxmox said so at once, and its task list shows no task for it";
             return end(State::Dispatching(sending), Outcome::Succeeded, "Done", message);
         }
-        [] => ("NoTaskFound", none_found(&sending.intent)),
+        [] => return (State::Dispatching(sending), vec![Effect::LookForTraces]),
         [upid] => ("TaskContested", format!("{upid} could be it, or that of another plan without an answer")),
         several => ("SeveralTasksFound", format!("several tasks could be it: {}", listed(several))),
     };
+    unknown(sending, reason, &what_is_known)
+}
+
+/// By the one clock that whoever sent and whoever looks have in common: theirs may jump, and differ.
+fn has_settled(intent: &Intent, node_time: Timestamp) -> bool {
+    node_time.duration_since(intent.node_time.0) >= intent.settles_at.0.duration_since(intent.at.0)
+}
+
+/// No task was found, and this is what the target tells.
+pub(super) fn traced(sending: Sending, traces: Traces) -> (State, Vec<Effect>) {
+    match traces {
+        Traces::Done(how) => {
+            let message = format!("done: its answer never came and no task was found, but {how}");
+            end(State::Dispatching(sending), Outcome::Succeeded, "FoundDone", message)
+        }
+        Traces::NotDone(why) | Traces::Unclear(why) => {
+            let what_is_known = format!("{}; {why}", none_found(&sending.intent));
+            unknown(sending, "NoTaskFound", &what_is_known)
+        }
+    }
+}
+
+fn unknown(sending: Sending, reason: &str, what_is_known: &str) -> (State, Vec<Effect>) {
     let answer =
         if sending.answered_done { "it was answered without its task" } else { "its answer never came" };
     let message = format!(

@@ -1,7 +1,7 @@
 //! Answers that name no task.
 
 use super::{
-    tests::{UPID, backing, draft, ended, judged, noon, order, sent, tally, upid},
+    tests::{UPID, backing, draft, ended, judged, noon, order, sent, tally, tasks_found, upid},
     *,
 };
 use crate::{
@@ -18,7 +18,7 @@ fn answered(answer: Sent) -> (State, Vec<Effect>) {
 }
 
 fn found(state: State, found: Vec<Upid>) -> State {
-    step(&order(), state, Event::TasksFound { found, rivals: Rivals::default() }, noon()).0
+    step(&order(), state, tasks_found(found, Rivals::default()), noon()).0
 }
 
 #[test]

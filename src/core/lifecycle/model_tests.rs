@@ -16,6 +16,7 @@ use crate::{
         judge::{Denial, Judged},
         request::Violation,
         task::{Sent, TaskState},
+        traces::Traces,
     },
 };
 
@@ -68,7 +69,15 @@ fn any_event() -> impl Strategy<Value = Event> {
                 told: "as it is".into(),
             }))
         }),
-        2 => upids.prop_map(|found| Event::TasksFound { found, rivals: Rivals::default() }),
+        2 => (upids, 0i64..100).prop_map(|(found, seconds)| {
+            let node_time = noon() + SignedDuration::from_secs(seconds);
+            Event::TasksFound { found, rivals: Rivals::default(), node_time }
+        }),
+        2 => prop_oneof![
+            Just(Traces::Done("it is there".into())),
+            Just(Traces::NotDone("it is not there".into())),
+            Just(Traces::Unclear("nothing tells".into())),
+        ].prop_map(Event::Traces),
         1 => Just(Event::Deleted),
         1 => Just(Event::Abandoned(Blocked { reason: "EnvironmentNotFound".into(), message: "none".into() })),
     ]
@@ -112,6 +121,7 @@ fn is_question(effect: &Effect) -> bool {
             | Effect::LookAtTask
             | Effect::LookAtHa
             | Effect::SearchTasks
+            | Effect::LookForTraces
     )
 }
 

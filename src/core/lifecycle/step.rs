@@ -6,7 +6,7 @@ use super::{
     ending::{end, finish, tell},
     event::{Blocked, Effect, Event, IntentDraft},
     handed_over::seen,
-    in_flight::{adjudicate, adopt, announcement, answered, followed},
+    in_flight::{adjudicate, adopt, announcement, answered, followed, traced},
     recheck::rechecked,
     state::{Ended, Order, Outcome, Sending, State},
     weigh::{awaiting, waits_for, weigh},
@@ -51,7 +51,10 @@ pub fn step(order: &Order, state: State, event: Event, now: Timestamp) -> (State
         }
 
         (State::Dispatching(sending), Event::Sent(sent)) => answered(sending, sent),
-        (State::Dispatching(sending), Event::TasksFound { found, rivals }) => adopt(sending, &found, &rivals),
+        (State::Dispatching(sending), Event::TasksFound { found, rivals, node_time }) => {
+            adopt(sending, &found, &rivals, node_time, now)
+        }
+        (State::Dispatching(sending), Event::Traces(traces)) => traced(sending, traces),
         (State::Running(sending, upid), Event::Task(task)) => followed(order, sending, upid, task, now),
         (State::HaWorking(sending, upid, task), Event::HaSeen(guest)) => {
             seen(order, (sending, upid, task), guest.as_ref(), now)

@@ -223,12 +223,17 @@ fn nothing_leaves_after_its_announcement_has_grown_old() {
     assert_eq!(effects.last(), Some(&Effect::Send { until: soon }));
 }
 
+/// The task list, read when a late call would have arrived too.
+pub(crate) fn tasks_found(found: Vec<Upid>, rivals: Rivals) -> Event {
+    Event::TasksFound { found, rivals, node_time: noon() + SignedDuration::from_mins(1) }
+}
+
 #[test]
 fn the_task_of_another_plan_is_not_adopted() {
     let (state, _) = sent(&order());
     let theirs = Rivals { tasks: vec![upid()], ..Rivals::default() };
-    let (state, _) = step(&order(), state, Event::TasksFound { found: vec![upid()], rivals: theirs }, noon());
-    assert_eq!(state.phase(), Phase::Indeterminate);
+    let (state, effects) = step(&order(), state, tasks_found(vec![upid()], theirs), noon());
+    assert_eq!((state.phase(), effects), (Phase::Dispatching, vec![Effect::LookForTraces]));
 }
 
 #[test]
@@ -237,7 +242,7 @@ fn one_task_for_two_plans_without_an_answer_is_nobodys() {
     let unanswered = vec![state.intent().unwrap().clone()];
     let rivals = Rivals { unanswered, ..Rivals::default() };
     let found = vec![upid()];
-    let (State::Ended(ended), _) = step(&order(), state, Event::TasksFound { found, rivals }, noon()) else {
+    let (State::Ended(ended), _) = step(&order(), state, tasks_found(found, rivals), noon()) else {
         panic!("it goes on")
     };
     assert_eq!((ended.outcome, ended.reason.as_str()), (Outcome::Indeterminate, "TaskContested"));
@@ -278,12 +283,7 @@ fn a_missing_answer_is_settled_from_the_task_list_and_only_after_its_time() {
     assert_eq!(effects, [Effect::WakeAt(settles_at)]);
     let (state, effects) = step(&order(), state, Event::Woken, settles_at);
     assert_eq!(effects, [Effect::SearchTasks]);
-    let (state, _) = step(
-        &order(),
-        state,
-        Event::TasksFound { found: vec![upid()], rivals: Rivals::default() },
-        settles_at,
-    );
+    let (state, _) = step(&order(), state, tasks_found(vec![upid()], Rivals::default()), settles_at);
     assert_eq!(state.upid(), Some(&upid()));
 }
 
@@ -300,9 +300,8 @@ fn only_a_task_of_our_token_our_target_our_kind_and_our_time_is_adopted() {
     ] {
         let (state, _) = sent(&order());
         let found = vec![other.parse().unwrap()];
-        let (state, _) =
-            step(&order(), state, Event::TasksFound { found, rivals: Rivals::default() }, noon());
-        assert_eq!(state.phase(), Phase::Indeterminate, "{other}");
+        let (state, effects) = step(&order(), state, tasks_found(found, Rivals::default()), noon());
+        assert_eq!((state.phase(), effects), (Phase::Dispatching, vec![Effect::LookForTraces]), "{other}");
     }
 }
 
@@ -310,8 +309,7 @@ fn only_a_task_of_our_token_our_target_our_kind_and_our_time_is_adopted() {
 fn several_candidates_are_for_a_person_to_judge() {
     let (state, _) = sent(&order());
     let found = vec![upid(), UPID.replace("00001619", "00001620").parse().unwrap()];
-    let (State::Ended(ended), _) =
-        step(&order(), state, Event::TasksFound { found, rivals: Rivals::default() }, noon())
+    let (State::Ended(ended), _) = step(&order(), state, tasks_found(found, Rivals::default()), noon())
     else {
         panic!("it goes on")
     };
