@@ -13,6 +13,7 @@ pub(crate) mod manifests;
 pub(crate) mod patience;
 pub(crate) mod proxmox;
 pub(crate) mod relay;
+pub(crate) mod rows;
 pub(crate) mod stage;
 pub(crate) mod terminal;
 pub(crate) mod tree;
