@@ -1,0 +1,222 @@
+//! One run: somebody asks for something, at one call something happens, and it has to end well all the same.
+
+use std::{
+    fmt,
+    pin::pin,
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kube::ResourceExt;
+use proxmox_agent::{
+    api::ProxmoxActionPlan,
+    pve::sim::{LedgerEntry, Outcome},
+};
+use serde_json::Value;
+
+use crate::{
+    audit,
+    call::Effect,
+    classes::{Class, TOKEN},
+    gate::{Boundary, Fault, MUTATION},
+    oracle,
+    people::{PATIENCE, PLAN},
+    process::Process,
+    site::{Site, Stage},
+};
+
+/// When the counting begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scenario {
+    /// The operator waits, and a plan is made.
+    Request,
+    /// A plan is there, and the operator begins.
+    Beginning,
+    /// An operator has died while its call was under way, and another one begins.
+    Recovery,
+}
+
+/// One run of the grid.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Cell {
+    pub(crate) class: String,
+    pub(crate) scenario: Scenario,
+    pub(crate) at: Boundary,
+    pub(crate) fault: Fault,
+}
+
+/// What has come of a run.
+pub(crate) struct Report {
+    pub(crate) trace: Vec<(Boundary, Effect)>,
+    /// The fault has happened.
+    pub(crate) hit: bool,
+    pub(crate) is_indeterminate: bool,
+    pub(crate) took: Duration,
+    pub(crate) violations: Vec<String>,
+}
+
+/// What is left to look at when a run is over.
+pub(crate) struct Traces<'a> {
+    pub(crate) class: &'a Class,
+    pub(crate) hit: bool,
+    pub(crate) plan: Result<ProxmoxActionPlan, String>,
+    /// The changes that arrived at Proxmox.
+    pub(crate) arrived: Vec<LedgerEntry>,
+    pub(crate) audit: Vec<Value>,
+    pub(crate) log: String,
+}
+
+impl Scenario {
+    pub(crate) const ALL: [(Self, &'static str); 3] =
+        [(Self::Request, "request"), (Self::Beginning, "beginning"), (Self::Recovery, "recovery")];
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (_, word) = Self::ALL.iter().find(|(scenario, _)| scenario == self).unwrap();
+        f.write_str(word)
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} {} {}", self.class, self.scenario, self.fault, self.at.nth, self.at.call)
+    }
+}
+
+impl FromStr for Cell {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut words = text.splitn(5, ' ');
+        let mut word = |what: &str| words.next().ok_or_else(|| format!("`{text}` lacks {what}"));
+        let (class, scenario) = (word("a class")?.to_owned(), word("a scenario")?);
+        let known = Scenario::ALL.iter().find(|(_, name)| *name == scenario);
+        let (scenario, _) = *known.ok_or_else(|| format!("`{scenario}` is no scenario"))?;
+        let fault = word("a fault")?.parse()?;
+        let nth = word("which call of its kind")?.parse().map_err(|error| format!("{error}"))?;
+        Ok(Self { class, scenario, at: Boundary { call: word("a call")?.to_owned(), nth }, fault })
+    }
+}
+
+impl Site {
+    /// Lets a class of action be asked for and brought to its end, with this fault on the way.
+    pub(crate) async fn play(
+        &mut self,
+        class: &Class,
+        scenario: Scenario,
+        trap: Option<(Boundary, Fault)>,
+    ) -> Report {
+        let began = Instant::now();
+        let stage = self.set(class).await;
+        let plan = self.go_through(&stage, class, scenario, trap).await;
+        let trace = self.gate.trace();
+        let hit = self.gate.is_sprung();
+        let uid = plan.as_ref().ok().and_then(ResourceExt::uid).unwrap_or_default();
+        let traces = Traces {
+            class,
+            hit,
+            plan,
+            arrived: arrived(&stage),
+            audit: audit::records(&stage.volume, &uid),
+            log: std::fs::read_to_string(stage.volume.join("operator.log")).unwrap_or_default(),
+        };
+        stage.sim.stop().await;
+        let mut violations = self.witness.problems();
+        violations.extend(oracle::judge(&traces));
+        let is_indeterminate = oracle::is_indeterminate(&traces);
+        if !violations.is_empty() {
+            violations.push(traces.log);
+        }
+        Report { trace, hit, is_indeterminate, took: began.elapsed(), violations }
+    }
+
+    async fn go_through(
+        &self,
+        stage: &Stage,
+        class: &Class,
+        scenario: Scenario,
+        trap: Option<(Boundary, Fault)>,
+    ) -> Result<ProxmoxActionPlan, String> {
+        let fault = trap.as_ref().map(|(_, fault)| *fault);
+        let mut operator = self.begin(stage, class, scenario, trap).await;
+        let mut ending = pin!(self.people.bring_to_an_end());
+        let ended = tokio::select! {
+            ended = &mut ending => ended,
+            () = self.gate.sprung() => {
+                self.replace(stage, &mut operator, fault);
+                ending.await
+            }
+        };
+        ended?;
+        // Some calls follow the end.
+        let sprung_before = self.gate.is_sprung();
+        self.quiet().await?;
+        if self.gate.is_sprung() && !sprung_before {
+            self.replace(stage, &mut operator, fault);
+            self.quiet().await?;
+        }
+        if operator.has_ended().await {
+            return Err("the operator has ended by itself".to_owned());
+        }
+        operator.kill().await;
+        let plan = self.people.plans.get(PLAN).await;
+        plan.map_err(|error| format!("the plan is lost: {error}"))
+    }
+
+    async fn begin(
+        &self,
+        stage: &Stage,
+        class: &Class,
+        scenario: Scenario,
+        trap: Option<(Boundary, Fault)>,
+    ) -> Arc<Process> {
+        match scenario {
+            Scenario::Request => {
+                self.gate.arm(None);
+                let operator = self.start(&stage.volume);
+                self.quiet().await.unwrap();
+                self.gate.arm(trap);
+                self.people.ask(class).await;
+                operator
+            }
+            Scenario::Beginning => {
+                self.people.ask(class).await;
+                self.gate.arm(trap);
+                self.start(&stage.volume)
+            }
+            Scenario::Recovery => {
+                let under_way = Boundary { call: MUTATION.to_owned(), nth: 1 };
+                self.gate.arm(Some((under_way, Fault::KilledUnanswered)));
+                self.people.ask(class).await;
+                let _dies = self.start(&stage.volume);
+                tokio::select! {
+                    () = self.gate.sprung() => {}
+                    ended = self.people.bring_to_an_end() => panic!("nothing was sent: {ended:?}"),
+                }
+                self.gate.arm(trap);
+                self.start(&stage.volume)
+            }
+        }
+    }
+
+    /// Somebody else goes on where a process was killed.
+    fn replace(&self, stage: &Stage, operator: &mut Arc<Process>, fault: Option<Fault>) {
+        if fault.is_some_and(Fault::kills) {
+            *operator = self.start(&stage.volume);
+            self.gate.is_replaced();
+        }
+    }
+
+    async fn quiet(&self) -> Result<(), String> {
+        let quiet = tokio::time::timeout(PATIENCE, self.gate.quiet()).await;
+        quiet.map_err(|_| "the operator never comes to rest".to_owned())
+    }
+}
+
+/// What the operator's token has changed, or tried to.
+fn arrived(stage: &Stage) -> Vec<LedgerEntry> {
+    let is_ours = |entry: &LedgerEntry| entry.who == TOKEN && entry.outcome != Outcome::NotExecuted;
+    stage.sim.ledger().into_iter().filter(is_ours).collect()
+}
