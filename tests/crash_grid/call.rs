@@ -58,7 +58,8 @@ fn kubernetes(request: &Parts, segments: &[&str]) -> Call {
         ] => *name = "_",
         _ => {}
     }
-    let watches = request.uri.query().is_some_and(|query| query.contains("watch=1") || query.contains("watch=true"));
+    let watches =
+        request.uri.query().is_some_and(|query| query.contains("watch=1") || query.contains("watch=true"));
     let (effect, verb) = match (&request.method, watches, rest.len()) {
         (_, true, _) => (Effect::Watches, "WATCH"),
         (&Method::GET, _, 1) => (Effect::Reads, "LIST"),

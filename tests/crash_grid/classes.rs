@@ -53,11 +53,7 @@ pub(crate) fn all() -> Vec<Class> {
             world: json!({"ha": {"vm:101": {"config": {"state": "stopped"}}}}),
             ..class("ha-start", "start_guest", "qemu/101", json!({}))
         },
-        Class {
-            is_harmless: true,
-            dry_run: true,
-            ..class("dry-run", "delete_guest", "qemu/102", json!({}))
-        },
+        Class { is_harmless: true, dry_run: true, ..class("dry-run", "delete_guest", "qemu/102", json!({})) },
         Class { is_harmless: true, ..class("read", "read_inventory", "inventory/all", json!({})) },
     ]
 }

@@ -134,9 +134,8 @@ impl Gate {
         let nth = counted.counts.entry(call.words.clone()).or_default();
         *nth += 1;
         let boundary = Boundary { call: call.words.clone(), nth: *nth };
-        let is_meant = |at: &Boundary| {
-            *at == boundary || (at.call == MUTATION && call.effect == Effect::Mutates)
-        };
+        let is_meant =
+            |at: &Boundary| *at == boundary || (at.call == MUTATION && call.effect == Effect::Mutates);
         let fault = counted.trap.as_ref().filter(|(at, _)| is_meant(at)).map(|(_, fault)| *fault);
         if fault.is_some() {
             counted.trap = None;

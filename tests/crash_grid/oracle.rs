@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proxmox_agent::{
-    api::{Phase, PlanStatus},
+    api::Phase,
     pve::sim::{LedgerEntry, Outcome},
 };
 
@@ -16,16 +16,8 @@ pub(crate) fn judge(traces: &Traces) -> Vec<String> {
         wrong.push("the operator has panicked".to_owned());
     }
     wrong.extend(at_most_once(traces));
-    match &traces.plan {
-        Ok(plan) => wrong.extend(end(traces, &plan.status.clone().unwrap_or_default())),
-        Err(why) => wrong.push(why.clone()),
-    }
+    wrong.extend(end(traces));
     wrong
-}
-
-pub(crate) fn is_indeterminate(traces: &Traces) -> bool {
-    let status = traces.plan.as_ref().ok().and_then(|plan| plan.status.as_ref());
-    status.is_some_and(|status| status.phase == Phase::Indeterminate)
 }
 
 fn at_most_once(traces: &Traces) -> Vec<String> {
@@ -53,8 +45,8 @@ fn described(entry: &LedgerEntry) -> String {
     format!("{} {} {} {:?}, {upid}", entry.time, entry.method, entry.path, entry.outcome)
 }
 
-fn end(traces: &Traces, status: &PlanStatus) -> Vec<String> {
-    let mut wrong = vec![];
+fn end(traces: &Traces) -> Vec<String> {
+    let (mut wrong, status) = (vec![], &traces.status);
     let told = format!("{} ({}: {})", status.phase, status.reason, status.message);
     let is_on_record = traces.audit.iter().any(|record| record["event"] == "ended");
     if !is_on_record {

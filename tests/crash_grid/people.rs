@@ -74,8 +74,8 @@ impl People {
         }
     }
 
-    /// Approves what waits for it, until the plan has ended. The plan as it was last is the error.
-    pub(crate) async fn bring_to_an_end(&self) -> Result<ProxmoxActionPlan, String> {
+    /// Approves what waits for it, until the plan has ended.
+    pub(crate) async fn bring_to_an_end(&self) -> Result<(), String> {
         let mut looks = watch_object(self.plans.clone(), PLAN).boxed();
         let mut approved: Option<String> = None;
         let mut last = None;
@@ -84,7 +84,7 @@ impl People {
                 let Ok(Some(plan)) = look else { continue };
                 let status = plan.status.clone().unwrap_or_default();
                 if status.phase.is_terminal() {
-                    return Some(plan);
+                    return Some(());
                 }
                 if status.phase == Phase::AwaitingApproval && approved != status.plan_hash {
                     approved.clone_from(&status.plan_hash);

@@ -16,7 +16,8 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `proxmox-agent operator` for a namespace, with everything of its own in a folder.
     pub(crate) fn start(kubeconfig: &Path, namespace: &str, files: &Path) -> Self {
-        let log = std::fs::File::options().create(true).append(true).open(files.join("operator.log")).unwrap();
+        let log =
+            std::fs::File::options().create(true).append(true).open(files.join("operator.log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"))
             .args(["operator", "--namespace", namespace, "--audit"])
             .arg(files.join("audit.jsonl"))

@@ -35,8 +35,13 @@ const SLOW: Duration = Duration::from_millis(1500);
 /// So long a call is on its way whose sender is dead: shorter than it takes until an outcome is judged without it.
 const LATE: Duration = Duration::from_secs(3);
 /// What is about one connection only.
-const OF_THE_CONNECTION: [HeaderName; 5] =
-    [header::HOST, header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::ACCEPT_ENCODING];
+const OF_THE_CONNECTION: [HeaderName; 5] = [
+    header::HOST,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::ACCEPT_ENCODING,
+];
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 

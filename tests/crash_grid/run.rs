@@ -10,7 +10,7 @@ use std::{
 
 use kube::ResourceExt;
 use proxmox_agent::{
-    api::ProxmoxActionPlan,
+    api::{Phase, PlanStatus},
     pve::sim::{LedgerEntry, Outcome},
 };
 use serde_json::Value;
@@ -60,7 +60,8 @@ pub(crate) struct Report {
 pub(crate) struct Traces<'a> {
     pub(crate) class: &'a Class,
     pub(crate) hit: bool,
-    pub(crate) plan: Result<ProxmoxActionPlan, String>,
+    /// As the plan has it in the end.
+    pub(crate) status: PlanStatus,
     /// The changes that arrived at Proxmox.
     pub(crate) arrived: Vec<LedgerEntry>,
     pub(crate) audit: Vec<Value>,
@@ -110,25 +111,26 @@ impl Site {
     ) -> Report {
         let began = Instant::now();
         let stage = self.set(class).await;
-        let plan = self.go_through(&stage, class, scenario, trap).await;
-        let trace = self.gate.trace();
-        let hit = self.gate.is_sprung();
-        let uid = plan.as_ref().ok().and_then(ResourceExt::uid).unwrap_or_default();
+        let ended = self.go_through(&stage, class, scenario, trap).await;
+        let (trace, hit) = (self.gate.trace(), self.gate.is_sprung());
+        let plan = self.people.plans.get_opt(PLAN).await.unwrap();
+        let uid = plan.as_ref().and_then(ResourceExt::uid).unwrap_or_default();
         let traces = Traces {
             class,
             hit,
-            plan,
+            status: plan.and_then(|plan| plan.status).unwrap_or_default(),
             arrived: arrived(&stage),
             audit: audit::records(&stage.volume, &uid),
             log: std::fs::read_to_string(stage.volume.join("operator.log")).unwrap_or_default(),
         };
         stage.sim.stop().await;
         let mut violations = self.witness.problems();
+        violations.extend(ended.err());
         violations.extend(oracle::judge(&traces));
-        let is_indeterminate = oracle::is_indeterminate(&traces);
         if !violations.is_empty() {
             violations.push(traces.log);
         }
+        let is_indeterminate = traces.status.phase == Phase::Indeterminate;
         Report { trace, hit, is_indeterminate, took: began.elapsed(), violations }
     }
 
@@ -138,31 +140,30 @@ impl Site {
         class: &Class,
         scenario: Scenario,
         trap: Option<(Boundary, Fault)>,
-    ) -> Result<ProxmoxActionPlan, String> {
-        let fault = trap.as_ref().map(|(_, fault)| *fault);
+    ) -> Result<(), String> {
+        let kills = trap.as_ref().is_some_and(|(_, fault)| fault.kills());
         let mut operator = self.begin(stage, class, scenario, trap).await;
         let mut ending = pin!(self.people.bring_to_an_end());
         let ended = tokio::select! {
-            ended = &mut ending => ended,
-            () = self.gate.sprung() => {
-                self.replace(stage, &mut operator, fault);
-                ending.await
-            }
+            ended = &mut ending => Some(ended),
+            () = self.gate.sprung() => None,
         };
-        ended?;
-        // Some calls follow the end.
-        let sprung_before = self.gate.is_sprung();
-        self.quiet().await?;
-        if self.gate.is_sprung() && !sprung_before {
-            self.replace(stage, &mut operator, fault);
+        if ended.is_some() {
+            // Some calls follow the end.
             self.quiet().await?;
         }
-        if operator.has_ended().await {
-            return Err("the operator has ended by itself".to_owned());
+        if kills && self.gate.is_sprung() {
+            operator = self.start(&stage.volume);
+            self.gate.is_replaced();
         }
+        match ended {
+            Some(ended) => ended?,
+            None => ending.await?,
+        };
+        self.quiet().await?;
+        let has_ended = operator.has_ended().await;
         operator.kill().await;
-        let plan = self.people.plans.get(PLAN).await;
-        plan.map_err(|error| format!("the plan is lost: {error}"))
+        if has_ended { Err("the operator has ended by itself".to_owned()) } else { Ok(()) }
     }
 
     async fn begin(
@@ -198,14 +199,6 @@ impl Site {
                 self.gate.arm(trap);
                 self.start(&stage.volume)
             }
-        }
-    }
-
-    /// Somebody else goes on where a process was killed.
-    fn replace(&self, stage: &Stage, operator: &mut Arc<Process>, fault: Option<Fault>) {
-        if fault.is_some_and(Fault::kills) {
-            *operator = self.start(&stage.volume);
-            self.gate.is_replaced();
         }
     }
 

@@ -56,14 +56,20 @@ pub(crate) async fn sites(cluster: &Arc<Cluster>, count: usize) -> Vec<Site> {
         namespaces.push(cluster.namespace().await);
     }
     give_roles(cluster, &namespaces.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    futures::future::join_all(namespaces.into_iter().map(|namespace| Site::new(cluster, namespace))).await
+    let sites: Vec<Site> =
+        futures::future::join_all(namespaces.into_iter().map(|namespace| Site::new(cluster, namespace)))
+            .await;
+    let furniture: Vec<String> = sites.iter().map(Site::furniture).collect();
+    let applied = cluster.kubectl_reading(&furniture.join("\n---\n"), "admin", &["apply", "-f", "-"]).await;
+    taken(&applied);
+    sites
 }
 
 impl Site {
     async fn new(cluster: &Arc<Cluster>, namespace: String) -> Self {
         let gate = Gate::new();
         let witness = Arc::new(Witness::new(cluster.client("admin").await, &namespace));
-        let (tls, fingerprint) = certificate();
+        let (tls, _) = certificate();
         let kubernetes = Proxy::to(Side::Kubernetes, client(), &gate, &witness, None).await;
         kubernetes.lead_to(cluster.server());
         let proxmox = Proxy::to(Side::Proxmox, client(), &gate, &witness, Some(tls.clone())).await;
@@ -74,9 +80,23 @@ impl Site {
             .replace(cluster.server(), &format!("http://{}", kubernetes.address));
         std::fs::write(&kubeconfig, by_way_of_us).unwrap();
         let people = People::of(cluster, &namespace).await;
-        furnish(cluster, &namespace, &format!("https://{}", proxmox.address), fingerprint).await;
         let _cluster = Arc::clone(cluster);
         Self { namespace, people, gate, witness, kubernetes, proxmox, kubeconfig, files, runs: 0, _cluster }
+    }
+
+    /// What belongs to an environment, as its owner sets it up.
+    fn furniture(&self) -> String {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pve-home", "namespace": self.namespace},
+            "stringData": {"token": format!("{TOKEN}={SECRET}")},
+        });
+        let (_, fingerprint) = certificate();
+        let spec = json!({
+            "endpoints": [format!("https://{}", self.proxmox.address)],
+            "credentials": {"secretRef": {"name": "pve-home"}}, "tls": {"fingerprint": fingerprint},
+            "tier": "staging", "requestTimeoutSeconds": 1,
+        });
+        format!("{secret}\n---\n{}", manifest_in(&self.namespace, "ProxmoxEnvironment", "home", &spec))
     }
 
     /// Begins a run: nobody knows anything of the one before.
@@ -98,21 +118,6 @@ impl Site {
         self.gate.guards(&process);
         process
     }
-}
-
-/// What belongs to an environment, as its owner sets it up.
-async fn furnish(cluster: &Cluster, namespace: &str, url: &str, fingerprint: &str) {
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pve-home", "namespace": namespace},
-        "stringData": {"token": format!("{TOKEN}={SECRET}")},
-    });
-    let spec = json!({
-        "endpoints": [url], "credentials": {"secretRef": {"name": "pve-home"}}, "tls": {"fingerprint": fingerprint},
-        "tier": "staging", "requestTimeoutSeconds": 1,
-    });
-    let environment = manifest_in(namespace, "ProxmoxEnvironment", "home", &spec);
-    let all = format!("{secret}\n---\n{environment}");
-    taken(&cluster.kubectl_reading(&all, "admin", &["apply", "-f", "-"]).await);
 }
 
 /// A client that does nothing of its own accord.

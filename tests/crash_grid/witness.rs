@@ -49,7 +49,10 @@ impl Witness {
             testimony.changes += 1;
             testimony.plan.clone()
         };
-        let problems = match Api::<ProxmoxActionPlan>::namespaced(self.admin.clone(), &self.namespace).get(&name).await {
+        let problems = match Api::<ProxmoxActionPlan>::namespaced(self.admin.clone(), &self.namespace)
+            .get(&name)
+            .await
+        {
             Ok(plan) => self.objections(&plan).await,
             Err(error) => vec![format!("its plan can't be read: {error}")],
         };
@@ -92,6 +95,7 @@ impl Witness {
                 && spec.decision == Decision::Approve
         };
         let given = all.iter().filter(counts).count();
-        (given < usize::try_from(required).unwrap()).then(|| format!("{given} of {required} approvals are there"))
+        (given < usize::try_from(required).unwrap())
+            .then(|| format!("{given} of {required} approvals are there"))
     }
 }
