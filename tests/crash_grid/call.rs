@@ -12,6 +12,7 @@ pub(crate) enum Side {
 /// What a call does at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
+    Connects,
     Reads,
     /// Reads for as long as both want to.
     Watches,

@@ -71,6 +71,8 @@ impl FromStr for Fault {
 
 /// Stands for any call that changes something on Proxmox.
 pub(crate) const MUTATION: &str = "a change";
+/// The connection that is opened for it: it comes about before a byte of the change has left.
+pub(crate) const HANDSHAKE: &str = "CONNECT for a change";
 
 /// The nth call of a kind within a run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,6 +87,8 @@ struct Counted {
     trace: Vec<(Boundary, Effect)>,
     trap: Option<(Boundary, Fault)>,
     victim: Option<Arc<Process>>,
+    /// A change is announced, and no connection was opened since.
+    announced: bool,
     under_way: usize,
     last: Option<Instant>,
 }
@@ -144,6 +148,35 @@ impl Gate {
         counted.last = Some(Instant::now());
         counted.under_way += 1;
         (UnderWay(Arc::clone(self)), fault)
+    }
+
+    /// A change will arrive on the next connection to Proxmox.
+    pub(crate) fn announced(&self) {
+        self.counted().announced = true;
+    }
+
+    /// A connection to Proxmox is coming about. Whom it guards may have to stand still in the middle of it.
+    pub(crate) fn connects(self: &Arc<Self>) {
+        if !std::mem::take(&mut self.counted().announced) {
+            return;
+        }
+        let handshake = Call { effect: Effect::Connects, words: HANDSHAKE.to_owned() };
+        if self.arrive(&handshake).1 == Some(Fault::Stopped) {
+            self.stop();
+        }
+    }
+
+    /// Whom it guards goes on, and has come to rest when this resolves.
+    pub(crate) async fn go_on(&self) {
+        let stopped = {
+            let mut counted = self.counted();
+            counted.last = Some(Instant::now());
+            counted.victim.clone()
+        };
+        if let Some(process) = stopped {
+            process.go_on();
+        }
+        self.quiet().await;
     }
 
     /// Kills whom it guards, and tells that it has happened.

@@ -66,6 +66,8 @@ fn references(extent: Extent) -> Vec<Course> {
 fn faults(effect: Effect) -> &'static [Fault] {
     use Fault::{KilledAfter, KilledAndLate, KilledBefore, KilledUnanswered, Lost, Slow, Unanswered};
     match effect {
+        // Nothing has left yet: it is as if the call were lost.
+        Effect::Connects => &[],
         // Whether it was carried out makes no difference.
         Effect::Reads | Effect::Watches => &[KilledBefore, KilledAfter, Lost],
         Effect::Writes => &[KilledBefore, KilledUnanswered, KilledAfter, Lost, Unanswered],

@@ -26,6 +26,8 @@ mod process;
 mod proxy;
 mod run;
 mod site;
+mod takeover;
+mod watches;
 mod watching;
 mod witness;
 

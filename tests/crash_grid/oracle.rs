@@ -73,7 +73,7 @@ fn end(traces: &Traces) -> Vec<String> {
 
 /// Nobody has to be asked for what could have been found out.
 fn is_really_unknown(traces: &Traces, told: &str) -> Option<String> {
-    if !traces.hit {
+    if !traces.disturbed {
         return Some(format!("it is {told}, and nothing has happened"));
     }
     if announced(&traces.audit).is_empty() {

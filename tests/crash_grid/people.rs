@@ -9,13 +9,13 @@ use kube::{
     runtime::watcher::watch_object,
 };
 use proxmox_agent::api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     classes::Class,
     support::{
         cluster::Cluster,
-        manifests::{APPROVER, REQUESTER},
+        manifests::{APPROVER, REQUESTER, with},
     },
 };
 
@@ -44,12 +44,18 @@ impl People {
     }
 
     pub(crate) async fn ask(&self, class: &Class) -> ProxmoxActionPlan {
+        self.ask_with(class, &json!({})).await
+    }
+
+    /// With `more` in the plan's spec.
+    pub(crate) async fn ask_with(&self, class: &Class, more: &Value) -> ProxmoxActionPlan {
+        let spec = json!({
+            "environment": "home", "action": class.action, "target": class.target, "params": class.params,
+            "requestedBy": REQUESTER, "dryRun": class.dry_run,
+        });
         let plan = json!({
             "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionPlan", "metadata": {"name": PLAN},
-            "spec": {
-                "environment": "home", "action": class.action, "target": class.target, "params": class.params,
-                "requestedBy": REQUESTER, "dryRun": class.dry_run,
-            },
+            "spec": with(spec, more),
         });
         let plan = serde_json::from_value(plan).unwrap();
         self.requester.create(&PostParams::default(), &plan).await.unwrap()

@@ -48,6 +48,12 @@ impl Process {
         kill_process(self.pid, Signal::CONT).unwrap();
     }
 
+    /// SIGTERM: it finishes what it has begun. Returns when it has.
+    pub(crate) async fn ask_to_end(&self) -> std::process::ExitStatus {
+        kill_process(self.pid, Signal::TERM).unwrap();
+        self.child.lock().await.wait().await.unwrap()
+    }
+
     /// Whether it has ended by itself.
     pub(crate) async fn has_ended(&self) -> bool {
         self.child.lock().await.try_wait().unwrap().is_some()

@@ -106,6 +106,9 @@ impl Drop for Proxy {
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, way: Arc<Way>) {
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, way) = (tls.clone(), Arc::clone(&way));
+        if way.side == Side::Proxmox {
+            way.gate.connects();
+        }
         tokio::spawn(async move {
             match tls {
                 None => serve(stream, way).await,
@@ -155,7 +158,11 @@ impl Way {
             Some(Fault::Stopped) => self.gate.stop(),
             _ => {}
         }
+        let announces = announces_a_change(&call, &body);
         let answer = self.forward(&call, head, body).await?;
+        if announces && answer.status().is_success() {
+            self.gate.announced();
+        }
         match fault {
             Some(Fault::KilledUnanswered) => {
                 self.gate.kill().await;
@@ -217,6 +224,14 @@ impl Way {
         });
         Ok(response.map(|()| body.boxed_unsync()))
     }
+}
+
+fn announces_a_change(call: &Call, body: &[u8]) -> bool {
+    let is_dispatching = || {
+        let plan: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        plan["status"]["phase"] == "Dispatching"
+    };
+    call.words == "PUT proxmoxactionplans/p/status" && is_dispatching()
 }
 
 /// Dropped when the answer has been handed to the connection.

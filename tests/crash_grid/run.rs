@@ -59,7 +59,8 @@ pub(crate) struct Report {
 /// What is left to look at when a run is over.
 pub(crate) struct Traces<'a> {
     pub(crate) class: &'a Class,
-    pub(crate) hit: bool,
+    /// Something has happened that may have cost an answer.
+    pub(crate) disturbed: bool,
     /// As the plan has it in the end.
     pub(crate) status: PlanStatus,
     /// The changes that arrived at Proxmox.
@@ -117,7 +118,7 @@ impl Site {
         let uid = plan.as_ref().and_then(ResourceExt::uid).unwrap_or_default();
         let traces = Traces {
             class,
-            hit,
+            disturbed: hit || scenario == Scenario::Recovery,
             status: plan.and_then(|plan| plan.status).unwrap_or_default(),
             arrived: arrived(&stage),
             audit: audit::records(&stage.volume, &uid),
@@ -209,7 +210,7 @@ impl Site {
 }
 
 /// What the operator's token has changed, or tried to.
-fn arrived(stage: &Stage) -> Vec<LedgerEntry> {
+pub(crate) fn arrived(stage: &Stage) -> Vec<LedgerEntry> {
     let is_ours = |entry: &LedgerEntry| entry.who == TOKEN && entry.outcome != Outcome::NotExecuted;
     stage.sim.ledger().into_iter().filter(is_ours).collect()
 }

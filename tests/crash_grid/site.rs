@@ -38,7 +38,16 @@ pub(crate) struct Site {
     kubeconfig: PathBuf,
     files: tempfile::TempDir,
     runs: u32,
-    _cluster: Arc<Cluster>,
+    cluster: Arc<Cluster>,
+}
+
+/// A second operator's way to the same API server. Proxmox it reaches by the way that the environment names.
+pub(crate) struct Beside {
+    pub(crate) gate: Arc<Gate>,
+    _kubernetes: Proxy,
+    kubeconfig: PathBuf,
+    namespace: String,
+    volume: PathBuf,
 }
 
 /// What a run takes place in.
@@ -75,13 +84,10 @@ impl Site {
         let proxmox = Proxy::to(Side::Proxmox, client(), &gate, &witness, Some(tls.clone())).await;
         let files = tempfile::tempdir().unwrap();
         let kubeconfig = files.path().join("kubeconfig");
-        let by_way_of_us = std::fs::read_to_string(cluster.kubeconfig("operator"))
-            .unwrap()
-            .replace(cluster.server(), &format!("http://{}", kubernetes.address));
-        std::fs::write(&kubeconfig, by_way_of_us).unwrap();
+        write_kubeconfig(cluster, &kubernetes, &kubeconfig);
         let people = People::of(cluster, &namespace).await;
-        let _cluster = Arc::clone(cluster);
-        Self { namespace, people, gate, witness, kubernetes, proxmox, kubeconfig, files, runs: 0, _cluster }
+        let cluster = Arc::clone(cluster);
+        Self { namespace, people, gate, witness, kubernetes, proxmox, kubeconfig, files, runs: 0, cluster }
     }
 
     /// What belongs to an environment, as its owner sets it up.
@@ -118,6 +124,40 @@ impl Site {
         self.gate.guards(&process);
         process
     }
+}
+
+impl Site {
+    /// Where a second operator may begin, with a volume of its own.
+    pub(crate) async fn beside(&self, stage: &Stage) -> Beside {
+        let gate = Gate::new();
+        let kubernetes = Proxy::to(Side::Kubernetes, client(), &gate, &self.witness, None).await;
+        kubernetes.lead_to(self.cluster.server());
+        let volume = stage.volume.with_extension("beside");
+        std::fs::create_dir(&volume).unwrap();
+        let kubeconfig = volume.join("kubeconfig");
+        write_kubeconfig(&self.cluster, &kubernetes, &kubeconfig);
+        self.witness.watches_over(PLAN, vec![stage.volume.clone(), volume.clone()]);
+        Beside { gate, _kubernetes: kubernetes, kubeconfig, namespace: self.namespace.clone(), volume }
+    }
+}
+
+impl Beside {
+    pub(crate) fn start(&self) -> Arc<Process> {
+        let process = Arc::new(Process::start(&self.kubeconfig, &self.namespace, &self.volume));
+        self.gate.guards(&process);
+        process
+    }
+
+    pub(crate) fn volume(&self) -> &Path {
+        &self.volume
+    }
+}
+
+/// The operator's own identity, by way of a proxy.
+fn write_kubeconfig(cluster: &Cluster, kubernetes: &Proxy, path: &Path) {
+    let direct = std::fs::read_to_string(cluster.kubeconfig("operator")).unwrap();
+    let by_way_of_us = direct.replace(cluster.server(), &format!("http://{}", kubernetes.address));
+    std::fs::write(path, by_way_of_us).unwrap();
 }
 
 /// A client that does nothing of its own accord.

@@ -29,6 +29,7 @@ struct Streams {
     meddled: Option<(String, Mode)>,
     kept: Vec<(u64, Bytes)>,
     told: Vec<(String, Bytes)>,
+    swallowed: bool,
     is_down: bool,
 }
 
@@ -73,7 +74,10 @@ impl Watches {
         let mode = streams.meddled.as_ref().filter(|(kind, _)| words.ends_with(kind.as_str()));
         match mode.map_or(Mode::Flowing, |(_, mode)| *mode) {
             Mode::Flowing => sender.send(line).is_ok(),
-            Mode::Dropped => !sender.is_closed(),
+            Mode::Dropped => {
+                streams.swallowed = true;
+                !sender.is_closed()
+            }
             Mode::Frozen => {
                 streams.kept.push((id, line));
                 !sender.is_closed()
@@ -87,6 +91,10 @@ impl Watches {
 
     pub(crate) fn drop_events_of(&self, kind: &str) {
         self.streams().meddled = Some((kind.to_owned(), Mode::Dropped));
+    }
+
+    pub(crate) fn has_swallowed_any(&self) -> bool {
+        self.streams().swallowed
     }
 
     pub(crate) fn freeze(&self, kind: &str) {
