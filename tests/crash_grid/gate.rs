@@ -89,6 +89,8 @@ struct Counted {
     victim: Option<Arc<Process>>,
     /// A change is announced, and no connection was opened since.
     announced: bool,
+    /// How long the answer to a change took at most.
+    slowest: Duration,
     under_way: usize,
     last: Option<Instant>,
 }
@@ -122,6 +124,7 @@ impl Gate {
     pub(crate) fn arm(&self, trap: Option<(Boundary, Fault)>) {
         let mut counted = self.counted();
         (counted.counts, counted.trace, counted.trap) = (BTreeMap::new(), vec![], trap);
+        counted.slowest = Duration::ZERO;
         drop(counted);
         self.sprung.send_replace(false);
         self.replaced.send_replace(false);
@@ -148,6 +151,16 @@ impl Gate {
         counted.last = Some(Instant::now());
         counted.under_way += 1;
         (UnderWay(Arc::clone(self)), fault)
+    }
+
+    /// A change was answered after so long.
+    pub(crate) fn answered_after(&self, time: Duration) {
+        let mut counted = self.counted();
+        counted.slowest = counted.slowest.max(time);
+    }
+
+    pub(crate) fn slowest_answer(&self) -> Duration {
+        self.counted().slowest
     }
 
     /// A change will arrive on the next connection to Proxmox.

@@ -20,7 +20,12 @@ use crate::{
 };
 
 /// Of calls of one kind so many are tried: a task may be looked at any number of times.
-const OF_A_KIND: u32 = 4;
+fn of_a_kind(effect: Effect) -> u32 {
+    match effect {
+        Effect::Connects | Effect::Reads | Effect::Watches => 2,
+        Effect::Writes | Effect::Mutates => 5,
+    }
+}
 
 /// How much of the grid is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +83,7 @@ fn faults(effect: Effect) -> &'static [Fault] {
 }
 
 fn cells_of((class, scenario): &Course, trace: &[(Boundary, Effect)]) -> Vec<(Effect, Cell)> {
-    let near = trace.iter().filter(|(at, _)| at.nth <= OF_A_KIND);
+    let near = trace.iter().filter(|(at, effect)| at.nth <= of_a_kind(*effect));
     let cell =
         |at: &Boundary, fault| Cell { class: class.clone(), scenario: *scenario, at: at.clone(), fault };
     near.flat_map(|(at, effect)| faults(*effect).iter().map(|fault| (*effect, cell(at, *fault)))).collect()

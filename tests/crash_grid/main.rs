@@ -18,6 +18,7 @@ mod support;
 mod audit;
 mod call;
 mod classes;
+mod endurance;
 mod gate;
 mod grid;
 mod oracle;

@@ -73,8 +73,8 @@ fn end(traces: &Traces) -> Vec<String> {
 
 /// Nobody has to be asked for what could have been found out.
 fn is_really_unknown(traces: &Traces, told: &str) -> Option<String> {
-    if !traces.disturbed {
-        return Some(format!("it is {told}, and nothing has happened"));
+    if !traces.may_lack_an_answer {
+        return Some(format!("it is {told}, and its answer was there"));
     }
     if announced(&traces.audit).is_empty() {
         return Some(format!("it is {told}, and was never announced"));

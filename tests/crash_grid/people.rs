@@ -49,13 +49,14 @@ impl People {
 
     /// With `more` in the plan's spec.
     pub(crate) async fn ask_with(&self, class: &Class, more: &Value) -> ProxmoxActionPlan {
-        let spec = json!({
-            "environment": "home", "action": class.action, "target": class.target, "params": class.params,
-            "requestedBy": REQUESTER, "dryRun": class.dry_run,
-        });
+        let spec = json!({"action": class.action, "target": class.target, "params": class.params, "dryRun": class.dry_run});
+        self.ask_for(PLAN, &with(spec, more)).await
+    }
+
+    pub(crate) async fn ask_for(&self, name: &str, what: &Value) -> ProxmoxActionPlan {
         let plan = json!({
-            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionPlan", "metadata": {"name": PLAN},
-            "spec": with(spec, more),
+            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionPlan", "metadata": {"name": name},
+            "spec": with(json!({"environment": "home", "requestedBy": REQUESTER}), what),
         });
         let plan = serde_json::from_value(plan).unwrap();
         self.requester.create(&PostParams::default(), &plan).await.unwrap()
@@ -80,9 +81,13 @@ impl People {
         }
     }
 
-    /// Approves what waits for it, until the plan has ended.
     pub(crate) async fn bring_to_an_end(&self) -> Result<(), String> {
-        let mut looks = watch_object(self.plans.clone(), PLAN).boxed();
+        self.bring_plan_to_an_end(PLAN).await
+    }
+
+    /// Approves what waits for it, until the plan has ended.
+    pub(crate) async fn bring_plan_to_an_end(&self, name: &str) -> Result<(), String> {
+        let mut looks = watch_object(self.plans.clone(), name).boxed();
         let mut approved: Option<String> = None;
         let mut last = None;
         let following = async {
@@ -96,7 +101,7 @@ impl People {
                     approved.clone_from(&status.plan_hash);
                     let hash = status.plan_hash.clone().unwrap_or_default();
                     let tail = &hash[hash.len() - 8..];
-                    self.approve(&format!("because-{tail}"), &plan).await;
+                    self.approve(&format!("{name}-{tail}"), &plan).await;
                 }
                 last = Some(plan);
             }

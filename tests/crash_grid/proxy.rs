@@ -3,8 +3,11 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use http::{HeaderName, Request, Response, header, request::Parts};
@@ -31,7 +34,7 @@ use crate::{
 };
 
 /// Longer than a request to Proxmox may take here, and far shorter than one to Kubernetes.
-const SLOW: Duration = Duration::from_millis(1500);
+const SLOW: Duration = Duration::from_millis(2500);
 /// So long a call is on its way whose sender is dead: shorter than it takes until an outcome is judged without it.
 const LATE: Duration = Duration::from_secs(3);
 /// What is about one connection only.
@@ -64,6 +67,7 @@ struct Way {
     gate: Arc<Gate>,
     witness: Arc<Witness>,
     watches: Arc<Watches>,
+    is_away: AtomicBool,
 }
 
 impl Proxy {
@@ -83,6 +87,7 @@ impl Proxy {
             gate: Arc::clone(gate),
             witness: Arc::clone(witness),
             watches: Arc::default(),
+            is_away: AtomicBool::new(false),
         });
         let accepting = tokio::spawn(accept(listener, tls, Arc::clone(&way)));
         Self { address, way, accepting }
@@ -90,6 +95,17 @@ impl Proxy {
 
     pub(crate) fn lead_to(&self, url: &str) {
         url.clone_into(&mut self.way.onward.lock().unwrap());
+    }
+
+    /// Nobody is there: whatever was begun breaks off, whatever is asked for goes nowhere.
+    pub(crate) fn go_away(&self) {
+        self.way.is_away.store(true, Ordering::SeqCst);
+        self.way.watches.take_down();
+    }
+
+    pub(crate) fn come_back(&self) {
+        self.way.watches.bring_up();
+        self.way.is_away.store(false, Ordering::SeqCst);
     }
 
     pub(crate) fn watches(&self) -> &Watches {
@@ -139,6 +155,9 @@ impl Way {
         let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
         let call = Call::of(self.side, &head);
         let (under_way, fault) = self.gate.arrive(&call);
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(Cut);
+        }
         match fault {
             Some(Fault::KilledBefore) => {
                 self.gate.kill().await;
@@ -160,6 +179,10 @@ impl Way {
         }
         let announces = announces_a_change(&call, &body);
         let answer = self.forward(&call, head, body).await?;
+        // It was carried out, and nobody is left to say so.
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(Cut);
+        }
         if announces && answer.status().is_success() {
             self.gate.announced();
         }
@@ -182,6 +205,7 @@ impl Way {
     }
 
     async fn forward(&self, call: &Call, head: Parts, body: Bytes) -> Result<reqwest::Response, Cut> {
+        let arrived = Instant::now();
         if call.effect == Effect::Mutates {
             self.witness.sees(&call.words).await;
         }
@@ -192,7 +216,11 @@ impl Way {
             headers.remove(name);
         }
         let request = self.client.request(head.method, url).headers(headers).body(body);
-        request.send().await.map_err(|_| Cut)
+        let answer = request.send().await.map_err(|_| Cut);
+        if call.effect == Effect::Mutates {
+            self.gate.answered_after(arrived.elapsed());
+        }
+        answer
     }
 
     async fn answered(

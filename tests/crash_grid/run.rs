@@ -23,7 +23,7 @@ use crate::{
     oracle,
     people::{PATIENCE, PLAN},
     process::Process,
-    site::{Site, Stage},
+    site::{REQUEST_SECONDS, Site, Stage},
 };
 
 /// When the counting begins.
@@ -59,8 +59,8 @@ pub(crate) struct Report {
 /// What is left to look at when a run is over.
 pub(crate) struct Traces<'a> {
     pub(crate) class: &'a Class,
-    /// Something has happened that may have cost an answer.
-    pub(crate) disturbed: bool,
+    /// What came of a change may be unknown to everybody.
+    pub(crate) may_lack_an_answer: bool,
     /// As the plan has it in the end.
     pub(crate) status: PlanStatus,
     /// The changes that arrived at Proxmox.
@@ -112,13 +112,15 @@ impl Site {
     ) -> Report {
         let began = Instant::now();
         let stage = self.set(class).await;
+        let trap_may_cost = trap.as_ref().is_some_and(|(at, fault)| may_cost_an_answer(at, *fault));
         let ended = self.go_through(&stage, class, scenario, trap).await;
         let (trace, hit) = (self.gate.trace(), self.gate.is_sprung());
+        let costs_an_answer = trap_may_cost || scenario == Scenario::Recovery;
         let plan = self.people.plans.get_opt(PLAN).await.unwrap();
         let uid = plan.as_ref().and_then(ResourceExt::uid).unwrap_or_default();
         let traces = Traces {
             class,
-            disturbed: hit || scenario == Scenario::Recovery,
+            may_lack_an_answer: costs_an_answer || self.was_slow(),
             status: plan.and_then(|plan| plan.status).unwrap_or_default(),
             arrived: arrived(&stage),
             audit: audit::records(&stage.volume, &uid),
@@ -203,10 +205,22 @@ impl Site {
         }
     }
 
+    /// An answer came so late, for whatever reason, that it may have been given up.
+    pub(crate) fn was_slow(&self) -> bool {
+        self.gate.slowest_answer() >= Duration::from_secs(REQUEST_SECONDS) / 2
+    }
+
     async fn quiet(&self) -> Result<(), String> {
         let quiet = tokio::time::timeout(PATIENCE, self.gate.quiet()).await;
         quiet.map_err(|_| "the operator never comes to rest".to_owned())
     }
+}
+
+/// Whoever lives on knows what he was told, however long nobody lets him write it down.
+fn may_cost_an_answer(at: &Boundary, fault: Fault) -> bool {
+    let is_at_proxmox =
+        at.call == MUTATION || at.call.split_once(' ').is_some_and(|(_, path)| path.starts_with('/'));
+    fault.kills() || is_at_proxmox
 }
 
 /// What the operator's token has changed, or tried to.

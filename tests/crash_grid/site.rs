@@ -28,6 +28,9 @@ use crate::{
     witness::Witness,
 };
 
+/// How long the operator waits for a Proxmox. An unanswered call is settled some seconds later.
+pub(crate) const REQUEST_SECONDS: u64 = 2;
+
 pub(crate) struct Site {
     pub(crate) namespace: String,
     pub(crate) people: People,
@@ -100,7 +103,7 @@ impl Site {
         let spec = json!({
             "endpoints": [format!("https://{}", self.proxmox.address)],
             "credentials": {"secretRef": {"name": "pve-home"}}, "tls": {"fingerprint": fingerprint},
-            "tier": "staging", "requestTimeoutSeconds": 1,
+            "tier": "staging", "requestTimeoutSeconds": REQUEST_SECONDS,
         });
         format!("{secret}\n---\n{}", manifest_in(&self.namespace, "ProxmoxEnvironment", "home", &spec))
     }

@@ -92,7 +92,7 @@ async fn stands_still(site: &mut Site, class: &Class, at: Boundary) -> Vec<Strin
     let status = after.status.unwrap_or_default();
     let traces = Traces {
         class,
-        disturbed: true,
+        may_lack_an_answer: true,
         status,
         arrived: sent,
         audit: logs.iter().flat_map(|volume| audit::records(volume, &uid)).collect(),
