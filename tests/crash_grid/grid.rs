@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     call::Effect,
-    classes::{self, named},
+    classes::{self, Class, named},
     gate::{Boundary, Fault, MUTATION},
     run::{Cell, Report, Scenario},
     site::{Site, sites},
@@ -89,8 +89,7 @@ fn cells_of((class, scenario): &Course, trace: &[(Boundary, Effect)]) -> Vec<(Ef
     near.flat_map(|(at, effect)| faults(*effect).iter().map(|fault| (*effect, cell(at, *fault)))).collect()
 }
 
-/// Of the calls that only read each kind with one fault, by turns; every write of a plan's status with each; and the
-/// change itself with each, every one of another class.
+/// Of the calls that only read each kind with one fault, by turns; and every write of a plan's status with each.
 fn sample(cells: Vec<(Effect, Cell)>) -> Vec<Cell> {
     let mut reads: BTreeMap<String, Vec<Cell>> = BTreeMap::new();
     let mut chosen = vec![];
@@ -107,13 +106,18 @@ fn sample(cells: Vec<(Effect, Cell)>) -> Vec<Cell> {
     }
     chosen
         .extend(reads.into_values().enumerate().map(|(turn, cells)| cells[(7 * turn) % cells.len()].clone()));
+    chosen
+}
+
+/// The change itself, of each class with another fault. That there is one is known before anything is counted.
+fn changes() -> Vec<Cell> {
     let that_change = classes::all().into_iter().filter(|class| !class.is_harmless);
     let by_turns = that_change.zip(faults(Effect::Mutates).iter().cycle());
-    chosen.extend(by_turns.map(|(class, fault)| {
+    let cell = |(class, fault): (Class, &Fault)| {
         let at = Boundary { call: MUTATION.to_owned(), nth: 1 };
         Cell { class: class.name.to_owned(), scenario: Scenario::Request, at, fault: *fault }
-    }));
-    chosen
+    };
+    by_turns.map(cell).collect()
 }
 
 /// A call without the names of what it is about.
@@ -144,26 +148,24 @@ pub(crate) async fn try_all(extent: Extent, at_once: usize) -> Vec<String> {
     let cluster = Cluster::shared();
     let sites = sites(&cluster, at_once).await;
     let mut wrong = vec![];
-    let undisturbed = references(extent).into_iter().map(|course| (course, None)).collect();
-    let (sites, traces) = play(sites, undisturbed).await;
+    let undisturbed = references(extent).into_iter().map(|course| (course, None));
+    let changes = if extent == Extent::Sample { changes() } else { vec![] };
+    let (sites, first) = play(sites, undisturbed.chain(changes.into_iter().map(ordered)).collect()).await;
     let mut cells = vec![];
-    for ((course, _), report) in traces {
-        let (class, scenario) = &course;
+    for ((course, _), report) in first.iter().filter(|((_, cell), _)| cell.is_none()) {
+        let (class, scenario) = course;
         wrong.extend(report.violations.iter().map(|problem| format!("{class} {scenario}: {problem}")));
-        cells.extend(cells_of(&course, &report.trace));
+        cells.extend(cells_of(course, &report.trace));
     }
-    let cells = match extent {
+    let cells: Vec<Cell> = match extent {
         Extent::Sample => sample(cells),
         Extent::Full => cells.into_iter().map(|(_, cell)| cell).collect(),
     };
-    println!("{} runs, after {:.0?} of preparation", cells.len(), began.elapsed());
-    let runs = cells.into_iter().map(|cell| ((cell.class.clone(), cell.scenario), Some(cell))).collect();
-    let (_, reports) = play(sites, runs).await;
+    let (_, second) = play(sites, cells.into_iter().map(ordered).collect()).await;
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
-    for ((_, cell), report) in reports {
-        let cell = cell.unwrap();
-        let of_its_class = found.entry(cell.class.clone()).or_default();
-        of_its_class.add(&cell, &report);
+    let disturbed = first.into_iter().chain(second).filter_map(|((_, cell), report)| Some((cell?, report)));
+    for (cell, report) in disturbed {
+        found.entry(cell.class.clone()).or_default().add(&cell, &report);
         for problem in report.violations {
             wrong.push(format!(
                 "{cell}: {problem}\n    alone: GRID_ONE=\"{cell}\" cargo test --test crash_grid one"
@@ -198,6 +200,10 @@ fn tell(found: &BTreeMap<String, Found>, took: Duration) {
 }
 
 type Ordered = (Course, Option<Cell>);
+
+fn ordered(cell: Cell) -> Ordered {
+    ((cell.class.clone(), cell.scenario), Some(cell))
+}
 
 /// Every site takes what is next until nothing is left.
 async fn play(sites: Vec<Site>, runs: Vec<Ordered>) -> (Vec<Site>, Vec<(Ordered, Report)>) {
