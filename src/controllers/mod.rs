@@ -17,6 +17,7 @@ mod run;
 mod scene;
 mod settle;
 mod slots;
+mod steady;
 
 pub use run::{Shutdown, run};
 pub use settle::settle;

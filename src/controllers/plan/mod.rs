@@ -8,7 +8,11 @@ mod provenance;
 mod report;
 mod secrets;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -24,13 +28,14 @@ use crate::{
         policy::{Hold, Policy},
         task::Sent,
     },
-    ports::{Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
+    ports::{Departure, Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
 };
 
 use super::{
     Error, RETRY, Together,
     crowd::Admitted,
     scene::{Scene, blocked, resolve},
+    steady::Steady,
 };
 
 /// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
@@ -71,6 +76,7 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     together: &Together,
     key: &Key,
 ) -> Result<Option<Timestamp>, Error> {
+    let ports = &Ports { clock: Arc::new(Steady::on(&ports.clock)), ..ports.clone() };
     let Some(plan) = ports.store.get::<ProxmoxActionPlan>(key).await? else { return Ok(None) };
     let state = lifecycle::read(plan.status.as_ref())?;
     let first = if plan.metadata.deletion_timestamp.is_some() { Event::Deleted } else { Event::Woken };
@@ -191,12 +197,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(secrets) => secrets,
             Err(error) => return Ok(Event::Sent(Sent::NotSent { why: error.to_string() })),
         };
-        let left = until.duration_since(self.ports.clock.now());
-        if !left.is_positive() {
-            let why = format!("it was announced, but could not leave before {until}");
+        let Ports { clock, leadership, .. } = self.ports;
+        let left = Duration::try_from(until.duration_since(clock.now())).unwrap_or_default();
+        let departure = Departure::within(Arc::clone(clock), Arc::clone(leadership), left);
+        if let Err(why) = departure.left() {
+            let why = format!("it was announced, but could not leave before {until}: {why}");
             return Ok(Event::Sent(Sent::NotSent { why }));
         }
-        Ok(Event::Sent(scene.hypervisor.send(call, &secrets, left.unsigned_abs()).await))
+        Ok(Event::Sent(scene.hypervisor.send(call, &secrets, &departure).await))
     }
 
     /// The values that the call only says the whereabouts of.
