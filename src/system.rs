@@ -1,4 +1,4 @@
-//! The clock and the dice of the machine.
+//! The clock, the dice and the name of the machine.
 
 use std::time::Duration;
 
@@ -47,6 +47,11 @@ fn since_boot() -> Duration {
 fn since_boot() -> Duration {
     static BEGIN: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
     BEGIN.elapsed()
+}
+
+/// What this machine, or pod, is called.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Whoever holds the lock of a directory has nobody to share it with.
