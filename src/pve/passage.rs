@@ -90,6 +90,7 @@ impl Passage {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let stream = dial(host, port, self.patience.connect).await?;
         stream.set_nodelay(true)?;
+        never_deliver_late(&stream, self.patience.request)?;
         if url.scheme() == "http" {
             return Ok(Box::new(stream));
         }
@@ -117,6 +118,18 @@ async fn dial(host: &str, port: u16, within: Duration) -> io::Result<TcpStream> 
         }
     }
     Err(failed)
+}
+
+/// A kernel goes on delivering what it was given, even for a process that stands still or is gone. What has not arrived
+/// within this time, or when the connection is given up, is not to arrive any more: whoever settles the outcome relies on it.
+fn never_deliver_late(stream: &TcpStream, within: Duration) -> io::Result<()> {
+    stream.set_zero_linger()?;
+    #[cfg(target_os = "linux")]
+    {
+        let milliseconds = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+        rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds)?;
+    }
+    Ok(())
 }
 
 /// One request and its answer. The connection is worked on only as long as somebody waits for them.

@@ -25,7 +25,7 @@ fn leases(stage: &Stage) -> Api<Lease> {
 }
 
 async fn lease(stage: &Stage) -> LeaseSpec {
-    let lease = leases(stage).get_opt("proxmox-agent").await.unwrap();
+    let lease = leases(stage).get_opt(&format!("proxmox-agent-{}", stage.namespace)).await.unwrap();
     lease.and_then(|lease| lease.spec).unwrap_or_default()
 }
 

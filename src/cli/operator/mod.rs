@@ -44,9 +44,10 @@ pub(super) struct Operator {
     /// worth the right to create approvals, no more.
     #[arg(long, env = "PROXMOX_AGENT_WITHOUT_ADMISSION_POLICIES")]
     without_admission_policies: bool,
-    /// The Lease that decides which of several replicas acts.
-    #[arg(long, env = "PROXMOX_AGENT_LEASE", default_value = "proxmox-agent")]
-    lease: String,
+    /// The Lease that decides which of several replicas acts; `proxmox-agent`, or `proxmox-agent-<namespace>` of the one
+    /// that is looked after, if absent.
+    #[arg(long, env = "PROXMOX_AGENT_LEASE")]
+    lease: Option<String>,
     /// The namespace of the Lease; the one that this process belongs to if absent.
     #[arg(long, env = "PROXMOX_AGENT_LEASE_NAMESPACE")]
     lease_namespace: Option<String>,
@@ -82,8 +83,13 @@ impl Operator {
 
     fn candidate(&self, client: &kube::Client, clock: &Arc<dyn Clock>) -> Candidate {
         let namespace = self.lease_namespace.as_deref().unwrap_or(client.default_namespace());
+        let lease = match (&self.lease, &self.namespace) {
+            (Some(name), _) => name.clone(),
+            (None, Some(namespace)) => format!("proxmox-agent-{namespace}"),
+            (None, None) => "proxmox-agent".to_owned(),
+        };
         let replica = self.replica.clone().unwrap_or_else(host_name);
-        Candidate::new(client.clone(), namespace, &self.lease, &replica, Arc::clone(clock))
+        Candidate::new(client.clone(), namespace, &lease, &replica, Arc::clone(clock))
     }
 
     async fn answer_for_health(&self, audit: &Arc<dyn AuditLog>, lead: Arc<Lead>) -> Result<(), Failure> {
