@@ -60,6 +60,9 @@ impl Clock for Skewed {
     fn nonce(&self) -> String {
         uuid::Uuid::new_v4().to_string()
     }
+    fn fraction(&self) -> f64 {
+        SystemClock.fraction()
+    }
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         tokio::time::sleep(duration).boxed()
     }
