@@ -41,6 +41,7 @@ pub(super) fn on_bench<T>(tier: Tier, proof: &Proof, look: impl FnOnce(Bench<'_>
         environment: "home",
         tier,
         judged: &judged,
+        question: None,
         proof,
         now: now(),
     })
