@@ -27,6 +27,10 @@ pub use state::{Ended, Order, Outcome, Sending, Setback, State};
 pub use step::step;
 
 #[cfg(test)]
+mod again_tests;
+#[cfg(test)]
+mod doubt_tests;
+#[cfg(test)]
 mod handed_over_tests;
 #[cfg(test)]
 mod in_flight_tests;
