@@ -62,6 +62,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if let Some(provenance) = &self.provenance {
             status.provenance = Some(provenance.clone());
         }
+        if let Some(mut doubt) = status.doubt.take() {
+            doubt.next = lifecycle::what_to_type(&self.plan, &status, self.ports.store.home());
+            status.doubt = Some(doubt);
+        }
         if self.plan.status.as_ref() == Some(&status) {
             return Ok(());
         }
@@ -113,7 +117,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if nonce.is_none() || on_record.intent.map(|intent| intent.nonce) != nonce {
             return Err(error.into());
         }
-        if on_record.phase == self.state.phase() {
+        let wanted = self.plan.status.as_ref().map(|status| (status.phase, status.reason.as_str()));
+        if wanted == Some((on_record.phase, &on_record.reason)) {
             self.plan = live;
             return Ok(true);
         }
