@@ -58,7 +58,7 @@ pub(crate) struct Played {
 }
 
 impl Ask {
-    fn request(&self) -> Result<Request, String> {
+    pub fn request(&self) -> Result<Request, String> {
         let spec = json!({
             "environment": "simulated",
             "action": self.action,
@@ -151,7 +151,7 @@ async fn finish(
 }
 
 /// Sends once and follows the task to its end.
-async fn send(token: &Connection, dispatch: &Dispatch, oddities: &mut Vec<String>) -> String {
+pub(crate) async fn send(token: &Connection, dispatch: &Dispatch, oddities: &mut Vec<String>) -> String {
     match token.send(&dispatch.call, &secrets(&dispatch.call), Duration::ZERO).await {
         Sent::NotSent { why } => format!("not sent: {why}"),
         Sent::Refused { status, message } => format!("refused {status}: {message}"),
