@@ -12,7 +12,7 @@ use proxmox_agent::{
     core::{
         approval::{Bench, Candidate, Proof, Tally, tally},
         audit::AuditEvent,
-        lifecycle::{Effect, Event, Order, State, read, report, step},
+        lifecycle::{Effect, Event, Order, Rivals, State, read, report, step},
     },
 };
 
@@ -60,7 +60,12 @@ pub(crate) struct Sight {
     /// The number of the call whose task it follows; none of ours has `STRANGE`.
     pub(crate) task: Option<u8>,
     pub(crate) planned_for: Option<u8>,
+    /// The attempt that people have to decide about.
+    pub(crate) question: Option<u8>,
 }
+
+/// What people have said, one bit each: yes to the target after so many moves, and to another attempt after this one.
+pub(crate) type Given = (u8, u8);
 
 /// The number of a task that is not this plan's.
 pub(crate) const STRANGE: u8 = 0xee;
@@ -84,7 +89,7 @@ struct Books {
     steps: HashMap<(Id, Id, u8), (Id, Id)>,
     reports: HashMap<(Id, Id), Id>,
     reads: HashMap<Id, Id>,
-    tallies: HashMap<(Id, u8, u8, u8), Id>,
+    tallies: HashMap<(Id, Given, u8, u8), Id>,
     taken: HashMap<(Id, Id), bool>,
 }
 
@@ -130,21 +135,12 @@ impl Life {
         self.books.borrow().deeds.get(usize::from(effects))?.get(usize::from(next)).copied()
     }
 
-    /// In the words of the program.
-    pub(crate) fn told(&self, effects: Id, next: u8) -> String {
-        let books = self.books.borrow();
-        match &books.effects.get(effects)[usize::from(next)] {
-            Effect::Audit(event, message) => format!("puts on the audit log: {event:?}, {message}"),
-            other => format!("{other:?}"),
-        }
-    }
-
     pub(crate) fn report(&self, state: Id, before: Id) -> Id {
         let books = &mut *self.books.borrow_mut();
         if let Some(known) = books.reports.get(&(state, before)) {
             return *known;
         }
-        // When a condition began decides nothing, so all of them began at once.
+        // When something was written decides nothing here, so all of it was written at once.
         let told = report(
             books.states.get(state),
             books.statuses.get(before).as_ref(),
@@ -196,16 +192,20 @@ impl Life {
     }
 
     /// All approvals that are there, judged by the program for the plan as this state has it.
-    pub(crate) fn approvals(&self, state: Id, given: u8, made: u8, clock: u8) -> Id {
+    pub(crate) fn approvals(&self, state: Id, given: Given, made: u8, clock: u8) -> Id {
         let books = &mut *self.books.borrow_mut();
         if let Some(known) = books.tallies.get(&(state, given, made, clock)) {
             return *known;
         }
-        let event = match books.states.get(state).judged() {
+        let state_now = books.states.get(state);
+        let event = match state_now.judged() {
             None => Event::Approvals(Tally::default()),
             Some(judged) => {
-                let candidates: Vec<Candidate> =
-                    (0..8).filter(|moved| given & (1 << moved) != 0).map(|moved| self.approval(moved)).collect();
+                let bits = |given: u8| (0..8).filter(move |bit| given & (1 << bit) != 0);
+                let planned_for = books.sights[usize::from(state)].planned_for.unwrap_or_default();
+                let yes = bits(given.0).map(|moved| self.approval(moved, None));
+                let again = bits(given.1).map(|attempt| self.approval(planned_for, Some(attempt)));
+                let candidates: Vec<Candidate> = yes.chain(again).collect();
                 let plan =
                     ObjectMeta { name: Some("p".into()), uid: Some(uid(made)), ..ObjectMeta::default() };
                 Event::Approvals(tally(
@@ -218,6 +218,7 @@ impl Life {
                         judged,
                         proof: &Proof::ApiServer,
                         now: moment(clock.into()),
+                        question: state_now.question(),
                     },
                 ))
             }
@@ -228,7 +229,7 @@ impl Life {
     }
 
     /// A yes to the first making of the plan, for its target after so many moves.
-    fn approval(&self, moved: u8) -> Candidate {
+    fn approval(&self, moved: u8, attempt: Option<u8>) -> Candidate {
         let spec = ProxmoxActionApprovalSpec {
             plan_ref: PlanRef { name: "p".into(), uid: uid(0) },
             plan_hash: self.setting.judged(moved).plan_hash.to_string(),
@@ -240,12 +241,22 @@ impl Life {
             reason: String::new(),
             expires_at: self.setting.approved_until.map(|end| Time(moment(end.into()))),
             source: None,
-            attempt: None,
+            attempt: attempt.map(i64::from),
         };
-        let mut approval = ProxmoxActionApproval::new(&format!("yes-{moved}"), spec);
-        approval.metadata.uid = Some(format!("uid-of-yes-{moved}"));
-        approval.metadata.creation_timestamp = Some(Time(moment(-1)));
+        let name = attempt.map_or(format!("yes-{moved}"), |attempt| format!("again-after-{attempt}"));
+        let mut approval = ProxmoxActionApproval::new(&name, spec);
+        approval.metadata.uid = Some(format!("uid-of-{name}"));
+        approval.metadata.creation_timestamp = Some(Time(moment(0)));
         Candidate { approval, traced: None }
+    }
+
+    /// What the attempts before the one in hand have done, or may have done.
+    pub(crate) fn earlier(&self, state: Id) -> Rivals {
+        let mut rivals = Rivals::default();
+        for attempt in self.books.borrow().states.get(state).earlier() {
+            rivals.add(&attempt.intent, attempt.upid.as_deref());
+        }
+        rivals
     }
 
     /// How many different states were met.
@@ -292,6 +303,7 @@ fn sight(state: &State, is_slow: bool) -> Sight {
         planned_for: state
             .judged()
             .map(|judged| judged.fingerprint["digest"].parse().expect("as the setting judges it")),
+        question: state.question().map(|question| u8::try_from(question.attempt).unwrap()),
     }
 }
 

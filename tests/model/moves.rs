@@ -58,7 +58,8 @@ impl Moves<'_> {
 
     /// Nothing is at stake any more.
     fn is_over(&self, world: &World) -> bool {
-        let has_ended = || self.life.on_record(world.plan.status, |sight| sight.phase.is_terminal());
+        let may_go_on = world.decisions.count_ones() < u32::from(self.life.setting.decisions);
+        let has_ended = || !may_go_on && crate::replica::has_ended(self.life, world);
         world.replicas.iter().all(|replica| replica.doing == Doing::Nothing)
             && world.calls().all(|call| call.fate != Fate::OnItsWay)
             && !self.life.setting.deletes

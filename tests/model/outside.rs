@@ -6,6 +6,7 @@ use crate::{
     life::Life,
     moves::{Kind, Moves, Who},
     record,
+    replica::has_ended,
     setting::SETTLED_AFTER,
     world::{Fate, Plan, World},
 };
@@ -34,6 +35,7 @@ fn people(moves: &mut Moves<'_>, world: &World) {
     let waits_for = moves.life.on_record(world.plan.status, |sight| {
         sight.planned_for.filter(|_| sight.phase == Phase::AwaitingApproval)
     });
+    decide(moves, world);
     let Some(moved) = waits_for.filter(|_| world.plan.is_there && world.plan.made == 0) else { return };
     if world.approvals & (1 << moved) == 0 {
         let mut next = World { approvals: world.approvals | 1 << moved, ..*world };
@@ -42,11 +44,23 @@ fn people(moves: &mut Moves<'_>, world: &World) {
     }
 }
 
+/// To send it again, although nobody knows what became of it.
+fn decide(moves: &mut Moves<'_>, world: &World) {
+    let (phase, attempt) = moves.life.on_record(world.plan.status, |sight| (sight.phase, sight.attempt));
+    let was_decided = world.decisions & (1 << attempt) != 0;
+    let may_decide = world.decisions.count_ones() < u32::from(moves.life.setting.decisions);
+    if phase == Phase::Indeterminate && world.plan.is_there && world.plan.made == 0 && may_decide && !was_decided {
+        let mut next = World { decisions: world.decisions | 1 << attempt, ..*world };
+        next.wake_everybody();
+        moves.add(Who::People, Kind::Chance, "decide that it is sent again", next);
+    }
+}
+
 fn trouble(moves: &mut Moves<'_>, world: &World) {
     let mut trouble = *world;
     trouble.left.people -= 1;
     trouble.wake_everybody();
-    if world.moved < 2 {
+    if world.moved < 2 && !moves.life.setting.deletes {
         let next = World { moved: world.moved + 1, ..trouble };
         moves.add(Who::People, Kind::Chance, "move the target", next);
     }
@@ -84,7 +98,7 @@ fn may_pass(life: &Life, world: &World) -> bool {
     let ends = setting.approved_until.into_iter().chain(setting.not_after);
     let skew = setting.skew.unsigned_abs();
     let is_open = |state| life.on_sight(state, |sight| world.time < sight.open_until.saturating_add(if sight.open_until == 0 { 0 } else { skew }));
-    let has_ended = !world.plan.is_there || life.on_record(world.plan.status, |sight| sight.phase.is_terminal());
+    let has_ended = !world.plan.is_there || has_ended(life, world);
     !has_ended && ends.max().is_some_and(|end| world.time <= end)
         || world.calls().any(|call| call.fate == Fate::OnItsWay)
         || world.plan.is_there && is_open(life.read(world.plan.status))

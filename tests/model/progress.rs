@@ -22,12 +22,11 @@ pub(crate) fn is_up_to_the_replicas(life: &Life, world: &World, found: &[Move]) 
 }
 
 fn has_come_to_an_end(life: &Life, world: &World) -> bool {
-    let (phase, planned_for) =
-        life.on_record(world.plan.status, |sight| (sight.phase, sight.planned_for));
+    let phase = life.on_record(world.plan.status, |sight| sight.phase);
     let has_passed = life.setting.not_after.is_some_and(|end| world.time >= end);
     let waits_for_people = phase == Phase::AwaitingApproval
         && !has_passed
-        && planned_for.is_some_and(|moved| !is_backed(life, world, world.plan.made, moved));
+        && !is_backed(life, world, world.plan.made, life.read(world.plan.status));
     !world.plan.is_there || phase.is_terminal() || waits_for_people
 }
 

@@ -8,7 +8,7 @@ use crate::{
     moves::{Kind, Moves, Who},
     replica::{broken_off, done},
     rules,
-    world::{Doing, World, nonce},
+    world::{Doing, Replica, World, nonce},
 };
 
 /// A status that is on record already is not written.
@@ -44,12 +44,12 @@ pub(crate) fn write(moves: &mut Moves<'_>, world: &World, number: usize) {
     if !is_current && life.setting.protocol.fenced {
         return moves.add(who, Kind::Due, "writes the status: a conflict", reading(*world, number));
     }
-    if !life.takes(world.plan.status, look.status) {
+    if life.setting.protocol.ruled && !life.takes(world.plan.status, look.status) {
         let next = broken_off(*world, number, true);
         return moves.add(who, Kind::Due, "writes the status, which is refused", next);
     }
     let mut kept = *world;
-    kept.replicas[number].look.is_announced |= is_intent_of(life, look.state, number);
+    kept.replicas[number].look.is_announced = is_intent_of(life, &world.replicas[number], number);
     let breaks = put_on_record(moves, &mut kept, look.status, Some(number));
     let next = done(life, kept, number);
     moves.add_judged((who, Kind::Due, "writes the status"), next, breaks);
@@ -95,9 +95,10 @@ pub(crate) fn put_on_record(
     rules::of_a_write(moves.life, world, before, status)
 }
 
-/// What it writes announces its own call.
-fn is_intent_of(life: &Life, state: Id, number: usize) -> bool {
-    life.on_sight(state, |sight| sight.nonce.is_some_and(|nonce| usize::from(nonce / 8) == number))
+/// What it writes announces the call that it has drafted last.
+fn is_intent_of(life: &Life, replica: &Replica, number: usize) -> bool {
+    let last = replica.intents.checked_sub(1).map(|intents| nonce(number, intents));
+    last.is_some() && life.on_sight(replica.look.state, |sight| sight.nonce) == last
 }
 
 fn reading(mut world: World, number: usize) -> World {
@@ -110,18 +111,18 @@ pub(crate) fn read_again(moves: &mut Moves<'_>, world: &World, number: usize) {
     let life = moves.life;
     let who = Who::Replica(number);
     let look = world.replicas[number].look;
-    let (phase, ours) = life.on_sight(look.state, |sight| (sight.phase, sight.nonce));
-    let on_record = life.on_record(world.plan.status, |sight| (sight.phase, sight.nonce));
-    let is_ours = world.plan.is_there && ours.is_some() && on_record.1 == ours;
+    let wanted = life.on_record(look.status, |sight| (sight.phase, sight.reason.clone(), sight.nonce));
+    let on_record = life.on_record(world.plan.status, |sight| (sight.phase, sight.reason.clone(), sight.nonce));
+    let is_ours = world.plan.is_there && wanted.2.is_some() && on_record.2 == wanted.2;
     let mut next = *world;
     let look = &mut next.replicas[number].look;
     if !is_ours {
         let next = broken_off(*world, number, true);
         moves.add(who, Kind::Due, "reads the plan: somebody else has it", next);
-    } else if on_record.0 == phase {
+    } else if on_record == wanted {
         look.is_fresh = true;
-        look.is_announced |= is_intent_of(life, look.state, number);
         look.status = world.plan.status;
+        next.replicas[number].look.is_announced = is_intent_of(life, &world.replicas[number], number);
         let next = done(life, next, number);
         moves.add(who, Kind::Due, "reads the plan: its own write got through", next);
     } else {
@@ -130,7 +131,11 @@ pub(crate) fn read_again(moves: &mut Moves<'_>, world: &World, number: usize) {
         moves.add(who, Kind::Due, "reads the plan: its own, with somebody else's change", next);
     }
     if world.left.store > 0 {
-        let mut next = broken_off(*world, number, true);
+        // What came of a call is not forgotten, because nobody else knows it.
+        let mut next = if is_ours { *world } else { broken_off(*world, number, true) };
+        if is_ours {
+            next.replicas[number].doing = Doing::Writing;
+        }
         next.left.store -= 1;
         moves.add(who, Kind::Chance, "can't read the plan", next);
     }

@@ -1,7 +1,10 @@
 //! A process that carries out what `step` asks for: looks begin and end, effects are done one by one, and it can die between
 //! any two of them.
 
-use proxmox_agent::core::lifecycle::{Blocked, Event};
+use proxmox_agent::{
+    api::Phase,
+    core::lifecycle::{Blocked, Event},
+};
 
 use crate::{
     book::Id,
@@ -39,15 +42,21 @@ pub(crate) fn clock(life: &Life, world: &World, number: usize) -> u8 {
 /// The time by which it takes a call for settled.
 fn clock_for(life: &Life, world: &World, number: usize, state: Id) -> u8 {
     let settles_at_once = !life.setting.protocol.waits_until_settled
-        && life.on_sight(state, |sight| sight.phase == proxmox_agent::api::Phase::Dispatching);
+        && life.on_sight(state, |sight| sight.phase == Phase::Dispatching);
     clock(life, world, number) + if settles_at_once { 50 } else { 0 }
+}
+
+/// Its status says so, and nobody has decided to send it again.
+pub(crate) fn has_ended(life: &Life, world: &World) -> bool {
+    let (phase, attempt) = life.on_record(world.plan.status, |sight| (sight.phase, sight.attempt));
+    phase.is_terminal() && (phase != Phase::Indeterminate || world.decisions & (1 << attempt) == 0)
 }
 
 /// It may look at any moment, whatever for: a change that it watches, a resync, a restart, a lease that it got.
 fn begin(moves: &mut Moves<'_>, world: &World, number: usize) {
     let plan = &world.plan;
     let life = moves.life;
-    if !plan.is_there || life.on_record(plan.status, |sight| sight.phase.is_terminal()) && !plan.is_held {
+    if !plan.is_there || has_ended(life, world) && !plan.is_held {
         return;
     }
     let kind = if world.replicas[number].comes_again { Kind::Due } else { Kind::Chance };
@@ -144,8 +153,7 @@ fn cannot_change(world: &World) -> bool {
 /// Nobody can say anything else any more, and nothing ends.
 fn is_decided(life: &Life, world: &World, number: usize) -> bool {
     let look = &world.replicas[number].look;
-    let planned_for = life.on_sight(look.state, |sight| sight.planned_for);
-    let is_backed = planned_for.is_some_and(|moved| is_backed(life, world, look.made, moved));
+    let is_backed = is_backed(life, world, look.made, look.state);
     world.left.people == 0 && life.setting.approved_until.is_none() && is_backed
 }
 
@@ -255,7 +263,8 @@ fn recheck(moves: &mut Moves<'_>, world: &World, number: usize) {
 fn rechecked(life: &Life, world: &mut World, number: usize) -> Event {
     let nonce = nonce(number, world.replicas[number].intents);
     let draft = life.setting.draft(nonce.to_string(), moment(world.time.into()));
-    world.replicas[number].look.rechecked = Some(world.moved);
+    let look = &mut world.replicas[number].look;
+    (look.rechecked, look.is_audited, look.is_announced) = (Some(world.moved), false, false);
     Event::Rechecked { judged: life.setting.judged(world.moved), draft }
 }
 
@@ -270,8 +279,9 @@ fn gather(moves: &mut Moves<'_>, world: &World, number: usize) {
 fn gathered(life: &Life, world: &mut World, number: usize) {
     let look = world.replicas[number].look;
     let planned_for = life.on_sight(look.state, |sight| sight.planned_for);
-    let backed = planned_for.filter(|moved| is_backed(life, world, look.made, *moved));
-    let event = life.approvals(look.state, world.approvals, look.made, world.time);
+    let backed = planned_for.filter(|_| is_backed(life, world, look.made, look.state));
+    let given = (world.approvals, world.decisions);
+    let event = life.approvals(look.state, given, look.made, world.time);
     let look = &mut world.replicas[number].look;
     look.backed = backed;
     look.next += 1;
@@ -279,10 +289,16 @@ fn gathered(life: &Life, world: &mut World, number: usize) {
 }
 
 /// What people have really said, and still say: not how the program reads it.
-pub(crate) fn is_backed(life: &Life, world: &World, made: u8, moved: u8) -> bool {
+pub(crate) fn is_backed(life: &Life, world: &World, made: u8, state: Id) -> bool {
     let setting = &life.setting;
+    let (planned_for, question) = life.on_sight(state, |sight| (sight.planned_for, sight.question));
     let stands = setting.approved_until.is_none_or(|end| world.time < end);
-    setting.approvals == 0 || made == 0 && stands && world.approvals & (1 << moved) != 0
+    let said = match (question, planned_for) {
+        (Some(attempt), _) => world.decisions & (1 << attempt) != 0,
+        (None, Some(moved)) => setting.approvals == 0 || world.approvals & (1 << moved) != 0,
+        (None, None) => false,
+    };
+    said && (made == 0 && stands || setting.approvals == 0)
 }
 
 fn audit(moves: &mut Moves<'_>, world: &World, number: usize, deed: Deed) {
@@ -290,6 +306,9 @@ fn audit(moves: &mut Moves<'_>, world: &World, number: usize, deed: Deed) {
     let mut next = *world;
     audited(&mut next, number, deed);
     moves.add(Who::Replica(number), Kind::Due, "writes its audit log", advanced(life, next, number));
+    if world.left.audit == 0 {
+        return;
+    }
     let mut next = *world;
     next.left.audit -= 1;
     let next = broken_off(next, number, true);

@@ -124,7 +124,7 @@ pub(crate) fn search_tasks(moves: &mut Moves<'_>, world: &World, number: usize) 
     let life = moves.life;
     let protocol = &life.setting.protocol;
     let mut found: Vec<Upid> = vec![];
-    let mut rivals = Rivals::default();
+    let mut rivals = life.earlier(world.replicas[number].look.state);
     if protocol.reads_the_task_list {
         for (place, call) in world.calls.iter().enumerate() {
             if let Some(call) = call.filter(|call| call.is_listed) {
@@ -170,6 +170,7 @@ fn intent_of_another(life: &Life, drafted_at: u8) -> Intent {
         node_time: Time(at),
         at: Time(at),
         settles_at: Time(at + SETTLE),
+        digest: None,
     }
 }
 

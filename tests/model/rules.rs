@@ -5,7 +5,6 @@ use proxmox_agent::api::Phase;
 use crate::{
     book::Id,
     life::{Life, STRANGE, Sight},
-    replica::is_backed,
     setting::Class,
     world::{Call, Fate, World},
 };
@@ -33,7 +32,7 @@ pub(crate) fn of_a_call(life: &Life, world: &World, number: usize) -> Option<&'s
         return Some("nothing is sent without approvals of just that, read live");
     }
     let has_expired = life.setting.approved_until.is_some_and(|end| world.time >= end);
-    if has_expired && !is_backed(life, world, look.made, planned_for?) {
+    if has_expired && life.setting.approvals > 0 {
         return Some("nothing is sent after its approvals have ended");
     }
     if life.setting.not_after.is_some_and(|end| world.time >= end) {
@@ -46,14 +45,21 @@ pub(crate) fn of_a_call(life: &Life, world: &World, number: usize) -> Option<&'s
 pub(crate) fn of_a_mutation(world: &World, place: usize) -> Option<&'static str> {
     let this = world.calls[place]?;
     let same = |call: &&Call| call.made == this.made && call.fate.is_carried_out();
-    (world.calls().filter(same).count() > 1).then_some(AT_MOST_ONCE)
+    let approved = 1 + world.decisions.count_ones() as usize;
+    (world.calls().filter(same).count() > approved).then_some(AT_MOST_ONCE)
 }
 
 /// The status was written.
 pub(crate) fn of_a_write(life: &Life, world: &World, before: Id, after: Id) -> Option<&'static str> {
     let was = life.sight(life.read(before));
     let is = life.sight(life.read(after));
-    if was.phase.is_terminal() && before != after {
+    if is.attempt < was.attempt || is.attempt > was.attempt + 1 {
+        return Some("attempts count up by one");
+    }
+    if was.attempt > 0 && is.attempt > was.attempt {
+        return of_another_attempt(world, &was, &is);
+    }
+    if was.phase.is_terminal() && before != after && (was.phase, is.phase) != (Phase::Indeterminate, Phase::Indeterminate) {
         return Some("what has ended stays as it is");
     }
     if rank(is.phase) < rank(was.phase) {
@@ -62,10 +68,25 @@ pub(crate) fn of_a_write(life: &Life, world: &World, before: Id, after: Id) -> O
     if was.task.is_some() && is.task != was.task {
         return Some("a task on record stays on record");
     }
-    if is.attempt < was.attempt || is.attempt > was.attempt + 1 {
-        return Some("attempts count up by one");
-    }
     of_what_is_told(life, world, &is)
+}
+
+/// People have decided so, knowing which attempt is in doubt, or it is certain that it did nothing.
+fn of_another_attempt(world: &World, was: &Sight, is: &Sight) -> Option<&'static str> {
+    let is_decided = world.decisions & (1 << was.attempt) != 0;
+    let may_have_run = world.calls().any(|call| {
+        call.made == world.plan.made
+            && call.attempt == was.attempt
+            && (call.fate.is_carried_out() || call.fate == Fate::OnItsWay)
+    });
+    match was.phase {
+        _ if is.phase != Phase::Dispatching => Some("another attempt begins with its announcement"),
+        Phase::Indeterminate if is_decided => None,
+        Phase::Indeterminate => Some("an unknown outcome is left only by a decision that names its attempt"),
+        Phase::Dispatching if !may_have_run => None,
+        Phase::Dispatching => Some("nothing is sent again that may have been carried out"),
+        _ => Some("what has ended stays as it is"),
+    }
 }
 
 /// Waiting for approvals and having them go back and forth: an approval can be taken back.
@@ -90,12 +111,15 @@ fn of_what_is_told(life: &Life, world: &World, is: &Sight) -> Option<&'static st
         return Some("no other attempt's task is taken for this one's");
     }
     let any = |fates: &[Fate]| world.calls().filter(its).any(|call| fates.contains(&call.fate));
+    let is_done = world.calls().any(|call| {
+        call.made == world.plan.made && matches!(call.fate, Fate::Done | Fate::Forgotten)
+    });
     let in_doubt = [Fate::OnItsWay, Fate::Lost, Fate::Working, Fate::Killed];
     match is.phase {
         Phase::Succeeded if life.setting.class == Class::Ha && !world.ha_done => {
             Some("what has succeeded is done")
         }
-        Phase::Succeeded if !any(&[Fate::Done, Fate::Forgotten]) => Some("what has succeeded is done"),
+        Phase::Succeeded if !is_done => Some("what has succeeded is done"),
         Phase::Failed if any(&in_doubt) => Some("an unknown outcome is never Failed"),
         Phase::Failed if any(&[Fate::Done, Fate::Forgotten]) => Some("what has failed is not done"),
         Phase::Denied | Phase::Expired | Phase::Cancelled if world.calls().any(|call| its(&call)) => {

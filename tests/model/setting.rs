@@ -69,6 +69,8 @@ pub(crate) struct Faults {
 pub(crate) struct Protocol {
     pub(crate) intent_on_record: bool,
     pub(crate) fenced: bool,
+    /// The API server keeps the rules of the plan's kind, by which an intent is write-once.
+    pub(crate) ruled: bool,
     pub(crate) asks_the_lease: bool,
     pub(crate) keeps_the_deadline: bool,
     pub(crate) waits_until_settled: bool,
@@ -81,6 +83,7 @@ pub(crate) struct Protocol {
 pub(crate) const SHIPPED: Protocol = Protocol {
     intent_on_record: true,
     fenced: true,
+    ruled: true,
     asks_the_lease: false,
     keeps_the_deadline: true,
     waits_until_settled: true,
@@ -107,6 +110,8 @@ pub(crate) struct Setting {
     pub(crate) not_after: Option<u8>,
     /// A replica may stand still between its recheck and its intent.
     pub(crate) is_slow: bool,
+    /// So often people decide that a plan whose outcome is unknown is sent again.
+    pub(crate) decisions: u8,
     /// Instead of a revocation, people delete the plan, and make another of its name.
     pub(crate) deletes: bool,
 }
@@ -125,6 +130,7 @@ impl Setting {
             approved_until: None,
             not_after: None,
             is_slow: false,
+            decisions: 0,
             deletes: false,
         }
     }
@@ -163,6 +169,7 @@ impl Setting {
             task_types: if has_task { vec![self.task_type().to_owned()] } else { vec![] },
             sender: SENDER.into(),
             node_time,
+            digest: None,
             settle: SETTLE,
         }
     }

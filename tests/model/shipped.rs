@@ -72,6 +72,17 @@ fn what_needs_no_approval_is_done_at_most_once() {
 }
 
 #[test]
+fn what_people_decide_to_send_again_is_sent_once_more_for_each_decision() {
+    for (name, class) in [
+        ("decisions to send again, no trace", Class::Untold),
+        ("decisions to send again, refusing key", Class::RefusingKey),
+    ] {
+        let faults = Faults { crashes: crashes() - 1, wire: wire(), ..Faults::default() };
+        holds(Setting { decisions: scale("SENDS", 2) - 1, ..Setting::of(name, class, faults) });
+    }
+}
+
+#[test]
 fn a_store_that_fails_in_between_changes_nothing_about_it() {
     let faults = Faults { crashes: crashes() - 1, store: store(), ..Faults::default() };
     holds(Setting::of("lost, late and refused writes", Class::RefusingKey, faults));
@@ -79,13 +90,13 @@ fn a_store_that_fails_in_between_changes_nothing_about_it() {
 
 #[test]
 fn what_people_take_back_is_not_sent() {
-    let faults = Faults { crashes: crashes() - 1, people: 2, ..Faults::default() };
+    let faults = Faults { crashes: crashes() - 1, people: scale("PEOPLE", 1), ..Faults::default() };
     holds(Setting::of("revoked approvals and targets that move", Class::Untold, faults));
 }
 
 #[test]
 fn a_plan_that_is_deleted_and_made_again_is_another_one() {
-    let faults = Faults { crashes: crashes(), people: 2, ..Faults::default() };
+    let faults = Faults { crashes: crashes() - 1, people: 2, ..Faults::default() };
     let setting = Setting::of("plans that are deleted and made again", Class::Untold, faults);
     holds(Setting { deletes: true, ..setting });
 }

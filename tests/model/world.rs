@@ -18,6 +18,8 @@ pub(crate) struct World {
     pub(crate) late_write: Option<Id>,
     /// Approvals that are there, by how often the target had moved when they were given.
     pub(crate) approvals: u8,
+    /// Decisions to send again, by the attempt that they name.
+    pub(crate) decisions: u8,
     pub(crate) moved: u8,
     pub(crate) replicas: [Replica; REPLICAS],
     pub(crate) calls: [Option<Call>; MOST_CALLS],
@@ -129,6 +131,7 @@ impl World {
             plan: Plan { status: no_status, made: 0, is_there: true, is_being_deleted: false, is_held: false },
             late_write: None,
             approvals: 0,
+            decisions: 0,
             moved: 0,
             replicas: [Replica { comes_again: true, ..Replica::default() }; REPLICAS],
             calls: [None; MOST_CALLS],
