@@ -16,7 +16,7 @@ pub(crate) fn moves(moves: &mut Moves<'_>, world: &World) {
     if world.left.people > 0 {
         trouble(moves, world);
     }
-    if let Some(status) = world.late_write.filter(|status| moves.life.takes(world.plan.status, *status)) {
+    if let Some(status) = world.late_write {
         let mut next = *world;
         let breaks = record::put_on_record(moves, &mut next, status, None);
         moves.add_judged((Who::ApiServer, Kind::Chance, "keeps the late write"), next, breaks);

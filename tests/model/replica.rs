@@ -56,7 +56,9 @@ pub(crate) fn has_ended(life: &Life, world: &World) -> bool {
 fn begin(moves: &mut Moves<'_>, world: &World, number: usize) {
     let plan = &world.plan;
     let life = moves.life;
-    if !plan.is_there || has_ended(life, world) && !plan.is_held {
+    let is_asked = life.setting.decisions > 0
+        && life.on_record(plan.status, |sight| sight.phase == Phase::Indeterminate);
+    if !plan.is_there || has_ended(life, world) && !plan.is_held && !is_asked {
         return;
     }
     let kind = if world.replicas[number].comes_again { Kind::Due } else { Kind::Chance };
@@ -264,7 +266,8 @@ fn rechecked(life: &Life, world: &mut World, number: usize) -> Event {
     let nonce = nonce(number, world.replicas[number].intents);
     let draft = life.setting.draft(nonce.to_string(), moment(world.time.into()));
     let look = &mut world.replicas[number].look;
-    (look.rechecked, look.is_audited, look.is_announced) = (Some(world.moved), false, false);
+    (look.rechecked, look.backed) = (Some(world.moved), None);
+    (look.is_audited, look.is_announced) = (false, false);
     Event::Rechecked { judged: life.setting.judged(world.moved), draft }
 }
 
