@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
     api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
     core::admission::{Admission, Policies},
-    ports::{Changes, Key, Kind, Notice, Ports, Store, StoreError},
+    ports::{Changes, Key, Kind, Notice, Ports, Refusal, Store, StoreError},
     pve::{
         Proxmox,
         sim::{Fault, Simulator, Trigger, World},
@@ -153,6 +153,9 @@ impl Store for Troubled {
     }
     async fn report_malformed<K: Kind>(&self, key: &Key, problem: &str) -> Result<(), StoreError> {
         self.inner.report_malformed::<K>(key, problem).await
+    }
+    fn refusals(&self) -> BoxStream<'static, Refusal> {
+        self.inner.refusals()
     }
     async fn publish<K: Kind>(&self, about: &K, notice: Notice) {
         self.inner.publish(about, notice).await;

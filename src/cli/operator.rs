@@ -3,7 +3,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use clap::Args;
 
 use crate::{
-    audit::AuditFile,
+    audit::AuditFolder,
     controllers,
     git::GitRepositories,
     ports::Ports,
@@ -20,9 +20,12 @@ pub(super) struct Operator {
     /// Look after this namespace only; all of them if absent.
     #[arg(long, env = "PROXMOX_AGENT_NAMESPACE")]
     namespace: Option<String>,
-    /// The audit log. Nothing is sent unless it can be written.
-    #[arg(long, env = "PROXMOX_AGENT_AUDIT", default_value = "/var/lib/proxmox-agent/audit.jsonl")]
+    /// The folder of the audit log. Nothing is sent unless it can be written. Each replica needs one of its own.
+    #[arg(long, env = "PROXMOX_AGENT_AUDIT", default_value = "/var/lib/proxmox-agent/audit")]
     audit: PathBuf,
+    /// What this replica is called in the audit log.
+    #[arg(long, env = "HOSTNAME", default_value = "operator")]
+    replica: String,
     /// Where fetched repositories are kept; it may be lost at any time.
     #[arg(long, env = "PROXMOX_AGENT_GIT", default_value = "/var/lib/proxmox-agent/git")]
     git: PathBuf,
@@ -51,7 +54,7 @@ impl Operator {
             hypervisors: Proxmox::default(),
             secrets: Arc::new(KubeSecrets::new(client)),
             repositories: Arc::new(GitRepositories::new(self.git, Arc::new(SystemClock))),
-            audit: Arc::new(AuditFile::open(&self.audit)?),
+            audit: Arc::new(AuditFolder::open(&self.audit, &self.replica, &SystemClock)?),
             leadership: Arc::new(Alone),
             clock: Arc::new(SystemClock),
         };

@@ -3,21 +3,25 @@
 //! The same controllers run in both homes: they see only the ports.
 
 mod admission;
+mod anchors;
 mod approval;
 mod changes;
 mod concerned;
 mod crowd;
 mod environment;
 mod ground;
+mod listed;
 mod places;
 mod plan;
 mod policy;
 mod provenance;
+mod refusals;
 mod run;
 mod scene;
 mod settle;
 mod slots;
 
+pub use anchors::took_over;
 pub use run::{Shutdown, run};
 pub use settle::settle;
 

@@ -23,7 +23,9 @@ use crate::{
 };
 
 use super::{
-    Error, Together, approval,
+    Error, Together,
+    anchors::{anchor, keep_anchored},
+    approval,
     changes::{
         forgotten_when_gone, touched, what_approvals_depend_on, what_plans_depend_on, what_writers_change,
     },
@@ -31,7 +33,7 @@ use super::{
     crowd::Crowd,
     environment,
     places::Places,
-    plan, policy,
+    plan, policy, refusals,
     slots::Slots,
 };
 
@@ -51,8 +53,13 @@ pub async fn run<S: Store, H: Hypervisors>(ports: Ports<S, H>, shutdown: Shutdow
     let plans = run_plans(Arc::clone(&ports), shutdown.clone());
     let approvals = run_approvals(Arc::clone(&ports), shutdown.clone());
     let environments = run_environments(Arc::clone(&ports), shutdown.clone());
-    let policies = run_policies(ports, shutdown);
-    futures::join!(plans, approvals, environments, policies);
+    let policies = run_policies(Arc::clone(&ports), shutdown.clone());
+    let refusals = refusals::keep_on_record(&ports, shutdown.clone());
+    let anchors = keep_anchored(&ports, shutdown);
+    futures::join!(plans, approvals, environments, policies, refusals, anchors);
+    // What was told last is known to nobody else yet.
+    refusals::record_all(&ports).await;
+    anchor(&ports).await;
 }
 
 async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {

@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 use super::{
     chart::{give_roles, install},
     cluster::{Cluster, Outcome, taken},
+    home::records_in,
     manifests::{APPROVER, REQUESTER, manifest_in, with},
     patience::{PATIENCE, until},
     terminal::Terminal,
@@ -82,7 +83,7 @@ impl Stage {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
         let operator = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"))
             .args(["operator", "--namespace", &self.namespace, "--audit"])
-            .arg(self.audit_file())
+            .arg(self.audit_folder())
             .arg("--git")
             .arg(self.files.path().join("git"))
             .args(options)
@@ -108,18 +109,17 @@ impl Stage {
         tokio::time::timeout(PATIENCE, operator.wait()).await.expect("it did not stop").unwrap()
     }
 
-    pub(crate) fn audit_file(&self) -> PathBuf {
-        self.files.path().join("audit.jsonl")
+    pub(crate) fn audit_folder(&self) -> PathBuf {
+        self.files.path().join("audit")
     }
 
     pub(crate) fn log_file(&self) -> PathBuf {
         self.files.path().join("operator.log")
     }
 
-    /// The audit log, line by line.
+    /// The audit log, line by line, without that it began.
     pub(crate) fn audit(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.audit_file()).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        records_in(&self.audit_folder())
     }
 
     // ---- what is on stage

@@ -15,7 +15,7 @@ use crate::{
     core::{
         lifecycle::{self, Event, Rivals},
         observe::Query,
-        task::Upid,
+        task::{TaskState, Upid},
         traces::traces,
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Store},
@@ -43,6 +43,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(scene) => scene.hypervisor.task(&upid, tolerance).await,
             Err(event) => return Ok(event),
         };
+        if let Ok(TaskState::Stopped { .. }) = looked {
+            self.keep_log(&upid).await;
+        }
         Ok(match looked {
             Ok(task) => Event::Task(task),
             Err(error) => self.unavailable(error),
