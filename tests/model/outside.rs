@@ -3,6 +3,7 @@
 use proxmox_agent::api::Phase;
 
 use crate::{
+    book::Id,
     life::Life,
     moves::{Kind, Moves, Who},
     record,
@@ -16,7 +17,8 @@ pub(crate) fn moves(moves: &mut Moves<'_>, world: &World) {
     if world.left.people > 0 {
         trouble(moves, world);
     }
-    if let Some(status) = world.late_write {
+    let is_taken = |status: &Id| moves.life.takes(world.plan.status, *status);
+    if let Some(status) = world.late_write.filter(is_taken) {
         let mut next = *world;
         let breaks = record::put_on_record(moves, &mut next, status, None);
         moves.add_judged((Who::ApiServer, Kind::Chance, "keeps the late write"), next, breaks);
@@ -49,7 +51,12 @@ fn decide(moves: &mut Moves<'_>, world: &World) {
     let (phase, attempt) = moves.life.on_record(world.plan.status, |sight| (sight.phase, sight.attempt));
     let was_decided = world.decisions & (1 << attempt) != 0;
     let may_decide = world.decisions.count_ones() < u32::from(moves.life.setting.decisions);
-    if phase == Phase::Indeterminate && world.plan.is_there && world.plan.made == 0 && may_decide && !was_decided {
+    if phase == Phase::Indeterminate
+        && world.plan.is_there
+        && world.plan.made == 0
+        && may_decide
+        && !was_decided
+    {
         let mut next = World { decisions: world.decisions | 1 << attempt, ..*world };
         next.wake_everybody();
         moves.add(Who::People, Kind::Chance, "decide that it is sent again", next);
@@ -97,7 +104,11 @@ fn may_pass(life: &Life, world: &World) -> bool {
     let setting = &life.setting;
     let ends = setting.approved_until.into_iter().chain(setting.not_after);
     let skew = setting.skew.unsigned_abs();
-    let is_open = |state| life.on_sight(state, |sight| world.time < sight.open_until.saturating_add(if sight.open_until == 0 { 0 } else { skew }));
+    let is_open = |state| {
+        life.on_sight(state, |sight| {
+            world.time < sight.open_until.saturating_add(if sight.open_until == 0 { 0 } else { skew })
+        })
+    };
     let has_ended = !world.plan.is_there || has_ended(life, world);
     !has_ended && ends.max().is_some_and(|end| world.time <= end)
         || world.calls().any(|call| call.fate == Fate::OnItsWay)

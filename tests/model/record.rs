@@ -46,8 +46,7 @@ pub(crate) fn write(moves: &mut Moves<'_>, world: &World, number: usize) {
     }
     if life.setting.protocol.ruled && !life.takes(world.plan.status, look.status) {
         let next = broken_off(*world, number, true);
-        let breaks = Some("the API server takes what the program writes");
-        return moves.add_judged((who, Kind::Due, "writes the status, which is refused"), next, breaks);
+        return moves.add(who, Kind::Due, "writes the status, which is refused", next);
     }
     let mut kept = *world;
     kept.replicas[number].look.is_announced = is_intent_of(life, &world.replicas[number], number);
@@ -113,7 +112,8 @@ pub(crate) fn read_again(moves: &mut Moves<'_>, world: &World, number: usize) {
     let who = Who::Replica(number);
     let look = world.replicas[number].look;
     let wanted = life.on_record(look.status, |sight| (sight.phase, sight.reason.clone(), sight.nonce));
-    let on_record = life.on_record(world.plan.status, |sight| (sight.phase, sight.reason.clone(), sight.nonce));
+    let on_record =
+        life.on_record(world.plan.status, |sight| (sight.phase, sight.reason.clone(), sight.nonce));
     let is_ours = world.plan.is_there && wanted.2.is_some() && on_record.2 == wanted.2;
     let mut next = *world;
     let look = &mut next.replicas[number].look;
