@@ -28,6 +28,7 @@ use crate::{
         admission::Admission,
         audit::AuditRecord,
         ha::HaGuest,
+        lifecycle::Home,
         observe::{NodeRow, Query, Readout, World},
         provenance::{Sighting, Wanted},
         task::{Sent, TaskState, Upid},
@@ -87,6 +88,9 @@ pub type Changes<K> = BoxStream<'static, Result<watcher::Event<DeserializeGuard<
 
 /// Where plans and approvals live. The store, not the engine, keeps specs immutable and status rules true.
 pub trait Store: Clone + Send + Sync + 'static {
+    /// Where plans live, for whoever has to type something about one.
+    fn home(&self) -> Home;
+
     /// A live read, never a cached one.
     fn get<K: Kind>(&self, key: &Key) -> impl Future<Output = Result<Option<K>, StoreError>> + Send;
 

@@ -306,6 +306,27 @@ impl Stage {
         plan
     }
 
+    /// The plan, once it has come to `phase`, whatever end it comes by: an unknown outcome is one that can be left.
+    pub(crate) async fn plan_passing(&self, name: &str, phase: Phase) -> ProxmoxActionPlan {
+        self.plan_passing_when(name, &format!("{phase}"), |status| status.phase == phase).await
+    }
+
+    pub(crate) async fn plan_passing_when(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&PlanStatus) -> bool,
+    ) -> ProxmoxActionPlan {
+        let there =
+            |plan: Option<&ProxmoxActionPlan>| plan.and_then(|plan| plan.status.as_ref()).is_some_and(&holds);
+        let waited = tokio::time::timeout(PATIENCE, await_condition(self.api(), name, there)).await;
+        let Ok(found) = waited else {
+            let now = self.api::<ProxmoxActionPlan>().get(name).await;
+            panic!("{name} is not {what} in time, but {:?}\n{}", now.map(|plan| plan.status), self.log());
+        };
+        found.unwrap().unwrap()
+    }
+
     /// The approval, once the operator has answered it.
     pub(crate) async fn answered(&self, name: &str) -> ProxmoxActionApproval {
         let answered = |approval: Option<&ProxmoxActionApproval>| {

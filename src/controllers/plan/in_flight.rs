@@ -94,18 +94,21 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         })
     }
 
-    /// What the other plans for the same target have done or may have done.
+    /// What the other plans for the same target have done or may have done, and earlier attempts of this one.
     async fn rivals(&self) -> Result<Rivals, Error> {
         let plans = self.ports.store.plans_for(&self.key.namespace, &self.plan.spec.target).await?;
         let mut rivals = Rivals::default();
+        for attempt in self.state.earlier() {
+            rivals.add(&attempt.intent, attempt.upid.as_deref());
+        }
         for plan in plans.into_iter().filter(|plan| plan.uid() != self.plan.uid()) {
             let status = plan.status.unwrap_or_default();
-            match (status.upid.and_then(|upid| upid.parse().ok()), status.intent) {
-                (Some(upid), _) => rivals.tasks.push(upid),
-                (None, Some(intent)) if matches!(status.phase, Phase::Dispatching | Phase::Indeterminate) => {
-                    rivals.unanswered.push(intent);
-                }
-                _ => {}
+            for attempt in &status.earlier {
+                rivals.add(&attempt.intent, attempt.upid.as_deref());
+            }
+            let is_unanswered = matches!(status.phase, Phase::Dispatching | Phase::Indeterminate);
+            if let Some(intent) = status.intent.filter(|_| is_unanswered || status.upid.is_some()) {
+                rivals.add(&intent, status.upid.as_deref());
             }
         }
         Ok(rivals)

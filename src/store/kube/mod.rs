@@ -35,7 +35,7 @@ use serde_json::json;
 
 use crate::{
     api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
-    core::admission::Admission,
+    core::{admission::Admission, lifecycle::Home},
     ports::{Changes, FINALIZER, Key, Kind, Notice, Severity, Store, StoreError},
 };
 
@@ -187,6 +187,10 @@ pub(crate) fn told(error: &kube::Error) -> String {
 }
 
 impl Store for KubeStore {
+    fn home(&self) -> Home {
+        Home::Cluster
+    }
+
     async fn get<K: Kind>(&self, key: &Key) -> Result<Option<K>, StoreError> {
         // No resourceVersion: the API server answers from etcd's quorum, not from its watch cache.
         match bounded("read", key, self.api::<K>(&key.namespace).get(&key.name)).await {
