@@ -59,7 +59,7 @@ pub(crate) struct Played {
 }
 
 impl Ask {
-    fn request(&self) -> Result<Request, String> {
+    pub fn request(&self) -> Result<Request, String> {
         let spec = json!({
             "environment": "simulated",
             "action": self.action,
@@ -152,7 +152,7 @@ async fn finish(
 }
 
 /// Sends once and follows the task to its end.
-async fn send(token: &Connection, dispatch: &Dispatch, oddities: &mut Vec<String>) -> String {
+pub(crate) async fn send(token: &Connection, dispatch: &Dispatch, oddities: &mut Vec<String>) -> String {
     let at_once = Departure::within(Arc::new(SystemClock), Arc::new(Alone), Duration::from_secs(5));
     match token.send(&dispatch.call, &secrets(&dispatch.call), &at_once).await {
         Sent::NotSent { why } => format!("not sent: {why}"),
