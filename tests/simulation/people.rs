@@ -153,7 +153,9 @@ impl People {
             2 => spec["approved_by"] = json!(REQUESTER),
             3 => spec["decision"] = json!("Deny"),
             4 => spec["risk"] = json!("low"),
-            5 => spec["expiresAt"] = json!(history::at(now.saturating_sub(Duration::from_secs(5))).to_string()),
+            5 => {
+                spec["expiresAt"] = json!(history::at(now.saturating_sub(Duration::from_secs(5))).to_string())
+            }
             6..9 => spec["expiresAt"] = json!(later(500, 8_000)),
             _ => {}
         }
@@ -169,7 +171,10 @@ impl People {
         let all = network.objects().list("proxmoxactionapprovals", "");
         if !all.is_empty() {
             let one = self.dice.one_of(&all);
-            self.delete(network, &Id::new("proxmoxactionapprovals", one["metadata"]["name"].as_str().unwrap()));
+            self.delete(
+                network,
+                &Id::new("proxmoxactionapprovals", one["metadata"]["name"].as_str().unwrap()),
+            );
         }
     }
 
@@ -188,7 +193,8 @@ impl People {
 
     fn create(&self, network: &Network, plural: &str, object: &Value) {
         let at = network.history.elapsed();
-        let made = with(network, |objects| objects.create(plural, object.clone(), at).map(|made| made.to_string()));
+        let made =
+            with(network, |objects| objects.create(plural, object.clone(), at).map(|made| made.to_string()));
         network.history.note("people", format!("create {made:?}"));
     }
 

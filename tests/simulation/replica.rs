@@ -20,7 +20,10 @@ use proxmox_agent::{
     store::kube::{KubeSecrets, KubeStore},
 };
 use secrecy::SecretString;
-use tokio::{sync::oneshot, task::{JoinError, JoinHandle}};
+use tokio::{
+    sync::oneshot,
+    task::{JoinError, JoinHandle},
+};
 
 use crate::{audit::Volume, history::History, network::Network, proxmox::Line};
 

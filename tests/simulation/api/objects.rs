@@ -1,10 +1,6 @@
 //! What is stored: objects, each under a version that counts up over all of them, and every change that was ever made.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -92,7 +88,10 @@ impl Objects {
     /// `selector` names fields by their paths, such as `spec.target=qemu/100`.
     pub(crate) fn list(&self, plural: &str, selector: &str) -> Vec<Arc<Value>> {
         let of_kind = self.all.iter().filter(|(id, _)| id.plural == plural);
-        of_kind.filter(|(_, object)| selects(selector, object)).map(|(_, object)| Arc::clone(object)).collect()
+        of_kind
+            .filter(|(_, object)| selects(selector, object))
+            .map(|(_, object)| Arc::clone(object))
+            .collect()
     }
 
     pub(crate) fn create(&mut self, plural: &str, mut object: Value, at: Duration) -> Written {

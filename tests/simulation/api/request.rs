@@ -35,10 +35,9 @@ impl Asked {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let mut path = head.uri.path().split('/').skip_while(|part| *part != "namespaces").skip(2);
-        let plural = path.next().map_or_else(
-            || head.uri.path().rsplit('/').next().unwrap_or_default().to_owned(),
-            str::to_owned,
-        );
+        let plural = path
+            .next()
+            .map_or_else(|| head.uri.path().rsplit('/').next().unwrap_or_default().to_owned(), str::to_owned);
         let query = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
         Self {
             method: head.method.to_string(),
@@ -101,7 +100,9 @@ impl Asked {
         let done = match (self.method.as_str(), &self.name) {
             _ if self.is_event() => Ok(self.as_event(at)),
             ("GET", Some(name)) if self.plural == "secrets" => Ok(secret(name)),
-            ("GET", Some(name)) => objects.get(&Id::new(&self.plural, name)).map(|found| Value::clone(&found)),
+            ("GET", Some(name)) => {
+                objects.get(&Id::new(&self.plural, name)).map(|found| Value::clone(&found))
+            }
             ("GET", None) => Ok(self.listed(objects)),
             ("PUT", Some(name)) if self.is_status => {
                 let id = Id::new(&self.plural, name);
@@ -128,7 +129,8 @@ impl Asked {
 
     fn as_event(&self, at: Duration) -> Value {
         let mut event = self.body.clone();
-        event["metadata"]["creationTimestamp"] = json!(history::at(Duration::from_secs(at.as_secs())).to_string());
+        event["metadata"]["creationTimestamp"] =
+            json!(history::at(Duration::from_secs(at.as_secs())).to_string());
         event
     }
 }

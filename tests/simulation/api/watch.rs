@@ -14,7 +14,8 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn of(asked: &Asked) -> Self {
-        let since = asked.query("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or_default();
+        let since =
+            asked.query("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or_default();
         Self { plural: asked.plural().to_owned(), selector: asked.selector().to_owned(), since }
     }
 

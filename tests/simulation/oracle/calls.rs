@@ -50,7 +50,8 @@ pub(super) fn attribute(
         if !is_in_the_audit_log(evidence, life, attempt, entry) {
             wrong.push(format!("{} was in no audit log before", described(entry)));
         }
-        let was_allowed = Allowed { evidence, approvals, life, entry, status: &status.1, announced_at: status.0 };
+        let was_allowed =
+            Allowed { evidence, approvals, life, entry, status: &status.1, announced_at: status.0 };
         wrong.extend(was_allowed.complaints().iter().map(|why| format!("{} {why}", described(entry))));
     }
     of_plans
@@ -88,7 +89,9 @@ fn announced_before<'a>(
 ) -> impl Iterator<Item = (&'a Life, i64, (Duration, PlanStatus))> + Clone + use<'a> {
     let life = *life;
     let all: Vec<_> = life.intents().into_iter().rev().collect();
-    all.into_iter().filter(|(_, (at, _))| *at <= entry.left_at).map(move |(attempt, status)| (life, attempt, status))
+    all.into_iter()
+        .filter(|(_, (at, _))| *at <= entry.left_at)
+        .map(move |(attempt, status)| (life, attempt, status))
 }
 
 fn is_in_the_audit_log(evidence: &Evidence, life: &Life, attempt: i64, entry: &Entry) -> bool {
@@ -170,7 +173,12 @@ impl Allowed<'_> {
 
     /// What its sender's clock was ahead while the call was prepared.
     fn offsets(&self) -> impl Iterator<Item = i64> {
-        let of_sender = || self.evidence.clocks.iter().filter(|(who, at, _)| *who == self.entry.by && *at <= self.entry.left_at);
+        let of_sender = || {
+            self.evidence
+                .clocks
+                .iter()
+                .filter(|(who, at, _)| *who == self.entry.by && *at <= self.entry.left_at)
+        };
         let begin = self.entry.left_at.saturating_sub(LOOK);
         let before = of_sender().filter(move |(_, at, _)| *at < begin).next_back();
         let since = of_sender().filter(move |(_, at, _)| *at >= begin);

@@ -35,7 +35,9 @@ pub(super) fn check(
         }
         if let Some(ended_at) = life.ended_at() {
             let late = calls.iter().find(|entry| entry.at > ended_at);
-            late.into_iter().for_each(|entry| complain(format!("ended at {ended_at:?} and its call came at {:?}", entry.at)));
+            late.into_iter().for_each(|entry| {
+                complain(format!("ended at {ended_at:?} and its call came at {:?}", entry.at))
+            });
         }
     }
 }
@@ -77,11 +79,15 @@ fn waits_in_vain(evidence: &Evidence, life: &Life, approvals: &[Approval]) -> Op
             if life.spec.not_after.as_ref().is_some_and(|end| end.0 <= now) {
                 return Some("should have expired".to_owned());
             }
-            let there = approvals.iter().filter(|approval| approval.is_there_at(u64::MAX - 1) && !approval.is_over(now));
-            let said_yes: BTreeSet<&str> = there.clone().filter_map(|yes| yes.yes_to(life, &status)).collect();
+            let there = approvals
+                .iter()
+                .filter(|approval| approval.is_there_at(u64::MAX - 1) && !approval.is_over(now));
+            let said_yes: BTreeSet<&str> =
+                there.clone().filter_map(|yes| yes.yes_to(life, &status)).collect();
             let wanted = people::wanted(status.risk.unwrap());
             let said_no = there.clone().any(|no| no.is_for(life) && no.says_no());
-            (said_yes.len() >= wanted || said_no).then(|| format!("waits though {said_yes:?} said yes, or somebody no ({said_no})"))
+            (said_yes.len() >= wanted || said_no)
+                .then(|| format!("waits though {said_yes:?} said yes, or somebody no ({said_no})"))
         }
         _ => Some("was left behind".to_owned()),
     }
@@ -91,7 +97,8 @@ fn waits_in_vain(evidence: &Evidence, life: &Life, approvals: &[Approval]) -> Op
 fn is_untrue(evidence: &Evidence, life: &Life, calls: &[Entry]) -> Option<String> {
     let status = life.last();
     let done: Vec<&Done> = calls.iter().filter_map(|entry| entry.done.as_ref()).collect();
-    let task = status.upid.as_deref().and_then(|upid| evidence.tasks.iter().find(|task| task.upid.as_str() == upid));
+    let task =
+        status.upid.as_deref().and_then(|upid| evidence.tasks.iter().find(|task| task.upid.as_str() == upid));
     let verdict = task.map(|task| TaskVerdict::of(&task.exit));
     let own = status.upid.as_ref().is_none_or(|upid| done.contains(&&Done::Task(upid.clone())));
     if !own {
@@ -104,7 +111,9 @@ fn is_untrue(evidence: &Evidence, life: &Life, calls: &[Entry]) -> Option<String
         Phase::Failed if ["NotSent", "RefusedByProxmox", "NothingDone"].contains(&status.reason.as_str()) => {
             (!done.is_empty()).then(|| "says that it was not done".to_owned())
         }
-        Phase::Failed if verdict.is_some_and(TaskVerdict::is_success) => Some("says that it failed".to_owned()),
+        Phase::Failed if verdict.is_some_and(TaskVerdict::is_success) => {
+            Some("says that it failed".to_owned())
+        }
         Phase::Succeeded if life.spec.dry_run => None,
         Phase::Succeeded if verdict.is_some_and(|verdict| !verdict.is_success()) => {
             Some("says that it succeeded".to_owned())

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use proxmox_agent::{
     catalog::{self, Call, GuestKind, GuestRef, Method, Target, Vmid},
     core::observe::{
-        self, Ha, HaResource, Met, MigrationCheck, Network, Node, NodeRow, Nodes, Query, Rights, Sdn, Seen, World,
+        self, Ha, HaResource, Met, MigrationCheck, Network, Node, NodeRow, Nodes, Query, Rights, Sdn, Seen,
+        World,
     },
 };
 
@@ -109,19 +110,30 @@ impl Cluster {
     }
 
     /// Carries a call out, or refuses it.
-    pub(crate) fn carry_out(&mut self, call: &Call, token: &str, true_seconds: i64, now: Duration, dice: &Dice) -> Result<Done, No> {
+    pub(crate) fn carry_out(
+        &mut self,
+        call: &Call,
+        token: &str,
+        true_seconds: i64,
+        now: Duration,
+        dice: &Dice,
+    ) -> Result<Done, No> {
         let parts: Vec<&str> = call.path.trim_start_matches('/').split('/').collect();
         let ["nodes", node, "qemu", vmid, rest @ ..] = parts.as_slice() else {
             return Err((501, format!("{} is not simulated", call.path)));
         };
         let vmid: u32 = vmid.parse().unwrap();
         let param = |name: &str| call.params.get(name).cloned().unwrap_or_default();
-        let missing = || (500, format!("Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist"));
+        let missing =
+            || (500, format!("Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist"));
         let guest = self.guests.get_mut(&vmid).filter(|guest| guest.node == *node).ok_or_else(missing)?;
         let (kind, effect) = match (call.method, rest) {
             (Method::Put, ["config"]) => {
                 if call.params.get("digest").is_some_and(|digest| *digest != digest_of(&guest.settings)) {
-                    return Err((500, "detected modified configuration - file changed by other user?".to_owned()));
+                    return Err((
+                        500,
+                        "detected modified configuration - file changed by other user?".to_owned(),
+                    ));
                 }
                 let settings = call.params.iter().filter(|(name, _)| *name != "digest");
                 guest.settings.extend(settings.map(|(name, value)| (name.clone(), value.clone())));
@@ -135,7 +147,9 @@ impl Cluster {
                 return Err((500, format!("snapshot name '{}' already used", param("snapname"))));
             }
             (Method::Post, ["snapshot"]) => ("qmsnapshot", Effect::Snapshot(vmid, param("snapname"))),
-            (Method::Post, ["migrate"]) if guest.in_ha => ("hamigrate", Effect::Migrate(vmid, param("target"))),
+            (Method::Post, ["migrate"]) if guest.in_ha => {
+                ("hamigrate", Effect::Migrate(vmid, param("target")))
+            }
             (Method::Post, ["migrate"]) => ("qmigrate", Effect::Migrate(vmid, param("target"))),
             (Method::Delete, []) if guest.is_running => return Err((500, format!("VM {vmid} is running"))),
             (Method::Delete, []) => ("qmdestroy", Effect::Destroy(vmid)),
@@ -153,14 +167,17 @@ impl Cluster {
     }
 
     pub(crate) fn nodes(&self) -> Vec<NodeRow> {
-        let row = |name: &&str| NodeRow { name: (*name).to_owned(), online: true, certificate: String::new() };
+        let row =
+            |name: &&str| NodeRow { name: (*name).to_owned(), online: true, certificate: String::new() };
         NODES.iter().map(row).collect()
     }
 
     /// Everything that a judgement may ask for; all that is not there is known not to be there.
     pub(crate) fn world(&self, query: &Query) -> World {
         let target = match &query.target {
-            Target::Guest(reference) => self.guest(*reference).map_or(Met::Absent, |guest| Met::Guest(Box::new(guest))),
+            Target::Guest(reference) => {
+                self.guest(*reference).map_or(Met::Absent, |guest| Met::Guest(Box::new(guest)))
+            }
             _ => Met::Nothing,
         };
         let ha = |(vmid, guest): (&u32, &Guest)| {

@@ -124,8 +124,12 @@ impl Line {
             Fate::NoWorker => Err((500, "got no worker upid - start worker failed".to_owned())),
             _ => cluster.carry_out(call, &self.token, seconds, at, &self.dice),
         };
-        self.history.note("proxmox", format!("{call} {:?} of {} left at {left_at:?}: {answer:?}", call.params, self.who));
-        let entry = Entry { at, left_at, by: self.who.clone(), call: call.clone(), done: answer.clone().ok() };
+        self.history.note(
+            "proxmox",
+            format!("{call} {:?} of {} left at {left_at:?}: {answer:?}", call.params, self.who),
+        );
+        let entry =
+            Entry { at, left_at, by: self.who.clone(), call: call.clone(), done: answer.clone().ok() };
         cluster.ledger.push(entry);
         answer
     }
@@ -232,7 +236,12 @@ impl Hypervisor for Line {
         }))
     }
 
-    async fn tasks_since(&self, node: &str, id: &str, since: Timestamp) -> Result<Vec<Upid>, HypervisorError> {
+    async fn tasks_since(
+        &self,
+        node: &str,
+        id: &str,
+        since: Timestamp,
+    ) -> Result<Vec<Upid>, HypervisorError> {
         let cluster = self.ask("list tasks").await?;
         Ok(cluster.tasks.listed(node, id, since.as_second(), self.history.elapsed()))
     }
