@@ -1,5 +1,7 @@
 //! The record that outlives the process: one JSON object a line, on disk before anything is done.
 
+mod probe;
+
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -12,11 +14,14 @@ use futures::{FutureExt, future::BoxFuture};
 
 use crate::{core::audit::AuditRecord, ports::AuditLog};
 
+use probe::Probe;
+
 /// An append-only file.
 #[derive(Debug)]
 pub struct AuditFile {
     path: PathBuf,
     file: Arc<Mutex<File>>,
+    probe: Probe,
 }
 
 impl AuditFile {
@@ -38,7 +43,7 @@ impl AuditFile {
             // The name of a new file is on disk only once its folder is.
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(explain)?;
         }
-        Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(file)) })
+        Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(file)), probe: Probe::beside(path) })
     }
 }
 
@@ -64,6 +69,10 @@ impl AuditLog for AuditFile {
             })
         }
         .boxed()
+    }
+
+    fn ready(&self) -> BoxFuture<'_, io::Result<()>> {
+        self.probe.ready().boxed()
     }
 }
 

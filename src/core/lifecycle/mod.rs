@@ -24,7 +24,7 @@ pub use in_flight::pause_between_looks;
 pub use recheck::goes_on_at_once;
 pub use report::{Corrupt, is_under_way, judged, read, report};
 pub use state::{Ended, Order, Outcome, Sending, Setback, State};
-pub use step::step;
+pub use step::{AT_ONCE, step};
 
 #[cfg(test)]
 mod again_tests;

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// A call that has not left by then is not sent: its approvals and its place in the task list would be out of date.
-const AT_ONCE: SignedDuration = SignedDuration::from_secs(5);
+pub const AT_ONCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// What a plan becomes when something happens to it, and what has to be done about it.
 ///
