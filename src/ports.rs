@@ -26,12 +26,12 @@ use crate::{
     catalog::{Call, GuestRef, Reading},
     core::{
         admission::Admission,
-        audit::AuditRecord,
+        audit::{AuditRecord, Head, RefusedObject},
         ha::HaGuest,
         lifecycle::Home,
         observe::{NodeRow, Query, Readout, World},
         provenance::{Sighting, Wanted},
-        task::{Sent, TaskState, Upid},
+        task::{Sent, TaskLog, TaskState, Upid},
     },
 };
 
@@ -151,6 +151,9 @@ pub trait Store: Clone + Send + Sync + 'static {
         problem: &str,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// What is offered and not accepted, each once, whoever listens.
+    fn refusals(&self) -> BoxStream<'static, Refusal>;
+
     /// Tells people what happened to an object. Losing one never stops the engine.
     fn publish<K: Kind>(&self, about: &K, notice: Notice) -> impl Future<Output = ()> + Send;
 
@@ -164,6 +167,14 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// By the clock that dates the objects of this namespace.
     fn time(&self, namespace: &str) -> impl Future<Output = Result<Timestamp, StoreError>> + Send;
+}
+
+/// Something that was offered and not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub namespace: String,
+    pub object: RefusedObject,
+    pub why: String,
 }
 
 /// A Kubernetes Event, or its likeness in a directory.
@@ -263,6 +274,13 @@ pub trait Hypervisor: Send + Sync + 'static {
         tolerance: Duration,
     ) -> impl Future<Output = Result<TaskState, HypervisorError>> + Send;
 
+    /// The last lines that a task has written, told without the values of these secrets.
+    fn task_log(
+        &self,
+        upid: &Upid,
+        secrets: &BTreeMap<String, SecretString>,
+    ) -> impl Future<Output = Result<TaskLog, HypervisorError>> + Send;
+
     /// A guest as the HA manager sees it, or `None` if this token sees none.
     fn ha_guest(
         &self,
@@ -330,8 +348,11 @@ pub trait AuditLog: Debug + Send + Sync {
     /// Resolves only when the record is on disk.
     fn append(&self, record: AuditRecord) -> BoxFuture<'_, std::io::Result<()>>;
 
-    /// Whether a record could be kept now. May be asked often.
+    /// Whether a call could be announced now. May be asked often.
     fn ready(&self) -> BoxFuture<'_, std::io::Result<()>>;
+
+    /// The last line that is on disk.
+    fn head(&self) -> Head;
 }
 
 /// Whether this process is the one that acts. It is a hint that keeps two from working at the same thing; what keeps them

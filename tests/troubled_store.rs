@@ -21,7 +21,7 @@ use proxmox_agent::{
         admission::{Admission, Policies},
         lifecycle,
     },
-    ports::{Changes, Key, Kind, Notice, Ports, Store, StoreError},
+    ports::{Changes, Key, Kind, Notice, Ports, Refusal, Store, StoreError},
     pve::{
         Proxmox,
         sim::{Fault, Simulator, Trigger, World},
@@ -160,6 +160,9 @@ impl Store for Troubled {
     }
     async fn report_malformed<K: Kind>(&self, key: &Key, problem: &str) -> Result<(), StoreError> {
         self.inner.report_malformed::<K>(key, problem).await
+    }
+    fn refusals(&self) -> BoxStream<'static, Refusal> {
+        self.inner.refusals()
     }
     async fn publish<K: Kind>(&self, about: &K, notice: Notice) {
         self.inner.publish(about, notice).await;

@@ -21,7 +21,7 @@ pub use approval::{
 pub use attempt::{Doubt, EarlierAttempt, Hint, Intent, TaskReport};
 pub use conditions::{READY, RECONCILING, STALLED, set_condition};
 pub use environment::{
-    AdmissionRecord, Budgets, Credentials, EnvironmentStatus, GitTrust, NodeStatus, PolicyRef,
+    AdmissionRecord, AuditAnchor, Budgets, Credentials, EnvironmentStatus, GitTrust, NodeStatus, PolicyRef,
     ProxmoxEnvironment, ProxmoxEnvironmentSpec, SecretKeyRef, Signer, Tier, TlsTrust,
 };
 pub use phase::Phase;

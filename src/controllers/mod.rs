@@ -3,17 +3,20 @@
 //! The same controllers run in both homes: they see only the ports.
 
 mod admission;
+mod anchors;
 mod approval;
 mod changes;
 mod concerned;
 mod crowd;
 mod environment;
 mod ground;
+mod listed;
 mod looks;
 mod places;
 mod plan;
 mod policy;
 mod provenance;
+mod refusals;
 mod run;
 mod scene;
 mod setbacks;
@@ -21,6 +24,7 @@ mod settle;
 mod slots;
 mod steady;
 
+pub use anchors::took_over;
 pub use run::{Shutdown, run};
 pub use settle::settle;
 

@@ -23,7 +23,9 @@ use crate::{
 };
 
 use super::{
-    Error, Together, approval,
+    Error, Together,
+    anchors::{anchor, keep_anchored},
+    approval,
     changes::{
         forgotten_when_gone, touched, what_approvals_depend_on, what_plans_depend_on, what_writers_change,
     },
@@ -32,7 +34,7 @@ use super::{
     environment,
     looks::Looks,
     places::Places,
-    plan, policy,
+    plan, policy, refusals,
     setbacks::Setbacks,
     slots::Slots,
 };
@@ -58,7 +60,13 @@ pub async fn run<S: Store, H: Hypervisors>(ports: Ports<S, H>, shutdown: Shutdow
     let environments = run_environments(engine.clone());
     let policies = run_policies(engine.clone());
     let controllers = future::join4(plans, approvals, environments, policies);
-    future::select(pin!(controllers), pin!(engine.patience())).await;
+    let refusals = refusals::keep_on_record(&engine.ports, engine.shutdown.clone());
+    let anchors = keep_anchored(&engine.ports, engine.shutdown.clone());
+    let everything = future::join3(controllers, refusals, anchors);
+    future::select(pin!(everything), pin!(engine.patience())).await;
+    // What was told last is known to nobody else yet.
+    refusals::record_all(&engine.ports).await;
+    anchor(&engine.ports).await;
 }
 
 /// What all controllers work with.

@@ -115,7 +115,7 @@ mod tests {
     use futures::{FutureExt, future::BoxFuture};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use crate::core::audit::AuditRecord;
+    use crate::core::audit::{AuditRecord, Head};
 
     use super::*;
 
@@ -133,6 +133,9 @@ mod tests {
             let full = || io::Error::new(io::ErrorKind::StorageFull, "no space left");
             let is_full = *self.is_full.lock().unwrap();
             async move { if is_full { Err(full()) } else { Ok(()) } }.boxed()
+        }
+        fn head(&self) -> Head {
+            Head { chain: "disk".into(), sequence: 0, hash: String::new() }
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
     core::{
         ha::HaGuest,
         observe::{NodeRow, Query, Readout, World},
-        task::{Sent, TaskState, Upid},
+        task::{Sent, TaskLog, TaskState, Upid},
     },
     ports::{Departure, Hypervisor, HypervisorError, Hypervisors, Key},
 };
@@ -186,6 +186,14 @@ impl Hypervisor for Connection {
 
     async fn task(&self, upid: &Upid, tolerance: Duration) -> Result<TaskState, HypervisorError> {
         Ok(self.running.state_of(&self.client, upid, tolerance).await?)
+    }
+
+    async fn task_log(
+        &self,
+        upid: &Upid,
+        secrets: &BTreeMap<String, SecretString>,
+    ) -> Result<TaskLog, HypervisorError> {
+        Ok(tasks::log_of(&self.client, upid, secrets).await?)
     }
 
     async fn ha_guest(&self, guest: GuestRef) -> Result<Option<HaGuest>, HypervisorError> {

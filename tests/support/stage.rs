@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 use super::{
     chart::{give_roles, install, let_lead},
     cluster::{Cluster, Outcome, taken},
+    home::records_in,
     manifests::{APPROVER, REQUESTER, manifest_in, with},
     patience::{PATIENCE, until},
     terminal::Terminal,
@@ -127,12 +128,12 @@ impl Stage {
         tokio::time::timeout(PATIENCE, operator.wait()).await.expect("it did not stop").unwrap()
     }
 
-    pub(crate) fn audit_file(&self) -> PathBuf {
+    pub(crate) fn audit_folder(&self) -> PathBuf {
         self.audit_of("one")
     }
 
     pub(crate) fn audit_of(&self, replica: &str) -> PathBuf {
-        self.files.path().join(format!("audit-{replica}.jsonl"))
+        self.files.path().join(format!("audit-{replica}"))
     }
 
     pub(crate) fn log_file(&self) -> PathBuf {
@@ -151,10 +152,9 @@ impl Stage {
         log().split(told).last().unwrap().lines().next().unwrap().trim().to_owned()
     }
 
-    /// The audit log, line by line.
+    /// The audit log, line by line, without that it began.
     pub(crate) fn audit(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.audit_file()).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        records_in(&self.audit_folder())
     }
 
     // ---- what is on stage

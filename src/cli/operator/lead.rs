@@ -1,5 +1,7 @@
 //! Leads while it may, stands by while it may not.
 
+use std::time::Duration;
+
 use futures::{
     FutureExt,
     future::{self, Either},
@@ -13,6 +15,9 @@ use crate::{
 };
 
 use super::Failure;
+
+/// How long a replica that can keep no record leaves the lead to the others.
+const UNFIT: Duration = Duration::from_secs(30);
 
 /// Runs until `shutdown`. Whoever loses the lead stands for election again rather than ending: all that a term knew goes
 /// with its controllers, and a process that ends whenever the API server is away for a moment is started ever later.
@@ -30,16 +35,31 @@ pub(super) async fn lead_in_turns<S: Store, H: Hypervisors>(
         let reign = Reign::begin(candidate);
         let is_over = reign.is_over.clone();
         let asked_to_stop = future::select(shutdown.clone(), is_over).map(drop).boxed().shared();
-        controllers::run(ports.clone(), asked_to_stop).await;
+        let kept = act(&ports, asked_to_stop).await;
         // Only now: the next one may take it that all that was begun here is finished.
         let (old, lost) = reign.end().await?;
-        match lost {
-            Some(Lost::TakenByNamesake) => return Err(namesake(&old)),
-            Some(lost) => tracing::warn!(why = %lost, "this replica leads no more"),
-            None => return Ok(()),
+        match (kept, lost) {
+            (_, Some(Lost::TakenByNamesake)) => return Err(namesake(&old)),
+            (_, Some(lost)) => tracing::warn!(why = %lost, "this replica leads no more"),
+            (Err(error), None) => {
+                tracing::error!(%error, "this replica can keep no record, so it has handed over the lead");
+                future::select(ports.clock.sleep(UNFIT), shutdown.clone()).await;
+            }
+            (Ok(()), None) => return Ok(()),
         }
         candidate = old;
     }
+}
+
+/// Links this replica's audit log to those of the others, then runs. Without a record nothing is done.
+async fn act<S: Store, H: Hypervisors>(ports: &Ports<S, H>, until: Shutdown) -> std::io::Result<()> {
+    let linked = Box::pin(controllers::took_over(ports));
+    match future::select(linked, until.clone()).await {
+        Either::Left((linked, _)) => linked?,
+        Either::Right(_) => return Ok(()),
+    }
+    controllers::run(ports.clone(), until).await;
+    Ok(())
 }
 
 fn namesake(candidate: &Candidate) -> Failure {

@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use crate::{
-    audit::AuditFile,
+    audit::AuditFolder,
     git::GitRepositories,
     http::health::{self, Health},
     ports::{AuditLog, Clock, Ports},
@@ -25,8 +25,8 @@ pub(super) struct Operator {
     /// Look after this namespace only; all of them if absent.
     #[arg(long, env = "PROXMOX_AGENT_NAMESPACE")]
     namespace: Option<String>,
-    /// The audit log. Nothing is sent unless it can be written.
-    #[arg(long, env = "PROXMOX_AGENT_AUDIT", default_value = "/var/lib/proxmox-agent/audit.jsonl")]
+    /// The folder of the audit log. Nothing is sent unless it can be written. Each replica needs one of its own.
+    #[arg(long, env = "PROXMOX_AGENT_AUDIT", default_value = "/var/lib/proxmox-agent/audit")]
     audit: PathBuf,
     /// Where fetched repositories are kept; it may be lost at any time.
     #[arg(long, env = "PROXMOX_AGENT_GIT", default_value = "/var/lib/proxmox-agent/git")]
@@ -64,8 +64,9 @@ impl Operator {
         telemetry::init();
         let client = client().await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let audit: Arc<dyn AuditLog> = Arc::new(AuditFile::open(&self.audit)?);
         let candidate = self.candidate(&client, &clock);
+        let audit = AuditFolder::open(&self.audit, candidate.replica(), clock.as_ref())?;
+        let audit: Arc<dyn AuditLog> = Arc::new(audit);
         self.answer_for_health(&audit, candidate.lead()).await?;
         let policies = self.expected_policies(&client).await?;
         let ports = Ports {

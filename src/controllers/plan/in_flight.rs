@@ -16,7 +16,7 @@ use crate::{
         lifecycle::{self, Event, Rivals},
         observe::World,
         request::Request,
-        task::Upid,
+        task::{TaskState, Upid},
         traces::{self, Announced, traces},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Store},
@@ -44,6 +44,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(scene) => scene.hypervisor.task(&upid, tolerance).await,
             Err(event) => return Ok(event),
         };
+        if let Ok(TaskState::Stopped { .. }) = looked {
+            self.keep_log(&upid).await;
+        }
         Ok(match looked {
             Ok(task) => Event::Task(task),
             Err(error) => self.unavailable(error),

@@ -14,6 +14,7 @@ use crate::{
     },
     core::{
         approval::{Candidate, Tally, requester_not_proven, tally},
+        audit::ApprovalOnRecord,
         call::Dispatch,
         identity::of_another_kind,
         judge::{Judged, Judgement, Setting, TARGET_NOT_FOUND, Unjudged, judge},
@@ -136,6 +137,15 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         });
         let is_approved = matches!(self.state.phase(), Phase::Approved | Phase::Dispatching);
         let rested_on_it = is_approved && !tally.is_enough(&judged.demand);
+        self.approvals = approvals(&candidates);
+        self.denial = tally.denied_by.as_ref().map(|no| ApprovalOnRecord {
+            granted: no.granted.clone(),
+            ..self
+                .approvals
+                .get(&no.granted.uid)
+                .cloned()
+                .unwrap_or_else(|| ApprovalOnRecord::of(no.granted.clone()))
+        });
         self.provenances = provenances(candidates);
         let Some(why) = unread else { return Ok(Event::Approvals(tally)) };
         self.try_again_soon();
@@ -207,6 +217,12 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let seconds = self.scene.as_ref().map_or(300, |scene| scene.environment.spec.request_timeout_seconds);
         SignedDuration::from_secs(seconds.into())
     }
+}
+
+/// What they say, by their uid.
+fn approvals(candidates: &[Candidate]) -> BTreeMap<String, ApprovalOnRecord> {
+    let read = candidates.iter().map(|candidate| ApprovalOnRecord::from(&candidate.approval));
+    read.map(|approval| (approval.granted.uid.clone(), approval)).collect()
 }
 
 /// Where approvals come from, by their uid.

@@ -5,6 +5,7 @@ mod judging;
 mod place;
 mod policy;
 mod provenance;
+mod record;
 mod report;
 mod secrets;
 
@@ -22,7 +23,7 @@ use crate::{
     catalog::Call,
     core::{
         approval::Proof,
-        audit::AuditEvent,
+        audit::{ApprovalOnRecord, AuditEvent, TaskOnRecord},
         call::Dispatch,
         lifecycle::{self, AT_ONCE, Effect, Event, Order, State, step},
         occupied::Occupied,
@@ -71,6 +72,12 @@ struct Look<'a, S, H: Hypervisors> {
     provenance: Option<Provenance>,
     /// Where its approvals come from, by their uid.
     provenances: BTreeMap<String, Provenance>,
+    /// Its approvals as they were read last in this look, by their uid.
+    approvals: BTreeMap<String, ApprovalOnRecord>,
+    /// The one that says no.
+    denial: Option<ApprovalOnRecord>,
+    /// What its task has written, once that has ended.
+    log: Option<TaskOnRecord>,
 }
 
 /// Looks at a plan and takes it as far as it goes. Returns when to look again, if not at the next change.
@@ -104,6 +111,9 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
         was_set_back: false,
         provenance: None,
         provenances: BTreeMap::new(),
+        approvals: BTreeMap::new(),
+        denial: None,
+        log: None,
     };
     let was_in_flight = look.keep_its_place();
     let done = look.take_as_far_as_it_goes(first).await;

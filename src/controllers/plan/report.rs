@@ -1,17 +1,13 @@
-//! What stays of a look: audit records, the status, events, the finalizer, the next alarm.
+//! What stays of a look: the status, events, the finalizer, the next alarm.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
 
 use crate::{
     api::ProxmoxActionPlan,
     controllers::Error,
-    core::{
-        audit::{AuditEvent, AuditRecord},
-        lifecycle::{self, Event, State, Telling},
-    },
+    core::lifecycle::{self, Event, State, Telling},
     ports::{Hypervisors, Notice, Severity, Store, StoreError},
 };
 
@@ -25,32 +21,6 @@ const WRITES: u32 = 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
-    pub(super) async fn audit(&self, event: AuditEvent, message: String) -> Result<(), Error> {
-        let judged = self.state.judged();
-        let spec = &self.plan.spec;
-        let record = AuditRecord {
-            time: self.ports.clock.now(),
-            event,
-            namespace: self.key.namespace.clone(),
-            plan: self.key.name.clone(),
-            plan_uid: self.plan.uid().unwrap_or_default(),
-            environment: spec.environment.clone(),
-            action: spec.action.clone(),
-            target: spec.target.chars().take(253).collect(),
-            requested_by: spec.requested_by.clone(),
-            request_hash: judged.map(|judged| judged.request_hash.to_string()),
-            plan_hash: judged.map(|judged| judged.plan_hash.to_string()),
-            approved_by: self.state.granted().iter().map(|granted| granted.approved_by.clone()).collect(),
-            attempt: self.state.intent().map(|intent| intent.attempt),
-            intent: self.state.intent().cloned(),
-            call: judged.and_then(|judged| judged.preview.calls.first().cloned()),
-            upid: self.state.upid().map(ToString::to_string),
-            message,
-            from_git: self.came_by_git(),
-        };
-        self.ports.audit.append(record).await.map_err(Error::Audit)
-    }
-
     pub(super) async fn write_status(&mut self) -> Result<(), Error> {
         let mut status = lifecycle::report(
             &self.state,

@@ -226,7 +226,7 @@ impl State {
     }
 
     /// How its task has ended.
-    pub(super) fn task(&self) -> Option<&TaskReport> {
+    pub fn task(&self) -> Option<&TaskReport> {
         match self {
             Self::HaWorking(.., task) => Some(task),
             Self::Ended(ended) => ended.task.as_ref(),

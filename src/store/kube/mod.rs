@@ -35,8 +35,9 @@ use serde_json::json;
 
 use crate::{
     api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
-    core::{admission::Admission, lifecycle::Home},
-    ports::{Changes, FINALIZER, Key, Kind, Notice, Severity, Store, StoreError},
+    core::{admission::Admission, audit::RefusedObject, lifecycle::Home},
+    ports::{Changes, FINALIZER, Key, Kind, Notice, Refusal, Severity, Store, StoreError},
+    store::refusals::Refusals,
 };
 
 /// No single call to the API server may take longer: a write that hangs must not hold up what comes after it.
@@ -53,6 +54,7 @@ pub struct KubeStore {
     recorder: Recorder,
     /// `None` if the owner does without them.
     policies: Option<ExpectedPolicies>,
+    refusals: Refusals,
 }
 
 impl std::fmt::Debug for KubeStore {
@@ -66,7 +68,8 @@ impl KubeStore {
     /// approvals are taken as they are written.
     pub fn new(client: Client, namespace: Option<String>, policies: Option<ExpectedPolicies>) -> Self {
         let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: None };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, namespace, policies }
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { recorder, client, namespace, policies, refusals: Refusals::default() }
     }
 
     fn api<K: Kind>(&self, namespace: &str) -> Api<K> {
@@ -260,7 +263,18 @@ impl Store for KubeStore {
         };
         // The API server refuses every write to an object that its own schema no longer fits: only an Event gets through.
         self.tell(object.object_ref(&()), key, Severity::Warning, "Malformed", problem).await;
+        let object = RefusedObject {
+            kind: K::kind(&()).into_owned(),
+            name: key.name.clone(),
+            uid: object.metadata.uid.unwrap_or_default(),
+            file: String::new(),
+        };
+        self.refusals.tell(Refusal { namespace: key.namespace.clone(), object, why: problem.to_owned() });
         Ok(())
+    }
+
+    fn refusals(&self) -> BoxStream<'static, Refusal> {
+        self.refusals.hear()
     }
 
     async fn publish<K: Kind>(&self, about: &K, notice: Notice) {
