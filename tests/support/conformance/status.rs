@@ -99,7 +99,7 @@ pub async fn an_unknown_outcome_is_left_by_another_attempt_only<H: Home>(home: &
             .status
             .unwrap()
             .intent
-            .map(|intent| Intent { nonce: "forged".into(), ..intent })
+            .map(|intent| Intent { nonce: "forged".into(), ..intent });
     })
     .await;
     refused("begins with its announcement", &|status| {
