@@ -145,12 +145,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     /// Does one thing, and says what came of it if it was a question.
+    ///
+    /// What takes many steps is boxed: a look that holds the room for all of them at once overflows a thread's stack.
     async fn perform(&mut self, effect: Effect) -> Result<Option<Event>, Error> {
         match effect {
-            Effect::Judge => self.judge().await.map(Some),
-            Effect::Read => self.read().await.map(Some),
-            Effect::GatherApprovals => self.gather_approvals().await.map(Some),
-            Effect::Recheck => self.recheck().await.map(Some),
+            Effect::Judge => Box::pin(self.judge()).await.map(Some),
+            Effect::Read => Box::pin(self.read()).await.map(Some),
+            Effect::GatherApprovals => Box::pin(self.gather_approvals()).await.map(Some),
+            Effect::Recheck => Box::pin(self.recheck()).await.map(Some),
             Effect::Audit(event, message) => {
                 if event == AuditEvent::Intent {
                     self.make_sure_of_the_lead()?;
