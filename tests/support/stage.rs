@@ -129,6 +129,11 @@ impl Stage {
         tokio::time::timeout(PATIENCE, operator.wait()).await.expect("it did not stop").unwrap()
     }
 
+    /// The process of the operator.
+    pub(crate) fn operator_id(&self) -> u32 {
+        self.operator.as_ref().and_then(Child::id).unwrap()
+    }
+
     pub(crate) fn audit_folder(&self) -> PathBuf {
         self.audit_of("one")
     }
