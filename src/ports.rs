@@ -28,6 +28,7 @@ use crate::{
         admission::Admission,
         audit::{AuditRecord, Head, RefusedObject},
         ha::HaGuest,
+        lifecycle::Home,
         observe::{NodeRow, Query, Readout, World},
         provenance::{Sighting, Wanted},
         task::{Sent, TaskLog, TaskState, Upid},
@@ -87,6 +88,9 @@ pub type Changes<K> = BoxStream<'static, Result<watcher::Event<DeserializeGuard<
 
 /// Where plans and approvals live. The store, not the engine, keeps specs immutable and status rules true.
 pub trait Store: Clone + Send + Sync + 'static {
+    /// Where plans live, for whoever has to type something about one.
+    fn home(&self) -> Home;
+
     /// A live read, never a cached one.
     fn get<K: Kind>(&self, key: &Key) -> impl Future<Output = Result<Option<K>, StoreError>> + Send;
 
@@ -255,12 +259,12 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     /// Sends a change, once. The only way in which anything is ever changed. `secrets` are the values of the parameters
     /// that the call only says the whereabouts of. Where an endpoint has certainly not passed it on, another one is tried
-    /// as long as not more than `within` has passed.
+    /// as long as it may still leave; that is asked right before its first byte does.
     fn send(
         &self,
         call: &Call,
         secrets: &BTreeMap<String, SecretString>,
-        within: Duration,
+        departure: &Departure,
     ) -> impl Future<Output = Sent> + Send;
 
     /// What a task is doing, or was doing at most `tolerance` ago.
@@ -344,7 +348,7 @@ pub trait AuditLog: Debug + Send + Sync {
     /// Resolves only when the record is on disk.
     fn append(&self, record: AuditRecord) -> BoxFuture<'_, std::io::Result<()>>;
 
-    /// Whether a call could be announced now.
+    /// Whether a call could be announced now. May be asked often.
     fn ready(&self) -> BoxFuture<'_, std::io::Result<()>>;
 
     /// The last line that is on disk.
@@ -366,7 +370,40 @@ pub trait Clock: Debug + Send + Sync {
     fn monotonic(&self) -> Duration;
     /// A word that no other intent has.
     fn nonce(&self) -> String;
+    /// Anything from 0 up to, but not, 1: so that not all who wait come back at the same moment.
+    fn fraction(&self) -> f64;
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// Until when a call that was announced may leave.
+#[derive(Clone, Debug)]
+pub struct Departure {
+    clock: Arc<dyn Clock>,
+    leadership: Arc<dyn Leadership>,
+    /// By both clocks: the one knows how long the process stood still, the other how late it is for people.
+    until: (Timestamp, Duration),
+}
+
+impl Departure {
+    pub fn within(clock: Arc<dyn Clock>, leadership: Arc<dyn Leadership>, pause: Duration) -> Self {
+        let late = clock.now().saturating_add(pause).unwrap_or(Timestamp::MAX);
+        let until = (late, clock.monotonic() + pause);
+        Self { clock, leadership, until }
+    }
+
+    /// How long it still may, or why it may not any more.
+    pub fn left(&self) -> Result<Duration, &'static str> {
+        let (late, until) = self.until;
+        let by_the_wall = Duration::try_from(late.duration_since(self.clock.now())).unwrap_or_default();
+        let left = until.saturating_sub(self.clock.monotonic()).min(by_the_wall);
+        if left.is_zero() {
+            return Err("its time to leave has passed");
+        }
+        if !self.leadership.lasts(left) {
+            return Err("this replica may not lead long enough any more");
+        }
+        Ok(left)
+    }
 }
 
 /// Everything the engine works with.

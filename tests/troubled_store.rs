@@ -17,7 +17,10 @@ use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
     api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
-    core::admission::{Admission, Policies},
+    core::{
+        admission::{Admission, Policies},
+        lifecycle,
+    },
     ports::{Changes, Key, Kind, Notice, Ports, Refusal, Store, StoreError},
     pve::{
         Proxmox,
@@ -77,6 +80,10 @@ struct Troubled {
 }
 
 impl Store for Troubled {
+    fn home(&self) -> lifecycle::Home {
+        self.inner.home()
+    }
+
     async fn get<K: Kind>(&self, key: &Key) -> Result<Option<K>, StoreError> {
         let in_trouble = *self.trouble.lock().unwrap() == Trouble::EnvironmentsMalformed;
         if in_trouble && K::kind(&()) == "ProxmoxEnvironment" {

@@ -146,7 +146,7 @@ fn serve(mut writer: Writer, mut orders: mpsc::Receiver<Order>, shown: &Mutex<He
             let _ = waiting.send(answer);
         }
         if !probes.is_empty() {
-            let ready = writer.is_ready().map_err(Failure::from);
+            let ready = writer.is_ready();
             probes.into_iter().for_each(|probe| drop(probe.send(ready.clone())));
         }
     }

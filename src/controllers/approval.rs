@@ -59,7 +59,8 @@ async fn judge<S: Store, H: Hypervisors>(
     // One whose file is being changed is not among them.
     let gathered = gather(ports, plan, Some(approval)).await?;
     let candidate = gathered.candidate(approval.clone());
-    let bench = gathered.ground.bench(ports, plan, &judged);
+    let question = lifecycle::read(Some(&status)).ok().and_then(|state| state.question());
+    let bench = gathered.ground.bench(ports, plan, &judged, question);
     let verdict = verdict(&candidate, &gathered.candidates, Some(&status), bench);
     Ok(Found { verdict, traced: candidate.traced }.with_patience(ports.clock.now()))
 }

@@ -17,7 +17,7 @@ use crate::{
         observe::{NodeRow, Query, Readout, World},
         task::{Sent, TaskLog, TaskState, Upid},
     },
-    ports::{Hypervisor, HypervisorError, Hypervisors, Key},
+    ports::{Departure, Hypervisor, HypervisorError, Hypervisors, Key},
 };
 
 use super::{
@@ -175,8 +175,13 @@ impl Hypervisor for Connection {
         Ok(tasks::node_time(&self.client, node).await?)
     }
 
-    async fn send(&self, call: &Call, secrets: &BTreeMap<String, SecretString>, within: Duration) -> Sent {
-        self.client.send(call, secrets, within).await
+    async fn send(
+        &self,
+        call: &Call,
+        secrets: &BTreeMap<String, SecretString>,
+        departure: &Departure,
+    ) -> Sent {
+        self.client.send(call, secrets, departure).await
     }
 
     async fn task(&self, upid: &Upid, tolerance: Duration) -> Result<TaskState, HypervisorError> {

@@ -60,6 +60,9 @@ impl Clock for Skewed {
     fn nonce(&self) -> String {
         uuid::Uuid::new_v4().to_string()
     }
+    fn fraction(&self) -> f64 {
+        SystemClock.fraction()
+    }
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         tokio::time::sleep(duration).boxed()
     }
@@ -150,12 +153,21 @@ impl Home {
 
     /// Approves a plan as it is judged now.
     pub(crate) async fn approve(&self, plan: &str, name: &str) {
+        self.approve_by(plan, name, "bob").await;
+    }
+
+    /// The same, in a file that is called after who approves.
+    pub(crate) async fn approve_as(&self, plan: &str, who: &str) {
+        self.approve_by(plan, who, who).await;
+    }
+
+    async fn approve_by(&self, plan: &str, name: &str, who: &str) {
         let key = Key::new("default", plan);
         let found: ProxmoxActionPlan = self.ports.store.get(&key).await.unwrap().unwrap();
         let status = found.status.unwrap_or_default();
         let spec = json!({
             "planRef": {"name": plan, "uid": found.metadata.uid}, "planHash": status.plan_hash, "risk": status.risk,
-            "decision": "Approve", "approved_by": "bob", "environment": "home", "expiresAt": "2999-01-01T00:00:00Z",
+            "decision": "Approve", "approved_by": who, "environment": "home", "expiresAt": "2999-01-01T00:00:00Z",
         });
         self.write("ProxmoxActionApproval", name, &spec);
     }
@@ -215,7 +227,7 @@ impl Home {
         self.status(plan).await
     }
 
-    /// The audit log, line by line, without that it began.
+    /// The audit log, line by line, without what it tells of itself.
     pub(crate) fn records(&self) -> Vec<Value> {
         records_in(&self.folder.path().join("audit"))
     }
@@ -252,7 +264,7 @@ fn ports(folder: &tempfile::TempDir, clock: &Arc<Skewed>) -> Ports<DirectoryStor
     }
 }
 
-/// What an audit log tells, line by line, without that it began.
+/// What an audit log tells, line by line, without what it tells of itself.
 pub(crate) fn records_in(folder: &Path) -> Vec<Value> {
     let Ok(entries) = fs::read_dir(folder) else { return vec![] };
     let mut segments: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -262,7 +274,7 @@ pub(crate) fn records_in(folder: &Path) -> Vec<Value> {
     // The last line may be on its way.
     let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     let records = whole.map(|line| serde_json::from_str::<Value>(line).unwrap());
-    records.filter(|record| record["event"] != "began").collect()
+    records.filter(|record| record["event"] != "began" && record["event"] != "tookOver").collect()
 }
 
 /// A running engine.

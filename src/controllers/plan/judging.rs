@@ -114,6 +114,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn gather_approvals(&mut self) -> Result<Event, Error> {
         let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
+        if self.plan.metadata.deletion_timestamp.is_some() {
+            return Ok(Event::Deleted);
+        }
         let Gathered { ground, candidates, .. } = match readable(gather(self.ports, &self.plan, None).await)?
         {
             Ok(gathered) => gathered,
@@ -126,12 +129,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
             return Ok(Event::Denied(denial));
         }
-        let tally = tally(&candidates, ground.bench(self.ports, &self.plan, judged));
+        let bench = ground.bench(self.ports, &self.plan, judged, self.state.question());
+        let tally = tally(&candidates, bench);
         let unread = candidates.iter().find_map(|candidate| {
             let traced = candidate.traced.as_ref().filter(|traced| traced.is_unavailable())?;
             traced.refusal.as_ref().map(|refusal| refusal.message.clone())
         });
-        let rested_on_it = self.state.phase() == Phase::Approved && !tally.is_enough(&judged.demand);
+        let is_approved = matches!(self.state.phase(), Phase::Approved | Phase::Dispatching);
+        let rested_on_it = is_approved && !tally.is_enough(&judged.demand);
         self.approvals = approvals(&candidates);
         self.denial = tally.denied_by.as_ref().map(|no| ApprovalOnRecord {
             granted: no.granted.clone(),
@@ -157,7 +162,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(judged) => judged,
             Err(event) => return Ok(self.who_has_its_number(&request, event).await),
         };
-        let Some(Dispatch { node, task_id, task_types, .. }) = self.dispatch.clone() else {
+        let Some(Dispatch { call, node, task_id, task_types }) = self.dispatch.clone() else {
             return Ok(Event::Woken);
         };
         if node.is_empty() {
@@ -184,6 +189,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             task_types,
             sender,
             node_time,
+            digest: call.params.get("digest").cloned(),
             settle: self.request_timeout() + SETTLE_MARGIN,
         };
         Ok(Event::Rechecked { judged, draft })

@@ -51,7 +51,7 @@ use writes::Known;
 
 use crate::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
-    core::admission::Admission,
+    core::{admission::Admission, lifecycle::Home},
     ports::{Changes, Clock, Key, Kind, Notice, Refusal, Severity, Store, StoreError},
 };
 
@@ -191,6 +191,10 @@ impl DirectoryStore {
 }
 
 impl Store for DirectoryStore {
+    fn home(&self) -> Home {
+        Home::Directory
+    }
+
     async fn get<K: Kind>(&self, key: &Key) -> Result<Option<K>, StoreError> {
         let id = id_of::<K>(key);
         let mut patient = true;

@@ -2,15 +2,18 @@
 //!
 //! Reads are live, writes are fenced by the resourceVersion that was read, and nothing is repeated here. `admission` finds
 //! out whether names are forced to be true and `clock` what time the API server dates by: an approval counts only if it
-//! came in later than that was known. `identity` says who this process is there, `secrets` reads what it may.
+//! came in later than that was known. `identity` says who this process is there, `lease` which of several such processes
+//! leads, `secrets` reads what it may.
 
 mod admission;
 mod clock;
 mod identity;
+mod lease;
 mod secrets;
 
 pub use admission::{ExpectedPolicies, UnfitName};
 pub use identity::own_name;
+pub use lease::{Candidate, Lead, Lost};
 pub use secrets::KubeSecrets;
 
 use std::{fmt::Display, time::Duration};
@@ -32,7 +35,7 @@ use serde_json::json;
 
 use crate::{
     api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
-    core::{admission::Admission, audit::RefusedObject},
+    core::{admission::Admission, audit::RefusedObject, lifecycle::Home},
     ports::{Changes, FINALIZER, Key, Kind, Notice, Refusal, Severity, Store, StoreError},
     store::refusals::Refusals,
 };
@@ -147,12 +150,21 @@ async fn bounded<T>(
     object: impl Display,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, StoreError> {
-    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+    bounded_by(CALL_TIMEOUT, what, object, call).await
+}
+
+async fn bounded_by<T>(
+    limit: Duration,
+    what: &str,
+    object: impl Display,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(limit, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(in_our_words(what, object.to_string(), error)),
         Err(_) => Err(StoreError::Unavailable {
             what: format!("{what} {object}"),
-            why: format!("no answer from the API server within {} s", CALL_TIMEOUT.as_secs()),
+            why: format!("no answer from the API server within {} s", limit.as_secs()),
         }),
     }
 }
@@ -178,6 +190,10 @@ pub(crate) fn told(error: &kube::Error) -> String {
 }
 
 impl Store for KubeStore {
+    fn home(&self) -> Home {
+        Home::Cluster
+    }
+
     async fn get<K: Kind>(&self, key: &Key) -> Result<Option<K>, StoreError> {
         // No resourceVersion: the API server answers from etcd's quorum, not from its watch cache.
         match bounded("read", key, self.api::<K>(&key.namespace).get(&key.name)).await {

@@ -1,17 +1,22 @@
-use std::{path::PathBuf, sync::Arc, time::Duration};
+mod lead;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
+use tokio::net::TcpListener;
 
 use crate::{
     audit::AuditFolder,
-    controllers,
     git::GitRepositories,
-    ports::Ports,
+    http::health::{self, Health},
+    ports::{AuditLog, Clock, Ports},
     pve::Proxmox,
-    store::kube::{ExpectedPolicies, KubeSecrets, KubeStore, own_name},
-    system::{Alone, SystemClock},
+    store::kube::{Candidate, ExpectedPolicies, KubeSecrets, KubeStore, Lead, own_name},
+    system::{SystemClock, host_name},
     telemetry,
 };
+
+use lead::lead_in_turns;
 
 use super::Failure;
 
@@ -23,9 +28,6 @@ pub(super) struct Operator {
     /// The folder of the audit log. Nothing is sent unless it can be written. Each replica needs one of its own.
     #[arg(long, env = "PROXMOX_AGENT_AUDIT", default_value = "/var/lib/proxmox-agent/audit")]
     audit: PathBuf,
-    /// What this replica is called in the audit log.
-    #[arg(long, env = "HOSTNAME", default_value = "operator")]
-    replica: String,
     /// Where fetched repositories are kept; it may be lost at any time.
     #[arg(long, env = "PROXMOX_AGENT_GIT", default_value = "/var/lib/proxmox-agent/git")]
     git: PathBuf,
@@ -42,24 +44,60 @@ pub(super) struct Operator {
     /// worth the right to create approvals, no more.
     #[arg(long, env = "PROXMOX_AGENT_WITHOUT_ADMISSION_POLICIES")]
     without_admission_policies: bool,
+    /// The Lease that decides which of several replicas acts; `proxmox-agent`, or `proxmox-agent-<namespace>` of the one
+    /// that is looked after, if absent.
+    #[arg(long, env = "PROXMOX_AGENT_LEASE")]
+    lease: Option<String>,
+    /// The namespace of the Lease; the one that this process belongs to if absent.
+    #[arg(long, env = "PROXMOX_AGENT_LEASE_NAMESPACE")]
+    lease_namespace: Option<String>,
+    /// What this replica is called: no other may have the same name at the same time. The name of the host or pod if absent.
+    #[arg(long, env = "PROXMOX_AGENT_REPLICA")]
+    replica: Option<String>,
+    /// Where to answer /livez and /readyz.
+    #[arg(long, env = "PROXMOX_AGENT_HEALTH", value_name = "ADDR", default_value = "0.0.0.0:8081")]
+    health: SocketAddr,
 }
 
 impl Operator {
     pub(super) async fn run(self) -> Result<(), Failure> {
         telemetry::init();
         let client = client().await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let candidate = self.candidate(&client, &clock);
+        let audit = AuditFolder::open(&self.audit, candidate.replica(), clock.as_ref())?;
+        let audit: Arc<dyn AuditLog> = Arc::new(audit);
+        self.answer_for_health(&audit, candidate.lead()).await?;
         let policies = self.expected_policies(&client).await?;
         let ports = Ports {
             store: KubeStore::new(client.clone(), self.namespace, policies),
             hypervisors: Proxmox::default(),
             secrets: Arc::new(KubeSecrets::new(client)),
-            repositories: Arc::new(GitRepositories::new(self.git, Arc::new(SystemClock))),
-            audit: Arc::new(AuditFolder::open(&self.audit, &self.replica, &SystemClock)?),
-            leadership: Arc::new(Alone),
-            clock: Arc::new(SystemClock),
+            repositories: Arc::new(GitRepositories::new(self.git, Arc::clone(&clock))),
+            audit,
+            leadership: candidate.lead(),
+            clock,
         };
-        tracing::info!(audit = %self.audit.display(), "the operator runs");
-        controllers::run(ports, telemetry::shutdown()).await;
+        tracing::info!(audit = %self.audit.display(), replica = candidate.replica(), "the operator runs");
+        lead_in_turns(ports, candidate, telemetry::shutdown()).await
+    }
+
+    fn candidate(&self, client: &kube::Client, clock: &Arc<dyn Clock>) -> Candidate {
+        let namespace = self.lease_namespace.as_deref().unwrap_or(client.default_namespace());
+        let lease = match (&self.lease, &self.namespace) {
+            (Some(name), _) => name.clone(),
+            (None, Some(namespace)) => format!("proxmox-agent-{namespace}"),
+            (None, None) => "proxmox-agent".to_owned(),
+        };
+        let replica = self.replica.clone().unwrap_or_else(host_name);
+        Candidate::new(client.clone(), namespace, &lease, &replica, Arc::clone(clock))
+    }
+
+    async fn answer_for_health(&self, audit: &Arc<dyn AuditLog>, lead: Arc<Lead>) -> Result<(), Failure> {
+        let refused = |error| format!("failed to listen on {} (--health): {error}", self.health);
+        let listener = TcpListener::bind(self.health).await.map_err(refused)?;
+        tracing::info!(address = %listener.local_addr()?, "answering /livez and /readyz");
+        tokio::spawn(health::serve(listener, Health::of(Arc::clone(audit), move || lead.silence())));
         Ok(())
     }
 
