@@ -227,9 +227,13 @@ impl Home {
         self.status(plan).await
     }
 
+    pub(crate) fn audit_folder(&self) -> PathBuf {
+        self.folder.path().join("audit")
+    }
+
     /// The audit log, line by line, without what it tells of itself.
     pub(crate) fn records(&self) -> Vec<Value> {
-        records_in(&self.folder.path().join("audit"))
+        records_in(&self.audit_folder())
     }
 
     /// The audit log's events, in order.
