@@ -158,7 +158,7 @@ impl Stage {
         log().split(told).last().unwrap().lines().next().unwrap().trim().to_owned()
     }
 
-    /// The audit log, line by line, without that it began.
+    /// The audit log, line by line, without what it tells of itself.
     pub(crate) fn audit(&self) -> Vec<Value> {
         records_in(&self.audit_folder())
     }
