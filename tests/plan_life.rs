@@ -108,3 +108,34 @@ async fn one_pass_waits_for_ha_as_it_waits_for_tasks() {
     assert_eq!(came_to(&done), (Phase::Succeeded, "HaDone"), "{}", done.message);
     assert!(proxmox::runs(&sim, "pve3/lxc/201").await, "told too early");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_without_an_answer_and_without_a_task_is_known_by_its_traces() {
+    let (home, sim) = Home::beside(worlds::without_a_word()).await;
+    home.plan("power", "start_guest", "lxc/201", &json!({}));
+    home.plan("settings", "set_guest_tags", "qemu/102", &json!({"params": {"tags": "web"}}));
+    home.plan("snapshot", "create_snapshot", "qemu/101", &json!({}));
+    for (name, status) in home.settle().await {
+        assert_eq!(came_to(&status), (Phase::Succeeded, "FoundDone"), "{name}: {}", status.message);
+    }
+    assert_eq!(proxmox::executed(&sim), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_went_down_without_a_word_is_known_by_the_clock_and_the_list_of_another_one() {
+    let (home, sim) = Home::beside(worlds::without_a_word()).await;
+    home.plan("p", "shutdown_node", "node/pve3", &json!({}));
+    let waiting = settled(&home).await;
+    for name in approvers(&waiting) {
+        home.approve_as("p", &name).await;
+    }
+    let done = settled(&home).await;
+    assert_eq!(came_to(&done), (Phase::Succeeded, "FoundDone"), "{}", done.message);
+    assert_eq!(proxmox::executed(&sim), 1);
+}
+
+/// As many as are needed.
+fn approvers(status: &PlanStatus) -> Vec<String> {
+    let required = status.approvals.as_ref().map_or(0, |approvals| approvals.required);
+    (0..required).map(|nth| format!("approver-{nth}")).collect()
+}

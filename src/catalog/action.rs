@@ -193,18 +193,28 @@ pub enum Fingerprint {
 pub enum NaturalKey {
     /// Nothing: a second run could not be told from the first.
     None,
-    /// The snapshot of this plan's name is there.
+    /// The snapshot of this plan's name is there, with the plan's mark.
     SnapshotPresent,
     /// The snapshot is gone.
     SnapshotAbsent,
     /// The guest or object is there, with the plan's mark where it can carry one.
-    Present,
+    Present(Again),
     /// The guest or object is gone.
-    Absent,
-    /// The configuration carries the new values; the old digest no longer fits.
-    Settings,
+    Absent(Again),
+    /// The settings have the new values.
+    Settings(Again),
+    /// The guest is a template.
+    Template,
     /// The guest is in the state that was asked for.
     PowerState,
+}
+
+/// What Proxmox makes of the second of two such calls, whichever of them comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    Refused,
+    /// It may be carried out too.
+    Taken,
 }
 
 /// How an action is taken back.
@@ -297,10 +307,20 @@ impl NaturalKey {
             Self::None => "nothing: a second run could not be told from the first",
             Self::SnapshotPresent => "the snapshot of this name with the plan's mark",
             Self::SnapshotAbsent => "the snapshot is gone",
-            Self::Present => "the target is there",
-            Self::Absent => "the target is gone",
-            Self::Settings => "the settings have the new values",
-            Self::PowerState => "the guest is in the state that was asked for",
+            Self::Present(_) => "the target is there",
+            Self::Absent(_) => "the target is gone",
+            Self::Settings(_) => "the settings have the new values",
+            Self::Template => "the guest is a template",
+            Self::PowerState => "the target is in the state that was asked for",
+        }
+    }
+
+    /// Whether Proxmox refuses the second of two such calls, whichever of them comes first.
+    pub const fn again(self) -> Again {
+        match self {
+            Self::SnapshotPresent | Self::SnapshotAbsent | Self::Template => Again::Refused,
+            Self::Present(again) | Self::Absent(again) | Self::Settings(again) => again,
+            Self::None | Self::PowerState => Again::Taken,
         }
     }
 }

@@ -16,8 +16,8 @@ mod target;
 mod touch;
 
 pub use action::{
-    Action, Change, Changes, Existence, Fill, Filled, Fingerprint, NaturalKey, Operation, Reading, TaskId,
-    Tasks, Undo,
+    Action, Again, Change, Changes, Existence, Fill, Filled, Fingerprint, NaturalKey, Operation, Reading,
+    TaskId, Tasks, Undo,
 };
 pub use call::{Call, Method};
 pub use guest::{GuestKind, GuestRef, Vmid};

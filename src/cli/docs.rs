@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{
     api::{GuardMode, Preset, Risk},
-    catalog::{self, Action, Existence, GuestKind, Need, Param, Place, Undo},
+    catalog::{self, Action, Again, Existence, GuestKind, Need, Param, Place, Undo},
     core::policy::Complete,
 };
 
@@ -98,7 +98,11 @@ fn section(out: &mut String, action: &Action) -> std::fmt::Result {
         writeln!(out, "- At stake: {}", touches.join("; "))?;
     }
     writeln!(out, "- planHash holds: {}", action.fingerprint.described())?;
-    writeln!(out, "- Known without a task by: {}", action.natural_key.described())?;
+    let again = match action.natural_key.again() {
+        Again::Refused => "; Proxmox refuses a second call like it",
+        Again::Taken => "",
+    };
+    writeln!(out, "- Known without a task by: {}{again}", action.natural_key.described())?;
     writeln!(out, "- Undo: {}", undo(action))?;
     if action.params().next().is_none() {
         return writeln!(out, "- Parameters: none");

@@ -131,14 +131,14 @@ fn sent(
     })
 }
 
-fn wire_params(request: &Request, kind: Option<GuestKind>) -> BTreeMap<String, String> {
+pub(super) fn wire_params(request: &Request, kind: Option<GuestKind>) -> BTreeMap<String, String> {
     sent(request, kind)
         .filter(|(_, param, _)| !param.is_secret())
         .map(|(name, param, value)| (name, param.to_wire(value)))
         .collect()
 }
 
-fn secrets(request: &Request, kind: Option<GuestKind>) -> BTreeMap<String, SecretValue> {
+pub(super) fn secrets(request: &Request, kind: Option<GuestKind>) -> BTreeMap<String, SecretValue> {
     sent(request, kind)
         .filter_map(|(name, _, value)| match value {
             ParamValue::Secret(secret) => Some((name, secret.clone())),
@@ -216,11 +216,16 @@ fn end_of_line(request: &Request, wire: &str) -> &'static str {
 }
 
 fn marked(text: Option<&String>, end_of_line: &str, plan_uid: &str) -> String {
-    let marker = format!("proxmox-agent plan {plan_uid}");
+    let mark = mark(plan_uid);
     match text {
-        Some(text) if !text.is_empty() => format!("{text}{end_of_line}{marker}"),
-        _ => marker,
+        Some(text) if !text.is_empty() => format!("{text}{end_of_line}{mark}"),
+        _ => mark,
     }
+}
+
+/// By what is known again what a plan has made.
+pub(super) fn mark(plan_uid: &str) -> String {
+    format!("proxmox-agent plan {plan_uid}")
 }
 
 fn task_id(id: TaskId, request: &Request, world: &World) -> String {

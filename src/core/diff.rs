@@ -14,7 +14,8 @@ use super::{
 };
 
 /// Parameters of a call that say how it is done, not what is set.
-const NOT_SETTINGS: [&str; 6] = ["digest", "delete", "revert", "node", "skiplock", "background_delay"];
+pub(super) const NOT_SETTINGS: [&str; 6] =
+    ["digest", "delete", "revert", "node", "skiplock", "background_delay"];
 
 pub fn changes(request: &Request, world: &World, dispatch: &Dispatch) -> Vec<PreviewedChange> {
     let Some(change) = request.action.change() else { return vec![] };

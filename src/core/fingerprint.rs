@@ -46,6 +46,13 @@ pub(super) fn fingerprint(
     Ok(facts)
 }
 
+/// Which guest it is, as an approval takes it for granted.
+pub(super) fn identity_of(guest: &Guest) -> BTreeMap<String, String> {
+    let mut facts = BTreeMap::new();
+    identity(guest, &mut |name, value| drop(facts.insert(name.to_owned(), value.to_owned())));
+    facts
+}
+
 fn identity(guest: &Guest, add: &mut impl FnMut(&str, &str)) {
     add("guest", &guest.reference.to_string());
     add("name", &guest.name);
@@ -62,7 +69,7 @@ fn identity(guest: &Guest, add: &mut impl FnMut(&str, &str)) {
     }
 }
 
-fn digest_of(settings: &BTreeMap<String, String>) -> Result<String, NotCanonical> {
+pub(super) fn digest_of(settings: &BTreeMap<String, String>) -> Result<String, NotCanonical> {
     Ok(RequestHash::of("the settings", settings)?.short())
 }
 

@@ -1,10 +1,13 @@
 //! Whether a target is still the guest that was judged, or another one under its number.
 
+use std::collections::BTreeMap;
+
 use crate::catalog::GuestRef;
 
 use super::{
+    fingerprint::identity_of,
     judge::{Denial, Judged},
-    observe::InventoryRow,
+    observe::{Guest, InventoryRow},
 };
 
 /// What a guest keeps for as long as it lives, whatever it is called and wherever it is.
@@ -12,11 +15,24 @@ const IDENTITY: [&str; 3] = ["guest", "smbiosUuid", "macAddress"];
 
 /// What shows that the target is another guest than the one that was judged. Nothing if it is the same.
 pub fn replaced(before: &Judged, now: &Judged) -> Vec<String> {
-    let known = |judged: &Judged, fact: &str| judged.fingerprint.get(fact).cloned();
+    differences(&before.fingerprint, &now.fingerprint)
+}
+
+/// The same of a guest that was only looked at, after a call that may itself have set these facts.
+pub fn replaced_by(before: &Judged, guest: &Guest, set: &[&str]) -> Vec<String> {
+    let known = |facts: &BTreeMap<String, String>| {
+        let mut facts = facts.clone();
+        facts.retain(|fact, _| !set.contains(&fact.as_str()));
+        facts
+    };
+    differences(&known(&before.fingerprint), &known(&identity_of(guest)))
+}
+
+fn differences(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let shown = |value: Option<String>| value.unwrap_or_else(|| "absent".to_owned());
     IDENTITY
         .into_iter()
-        .map(|fact| (fact, known(before, fact), known(now, fact)))
+        .map(|fact| (fact, before.get(fact).cloned(), now.get(fact).cloned()))
         .filter(|(_, was, is)| was != is)
         .map(|(fact, was, is)| format!("{fact}: {} -> {}", shown(was), shown(is)))
         .collect()

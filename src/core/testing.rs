@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use crate::{
     api::{ProxmoxActionPlan, ProxmoxActionPlanSpec},
-    catalog::{self, GuestRef, Target},
+    catalog::{self, Action, Existence, GuestRef, Target},
 };
 
-use super::observe::{Guest, Ha, Met, MigrationCheck, Network, Nodes, Rights, Sdn, Seen, Snapshot, World};
+use super::{
+    observe::{Guest, Ha, Met, MigrationCheck, Network, Nodes, Rights, Sdn, Seen, Snapshot, World},
+    request::{Request, normalise, tests::spec},
+};
 
 pub fn guest_ref(reference: &str) -> GuestRef {
     match reference.parse() {
@@ -24,6 +29,7 @@ pub fn guest(reference: &str) -> Guest {
         name: "web".into(),
         status: "stopped".into(),
         detail: None,
+        uptime: None,
         smbios_uuid: Some("7a4d6a52".into()),
         config_digest: "d1".into(),
         template: false,
@@ -41,7 +47,14 @@ pub fn guest(reference: &str) -> Guest {
 }
 
 pub fn snapshot(name: &str) -> Snapshot {
-    Snapshot { name: name.into(), parent: None, taken_at: None, with_memory: false, config: BTreeMap::new() }
+    Snapshot {
+        name: name.into(),
+        description: String::new(),
+        parent: None,
+        taken_at: None,
+        with_memory: false,
+        config: BTreeMap::new(),
+    }
 }
 
 /// A world with nothing but this guest, the target, seen by a token that may do everything any action needs.
@@ -81,4 +94,41 @@ pub fn plan(name: &str, spec: &ProxmoxActionPlanSpec) -> ProxmoxActionPlan {
     plan.metadata.uid = Some("uid".into());
     plan.metadata.namespace = Some("default".into());
     plan
+}
+
+/// A request for an action with no more than it needs.
+pub fn asked(action: &Action, target: &str) -> Request {
+    let required = action.params().filter(|param| param.required);
+    let mut params: serde_json::Map<String, Value> =
+        required.map(|param| (param.name.to_owned(), example(param))).collect();
+    // A change of settings names at least one; a note touches nobody.
+    let note = ["description", "comment"].into_iter().find(|name| action.param(name).is_some());
+    if let Some(note) = note.filter(|_| params.is_empty() && action.existence == Existence::Exists) {
+        params.insert(note.to_owned(), json!("a note"));
+    }
+    normalise("default", &spec(action.name, target, Value::Object(params))).unwrap()
+}
+
+/// The first of these that a parameter takes.
+fn example(param: &catalog::Param) -> Value {
+    let examples = match param.name {
+        "destination" => vec![json!("pve2")],
+        "node" => vec![json!("pve1")],
+        "iface" => vec![json!("vmbr0")],
+        "disk" => vec![json!("scsi0")],
+        "snapshot" => vec![json!("before")],
+        _ => vec![
+            json!(1),
+            json!(100),
+            json!("+5G"),
+            json!("local:backup/x"),
+            json!("https://example.org/x"),
+            json!("sha256"),
+            json!("a1"),
+            json!("vm:100"),
+            json!(true),
+        ],
+    };
+    let words = ["in", "iso", "dir", "node-affinity", "freeze", "snapshot"].map(|word| json!(word));
+    examples.into_iter().chain(words).find(|value| param.type_.read(value).is_ok()).unwrap()
 }

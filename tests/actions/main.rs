@@ -10,6 +10,7 @@ mod play;
 mod rights;
 mod stage;
 mod table;
+mod traces;
 mod worlds;
 
 use table::holds;

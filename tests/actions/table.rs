@@ -72,7 +72,7 @@ async fn lines_of(entry: Entry, common: Value) -> Vec<Line> {
     lines
 }
 
-fn ask(entry: &Entry, case: &Case) -> Ask {
+pub(crate) fn ask(entry: &Entry, case: &Case) -> Ask {
     Ask {
         action: entry.action.clone(),
         target: case.target.as_ref().unwrap_or(&entry.target).clone(),
@@ -84,7 +84,7 @@ fn success(entry: &Entry) -> &Case {
     entry.cases("success").into_iter().next().unwrap_or_else(|| panic!("{}: has no success", entry.name()))
 }
 
-fn world_of(case: &Case, world: &Value) -> Value {
+pub(crate) fn world_of(case: &Case, world: &Value) -> Value {
     let mut world = world.clone();
     patch(&mut world, &given(&case.world));
     world

@@ -71,6 +71,7 @@ pub(crate) fn judged_under(policy: &ProxmoxPolicy) -> Judged {
         lock: None,
         ha_managed: false,
         detail: None,
+        uptime: None,
         tags: vec![],
         pool: None,
         onboot: false,
@@ -79,6 +80,7 @@ pub(crate) fn judged_under(policy: &ProxmoxPolicy) -> Judged {
         pending: BTreeMap::new(),
         snapshots: vec![Snapshot {
             name: "before-upgrade".to_owned(),
+            description: String::new(),
             parent: None,
             taken_at: None,
             with_memory: false,
@@ -153,6 +155,7 @@ fn the_approval_of_the_examples_fits_their_plan() {
         environment: &environment.name_any(),
         tier: environment.spec.tier,
         judged: &judged_example(),
+        question: None,
         proof: &Proof::ApiServer,
         now: noon,
     };

@@ -84,7 +84,9 @@ impl Sum {
         row("plans from their request to their end", self.plans, "plans");
         row("calls that changed something", self.mutations, "mutations");
         self.faults.iter().for_each(|(kind, count)| row(kind, *count, "faults"));
-        self.ends.iter().for_each(|(phase, count)| row(&format!("plans that ended {phase}"), *count, "plans"));
+        self.ends
+            .iter()
+            .for_each(|(phase, count)| row(&format!("plans that ended {phase}"), *count, "plans"));
     }
 }
 

@@ -136,7 +136,9 @@ impl Network {
 
     fn is_silent(&self, who: &str) -> bool {
         let silent = self.silent.lock().unwrap();
-        [SERVER, who].iter().any(|name| silent.get(*name).is_some_and(|until| self.history.elapsed() < *until))
+        [SERVER, who]
+            .iter()
+            .any(|name| silent.get(*name).is_some_and(|until| self.history.elapsed() < *until))
     }
 
     /// A client whose every request goes this way.
@@ -149,7 +151,11 @@ impl Network {
         kube::Client::new(service, "default")
     }
 
-    async fn carry(self: Arc<Self>, who: String, request: Request<Body>) -> Result<Response<Streamed>, Broken> {
+    async fn carry(
+        self: Arc<Self>,
+        who: String,
+        request: Request<Body>,
+    ) -> Result<Response<Streamed>, Broken> {
         let asked = Asked::read(request).await;
         if self.is_silent(&who) {
             tokio::time::sleep(self.dice.millis(1..3000)).await;
@@ -159,7 +165,6 @@ impl Network {
             return Ok(self.watch(who, &asked));
         }
         let fate = self.fate(&asked);
-        self.history.note(&who, format!("asks {} {fate:?}", asked.in_words()));
         let (tell, told) = oneshot::channel();
         // What has left arrives, whatever becomes of whoever sent it.
         tokio::spawn(self.travel(who, asked, fate, tell));
@@ -195,7 +200,13 @@ impl Network {
         fate
     }
 
-    async fn travel(self: Arc<Self>, who: String, asked: Asked, fate: Fate, mut tell: oneshot::Sender<Answer>) {
+    async fn travel(
+        self: Arc<Self>,
+        who: String,
+        asked: Asked,
+        fate: Fate,
+        mut tell: oneshot::Sender<Answer>,
+    ) {
         let there = if fate == Fate::Late { 5_000..28_000 } else { 1..12 };
         tokio::time::sleep(self.dice.millis(there)).await;
         let answer = match fate {
@@ -225,7 +236,8 @@ impl Network {
         let version = objects.version();
         drop(objects);
         if asked.is_write() {
-            let told = if answer.code == 200 { String::new() } else { String::from_utf8_lossy(&answer.body).into() };
+            let told =
+                if answer.code == 200 { String::new() } else { String::from_utf8_lossy(&answer.body).into() };
             let line = format!("{} -> {} {fate:?} {told}", asked.in_words(), answer.code);
             if answer.code == 422 {
                 self.forbidden.lock().unwrap().push(line.clone());
@@ -299,7 +311,8 @@ impl Network {
     /// The version is too old: whoever watches has to list anew.
     fn lose_track(&self, watch: &Watch, lines: &mpsc::UnboundedSender<Vec<u8>>) {
         self.history.fault("watch loses track (410)");
-        let gone = Answer::from(Refused::new(410, "Expired", format!("too old a version of {}", watch.plural())));
+        let gone =
+            Answer::from(Refused::new(410, "Expired", format!("too old a version of {}", watch.plural())));
         let status: serde_json::Value = serde_json::from_slice(&gone.body).unwrap();
         let told = serde_json::json!({"type": "ERROR", "object": status});
         let _ = lines.send(format!("{told}\n").into_bytes());

@@ -20,7 +20,10 @@ use proxmox_agent::{
     store::kube::{KubeSecrets, KubeStore},
 };
 use secrecy::SecretString;
-use tokio::{sync::oneshot, task::{JoinError, JoinHandle}};
+use tokio::{
+    sync::oneshot,
+    task::{JoinError, JoinHandle},
+};
 
 use crate::{audit::Volume, history::History, network::Network, proxmox::Line};
 
@@ -183,6 +186,10 @@ impl Clock for OwnClock {
 
     fn nonce(&self) -> String {
         format!("{}-{}", self.who, self.words.fetch_add(1, Ordering::SeqCst))
+    }
+
+    fn fraction(&self) -> f64 {
+        fastrand::f64()
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {

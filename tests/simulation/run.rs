@@ -127,7 +127,18 @@ impl World {
         };
         let replicas = vec![replica("one"), replica("two")];
         let people = People::new(Dice::of(seed, 5), plans);
-        Self { seed, dice, history, weather, network, cluster, replicas, people, later: vec![], clocks: vec![] }
+        Self {
+            seed,
+            dice,
+            history,
+            weather,
+            network,
+            cluster,
+            replicas,
+            people,
+            later: vec![],
+            clocks: vec![],
+        }
     }
 
     async fn live(mut self, log: &Log) -> Ran {

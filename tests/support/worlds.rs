@@ -37,5 +37,16 @@ pub(crate) fn under_ha(sid: &str, resource: &str, seconds: u32) -> World {
 
 /// The operator's token may do anything.
 pub(crate) fn with_every_privilege() -> World {
-    World::from_yaml(&SAMPLE.replace("role: Operator}", "role: Administrator}")).unwrap()
+    with_every_privilege_and("")
+}
+
+fn with_every_privilege_and(more: &str) -> World {
+    let sample = SAMPLE.replace("role: Operator}", "role: Administrator}");
+    World::from_yaml(&format!("{sample}\n{more}\n")).unwrap()
+}
+
+/// Every change is carried out, its answer is lost, and no list shows its task. The operator's token may do anything.
+pub(crate) fn without_a_word() -> World {
+    let faults = "{fault: lostResponse, when: {times: 0}}, {fault: lossyTaskList}";
+    with_every_privilege_and(&format!("faults: [{faults}]\nshutdownSeconds: 0"))
 }

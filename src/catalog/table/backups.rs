@@ -3,8 +3,8 @@
 use crate::{
     api::Risk,
     catalog::{
-        Action, Change, Changes, Existence, Fill, Filled, Fingerprint, Method, NaturalKey, Need, Operation,
-        Param, ParamType, Place, TaskId, Tasks, Touch, Undo,
+        Action, Again, Change, Changes, Existence, Fill, Filled, Fingerprint, Method, NaturalKey, Need,
+        Operation, Param, ParamType, Place, TaskId, Tasks, Touch, Undo,
     },
 };
 
@@ -101,7 +101,7 @@ pub(super) static ACTIONS: &[Action] = &[
             Need::at(&["VM.Backup"], Place::BackupOwner),
         ],
         requires: &["cluster.quorum"],
-        natural_key: NaturalKey::Present,
+        natural_key: NaturalKey::Present(Again::Refused),
         undo: Undo::Plan { action: "delete_guest", fill: Fill::SameTarget, but: GONE },
         ..BACKUP
     },

@@ -3,8 +3,8 @@
 use crate::{
     api::Risk,
     catalog::{
-        Action, Change, Changes, Existence, Fill, Filled, Fingerprint, GuestKind, Method, NaturalKey, Need,
-        Operation, Param, ParamType, Place, TaskId, Tasks, Touch, Undo,
+        Action, Again, Change, Changes, Existence, Fill, Filled, Fingerprint, GuestKind, Method, NaturalKey,
+        Need, Operation, Param, ParamType, Place, TaskId, Tasks, Touch, Undo,
     },
 };
 
@@ -29,7 +29,7 @@ const CHANGE: Action = Action {
     requires: &["cluster.quorum"],
     touches: &[],
     fingerprint: Fingerprint::IdentityAndConfig,
-    natural_key: NaturalKey::Settings,
+    natural_key: NaturalKey::Settings(Again::Refused),
     undo: Undo::Nothing,
 };
 
@@ -145,6 +145,8 @@ pub(super) static ACTIONS: &[Action] = &[
         ],
         plane: "storage",
         touches: &[Touch::DiskPlace],
+        // The disk grows before its size is written down: the digest comes too late to tell.
+        natural_key: NaturalKey::Settings(Again::Taken),
         undo: Undo::Never("Proxmox does not make disks smaller"),
         ..CHANGE
     },

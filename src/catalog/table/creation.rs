@@ -3,8 +3,8 @@
 use crate::{
     api::Risk,
     catalog::{
-        Action, Change, Changes, Existence, Fill, Filled, Fingerprint, GuestKind, Method, NaturalKey, Need,
-        Operation, Param, ParamType, Place, TaskId, Tasks, Touch, Undo,
+        Action, Again, Change, Changes, Existence, Fill, Filled, Fingerprint, GuestKind, Method, NaturalKey,
+        Need, Operation, Param, ParamType, Place, TaskId, Tasks, Touch, Undo,
     },
 };
 
@@ -32,7 +32,7 @@ const CREATION: Action = Action {
     requires: &["cluster.quorum"],
     touches: &[Touch::Space],
     fingerprint: Fingerprint::Identity,
-    natural_key: NaturalKey::Present,
+    natural_key: NaturalKey::Present(Again::Refused),
     undo: Undo::Plan { action: "delete_guest", fill: Fill::SameTarget, but: GONE },
 };
 

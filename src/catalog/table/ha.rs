@@ -3,8 +3,8 @@
 use crate::{
     api::Risk,
     catalog::{
-        Action, Change, Changes, Existence, Fill, Filled, Fingerprint, Method, NaturalKey, Need, Operation,
-        Param, ParamType, Place, TargetKind, Touch, Undo,
+        Action, Again, Change, Changes, Existence, Fill, Filled, Fingerprint, Method, NaturalKey, Need,
+        Operation, Param, ParamType, Place, TargetKind, Touch, Undo,
     },
 };
 
@@ -26,7 +26,7 @@ const HA: Action = Action {
     requires: &["cluster.quorum"],
     touches: &[Touch::HaResource],
     fingerprint: Fingerprint::Identity,
-    natural_key: NaturalKey::Settings,
+    natural_key: NaturalKey::Settings(Again::Taken),
     undo: Undo::Nothing,
 };
 
@@ -81,7 +81,7 @@ pub(super) static ACTIONS: &[Action] = &[
             ..Change::new(Method::Post, "/cluster/ha/resources")
         }),
         risk_reason: "HA starts, stops and moves it from now on; a node that loses touch is fenced",
-        natural_key: NaturalKey::Present,
+        natural_key: NaturalKey::Present(Again::Refused),
         undo: Undo::Plan { action: "remove_ha_resource", fill: Fill::SameTarget, but: "" },
         ..HA
     },
@@ -106,7 +106,7 @@ pub(super) static ACTIONS: &[Action] = &[
             ..Change::new(Method::Delete, "/cluster/ha/resources/{sid}")
         }),
         risk_reason: "it stays down if its node fails",
-        natural_key: NaturalKey::Absent,
+        natural_key: NaturalKey::Absent(Again::Refused),
         undo: Undo::Plan {
             action: "add_ha_resource",
             fill: Fill::OldObject,
@@ -124,7 +124,7 @@ pub(super) static ACTIONS: &[Action] = &[
             changes: Changes::Created,
             ..Change::new(Method::Post, "/cluster/ha/rules")
         }),
-        natural_key: NaturalKey::Present,
+        natural_key: NaturalKey::Present(Again::Refused),
         undo: Undo::Plan {
             action: "delete_ha_rule",
             fill: Fill::SameTarget,
@@ -157,7 +157,7 @@ pub(super) static ACTIONS: &[Action] = &[
             changes: Changes::Gone,
             ..Change::new(Method::Delete, "/cluster/ha/rules/{id}")
         }),
-        natural_key: NaturalKey::Absent,
+        natural_key: NaturalKey::Absent(Again::Refused),
         undo: Undo::Plan {
             action: "create_ha_rule",
             fill: Fill::OldObject,

@@ -3,8 +3,8 @@
 use crate::{
     api::Risk,
     catalog::{
-        Action, Change, Changes, Existence, Fill, Filled, Fingerprint, Method, NaturalKey, Need, Operation,
-        Param, ParamType, Place, TargetKind, Touch, Undo,
+        Action, Again, Change, Changes, Existence, Fill, Filled, Fingerprint, Method, NaturalKey, Need,
+        Operation, Param, ParamType, Place, TargetKind, Touch, Undo,
     },
 };
 
@@ -26,7 +26,7 @@ const JOB: Action = Action {
     requires: &["cluster.quorum"],
     touches: &[Touch::BackupJob],
     fingerprint: Fingerprint::IdentityAndConfig,
-    natural_key: NaturalKey::Settings,
+    natural_key: NaturalKey::Settings(Again::Taken),
     undo: Undo::Nothing,
 };
 
@@ -68,7 +68,7 @@ pub(super) static ACTIONS: &[Action] = &[
             ..Change::new(Method::Post, "/cluster/backup")
         }),
         risk_reason: "takes space and time by the clock; may prune older backups",
-        natural_key: NaturalKey::Present,
+        natural_key: NaturalKey::Present(Again::Refused),
         undo: Undo::Plan { action: "delete_backup_job", fill: Fill::SameTarget, but: "" },
         ..JOB
     },
@@ -93,7 +93,7 @@ pub(super) static ACTIONS: &[Action] = &[
         }),
         base_risk: Risk::High,
         risk_reason: "its guests are no longer backed up by it",
-        natural_key: NaturalKey::Absent,
+        natural_key: NaturalKey::Absent(Again::Refused),
         undo: Undo::Plan { action: "create_backup_job", fill: Fill::OldObject, but: "" },
         ..JOB
     },
@@ -117,7 +117,7 @@ pub(super) static ACTIONS: &[Action] = &[
             ..Change::new(Method::Post, "/cluster/replication")
         }),
         risk_reason: "takes space on the other node and load on both; the guest's storage has to be able to do it",
-        natural_key: NaturalKey::Present,
+        natural_key: NaturalKey::Present(Again::Refused),
         undo: Undo::Plan { action: "remove_replication", fill: Fill::SameTarget, but: "" },
         ..REPLICATION
     },
@@ -134,7 +134,8 @@ pub(super) static ACTIONS: &[Action] = &[
         }),
         base_risk: Risk::High,
         risk_reason: "the copy is deleted; a failed node takes the guest's data with it",
-        natural_key: NaturalKey::Absent,
+        // The job stays, marked, until the node has cleaned up; whoever asks again is let.
+        natural_key: NaturalKey::Absent(Again::Taken),
         undo: Undo::Plan {
             action: "add_replication",
             fill: Fill::OldObject,

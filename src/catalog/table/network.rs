@@ -3,8 +3,8 @@
 use crate::{
     api::Risk,
     catalog::{
-        Action, Change, Changes, Existence, Fill, Filled, Fingerprint, Method, NaturalKey, Need, Operation,
-        Param, ParamType, Place, TargetKind, TaskId, Touch, Undo,
+        Action, Again, Change, Changes, Existence, Fill, Filled, Fingerprint, Method, NaturalKey, Need,
+        Operation, Param, ParamType, Place, TargetKind, TaskId, Touch, Undo,
     },
 };
 
@@ -66,7 +66,7 @@ pub(super) static ACTIONS: &[Action] = &[
         }),
         risk_reason: "takes effect only with apply_network or a reboot, then for everything that waits",
         touches: &[Touch::NodeNetwork],
-        natural_key: NaturalKey::Present,
+        natural_key: NaturalKey::Present(Again::Refused),
         undo: Undo::Plan { action: "delete_bridge", fill: Fill::SameParams(&["iface"]), but: "" },
         ..NETWORK
     },
@@ -81,7 +81,7 @@ pub(super) static ACTIONS: &[Action] = &[
         base_risk: Risk::Critical,
         risk_reason: "guests on it lose their network when it is applied; Proxmox does not ask",
         touches: &[Touch::Bridge],
-        natural_key: NaturalKey::Absent,
+        natural_key: NaturalKey::Absent(Again::Refused),
         undo: Undo::Plan {
             action: "revert_network",
             fill: Fill::SameTarget,
@@ -144,7 +144,7 @@ pub(super) static ACTIONS: &[Action] = &[
             ..Change::new(Method::Post, "/{scope}/firewall/rules")
         }),
         risk_reason: "can lock everybody out; a second one like it would be another rule",
-        natural_key: NaturalKey::Present,
+        natural_key: NaturalKey::Present(Again::Taken),
         undo: Undo::Plan {
             action: "remove_firewall_rule",
             fill: Fill::Fixed(&[("position", "0")]),

@@ -3,8 +3,8 @@
 use crate::{
     api::Risk,
     catalog::{
-        Action, Change, Changes, Existence, Fill, Filled, Fingerprint, Method, NaturalKey, Need, Operation,
-        ParamType, Place, TargetKind, Touch, Undo,
+        Action, Again, Change, Changes, Existence, Fill, Filled, Fingerprint, Method, NaturalKey, Need,
+        Operation, ParamType, Place, TargetKind, Touch, Undo,
     },
 };
 
@@ -26,7 +26,7 @@ const POOL: Action = Action {
     requires: &["cluster.quorum"],
     touches: &[Touch::Pool],
     fingerprint: Fingerprint::IdentityAndConfig,
-    natural_key: NaturalKey::Settings,
+    natural_key: NaturalKey::Settings(Again::Taken),
     undo: Undo::Nothing,
 };
 
@@ -42,7 +42,7 @@ pub(super) static ACTIONS: &[Action] = &[
         base_risk: Risk::Low,
         risk_reason: "an empty group",
         touches: &[],
-        natural_key: NaturalKey::Present,
+        natural_key: NaturalKey::Present(Again::Refused),
         undo: Undo::Plan { action: "delete_pool", fill: Fill::SameTarget, but: "" },
         ..POOL
     },
@@ -72,7 +72,7 @@ pub(super) static ACTIONS: &[Action] = &[
         operation: Operation::Change(Change { method: Method::Delete, changes: Changes::Gone, ..CALL }),
         base_risk: Risk::High,
         risk_reason: "rights that were given on it are gone",
-        natural_key: NaturalKey::Absent,
+        natural_key: NaturalKey::Absent(Again::Refused),
         undo: Undo::Plan {
             action: "create_pool",
             fill: Fill::OldObject,

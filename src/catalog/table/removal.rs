@@ -3,8 +3,8 @@
 use crate::{
     api::Risk,
     catalog::{
-        Action, Change, Changes, Existence, Fingerprint, GuestKind, Method, NaturalKey, Need, Operation,
-        TaskId, Tasks, Touch, Undo,
+        Action, Again, Change, Changes, Existence, Fingerprint, GuestKind, Method, NaturalKey, Need,
+        Operation, TaskId, Tasks, Touch, Undo,
     },
 };
 
@@ -43,7 +43,8 @@ pub(super) static ACTIONS: &[Action] = &[
         requires: &["cluster.quorum"],
         touches: &[Touch::Guest],
         fingerprint: Fingerprint::IdentityAndConfig,
-        natural_key: NaturalKey::Absent,
+        // One that breaks off leaves a part of the guest, which a second one would go on with.
+        natural_key: NaturalKey::Absent(Again::Taken),
         undo: Undo::Never("only a backup brings the guest back"),
     },
     Action {
@@ -70,7 +71,7 @@ pub(super) static ACTIONS: &[Action] = &[
         requires: &[],
         touches: &[Touch::Template],
         fingerprint: Fingerprint::IdentityAndConfig,
-        natural_key: NaturalKey::None,
+        natural_key: NaturalKey::Template,
         undo: Undo::Never("Proxmox has no way back; a full clone of the template can be started"),
     },
 ];

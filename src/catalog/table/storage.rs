@@ -3,8 +3,8 @@
 use crate::{
     api::Risk,
     catalog::{
-        Action, Change, Changes, Existence, Fill, Filled, Fingerprint, Method, NaturalKey, Need, Operation,
-        ParamType, Place, TargetKind, TaskId, Touch, Undo,
+        Action, Again, Change, Changes, Existence, Fill, Filled, Fingerprint, Method, NaturalKey, Need,
+        Operation, ParamType, Place, TargetKind, TaskId, Touch, Undo,
     },
 };
 
@@ -26,7 +26,7 @@ const STORAGE: Action = Action {
     requires: &["cluster.quorum"],
     touches: &[],
     fingerprint: Fingerprint::IdentityAndConfig,
-    natural_key: NaturalKey::Present,
+    natural_key: NaturalKey::Present(Again::Taken),
     undo: Undo::Nothing,
 };
 
@@ -86,7 +86,7 @@ pub(super) static ACTIONS: &[Action] = &[
         ],
         requires: &[],
         touches: &[Touch::Volume],
-        natural_key: NaturalKey::Absent,
+        natural_key: NaturalKey::Absent(Again::Taken),
         undo: Undo::Never("a deleted volume does not come back"),
         ..STORAGE
     },
@@ -134,6 +134,7 @@ pub(super) static ACTIONS: &[Action] = &[
             ..Change::new(Method::Post, "/storage")
         }),
         risk_reason: "every node tries to reach it; what lies on it can be used by every guest",
+        natural_key: NaturalKey::Present(Again::Refused),
         undo: Undo::Plan { action: "remove_storage", fill: Fill::SameTarget, but: "" },
         ..STORAGE
     },
@@ -147,7 +148,7 @@ pub(super) static ACTIONS: &[Action] = &[
         base_risk: Risk::Critical,
         risk_reason: "guests with disks there don't start any more; Proxmox does not ask",
         touches: &[Touch::Storage],
-        natural_key: NaturalKey::Absent,
+        natural_key: NaturalKey::Absent(Again::Refused),
         undo: Undo::Plan {
             action: "add_storage",
             fill: Fill::OldObject,

@@ -1,6 +1,6 @@
 //! What became of a call: its task, its guest, the task list.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -14,9 +14,10 @@ use crate::{
     },
     core::{
         lifecycle::{self, Event, Rivals},
-        observe::Query,
-        task::Upid,
-        traces::traces,
+        observe::World,
+        request::Request,
+        task::{TaskState, Upid},
+        traces::{self, Announced, traces},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Store},
 };
@@ -43,6 +44,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(scene) => scene.hypervisor.task(&upid, tolerance).await,
             Err(event) => return Ok(event),
         };
+        if let Ok(TaskState::Stopped { .. }) = looked {
+            self.keep_log(&upid).await;
+        }
         Ok(match looked {
             Ok(task) => Event::Task(task),
             Err(error) => self.unavailable(error),
@@ -83,41 +87,76 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn look_for_traces(&mut self) -> Result<Event, Error> {
         let request = self.request()?;
+        let (Some(intent), Some(judged)) = (self.state.intent().cloned(), self.state.judged().cloned())
+        else {
+            return Ok(Event::Woken);
+        };
         let looked = match self.scene_in_flight().await? {
-            Ok(scene) => scene.hypervisor.look(&Query::of(&request), &BTreeSet::new()).await,
+            Ok(scene) => time_and_world(&scene.hypervisor, &intent, &request).await,
             Err(event) => return Ok(event),
         };
         let uid = self.plan.uid().unwrap_or_default();
         Ok(match looked {
-            Ok(world) => Event::Traces(traces(&request, &world, &uid)),
+            Ok((now, world)) => {
+                let announced =
+                    Announced { request: &request, judged: &judged, intent: &intent, uid: &uid, now };
+                Event::Traces(traces(&announced, &world))
+            }
             Err(error) => self.unavailable(error),
         })
     }
 
-    /// What the other plans for the same target have done or may have done.
+    /// What the other plans for the same target have done or may have done, and earlier attempts of this one.
     async fn rivals(&self) -> Result<Rivals, Error> {
         let plans = self.ports.store.plans_for(&self.key.namespace, &self.plan.spec.target).await?;
         let mut rivals = Rivals::default();
+        for attempt in self.state.earlier() {
+            rivals.add(&attempt.intent, attempt.upid.as_deref());
+        }
         for plan in plans.into_iter().filter(|plan| plan.uid() != self.plan.uid()) {
             let status = plan.status.unwrap_or_default();
-            match (status.upid.and_then(|upid| upid.parse().ok()), status.intent) {
-                (Some(upid), _) => rivals.tasks.push(upid),
-                (None, Some(intent)) if matches!(status.phase, Phase::Dispatching | Phase::Indeterminate) => {
-                    rivals.unanswered.push(intent);
-                }
-                _ => {}
+            for attempt in &status.earlier {
+                rivals.add(&attempt.intent, attempt.upid.as_deref());
+            }
+            let is_unanswered = matches!(status.phase, Phase::Dispatching | Phase::Indeterminate);
+            if let Some(intent) = status.intent.filter(|_| is_unanswered || status.upid.is_some()) {
+                rivals.add(&intent, status.upid.as_deref());
             }
         }
         Ok(rivals)
     }
 }
 
-/// The clock is read first: whatever the list lacks has not begun by then.
+/// The clock is read first: whatever the list lacks has not begun by then. What has no task is in no list.
 async fn time_and_tasks<H: Hypervisor>(
     hypervisor: &H,
     intent: &Intent,
     since: Timestamp,
 ) -> Result<(Timestamp, Vec<Upid>), HypervisorError> {
-    let node_time = hypervisor.node_time(&intent.node).await?;
+    let node_time = time(hypervisor, intent).await?;
+    if intent.task_types.is_empty() {
+        return Ok((node_time, vec![]));
+    }
     Ok((node_time, hypervisor.tasks_since(&intent.node, &intent.task_id, since).await?))
+}
+
+async fn time_and_world<H: Hypervisor>(
+    hypervisor: &H,
+    intent: &Intent,
+    request: &Request,
+) -> Result<(Timestamp, World), HypervisorError> {
+    let world = hypervisor.look(&traces::query(request), &traces::places(request)).await?;
+    Ok((time(hypervisor, intent).await?, world))
+}
+
+/// The clock of the node that was to carry it out. If no task of it is looked for, any other node of the cluster will do:
+/// the call may have switched it off.
+async fn time<H: Hypervisor>(hypervisor: &H, intent: &Intent) -> Result<Timestamp, HypervisorError> {
+    let told = hypervisor.node_time(&intent.node).await;
+    let (Err(_), true) = (&told, intent.task_types.is_empty()) else { return told };
+    let nodes = hypervisor.nodes().await?;
+    match nodes.iter().find(|node| node.online && node.name != intent.node) {
+        Some(node) => hypervisor.node_time(&node.name).await,
+        None => told,
+    }
 }

@@ -12,6 +12,8 @@ pub struct Guest {
     pub status: String,
     /// What the hypervisor says beyond that, such as `paused`.
     pub detail: Option<String>,
+    /// Seconds since it was started, where that was looked at.
+    pub uptime: Option<i64>,
     /// Who it is, whatever its number: only VMs have one.
     pub smbios_uuid: Option<String>,
     /// Changes with every change of its configuration.
@@ -38,6 +40,7 @@ pub struct Guest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     pub name: String,
+    pub description: String,
     pub parent: Option<String>,
     /// Seconds since 1970.
     pub taken_at: Option<i64>,

@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{radius, testing::*};
 use crate::{
     api::{Preview, ProxmoxEnvironment, Risk},
-    catalog::{self, Action, Existence, Section, Touch},
+    catalog::{self, Section, Touch},
     core::{
         afterwards::afterwards,
         judge::{Setting, judge},
         observe::{Guest, Ha, Met, Object, Seen, World, disks_in},
         policy::Policy,
-        request::{Request, normalise, tests::spec},
+        request::Request,
         risk::assess,
-        testing::{guest, plan, snapshot},
+        testing::{asked, guest, plan, snapshot},
     },
 };
 
@@ -25,42 +25,6 @@ use crate::{
 fn requests() -> Vec<Request> {
     let touching = catalog::actions().filter(|action| !action.touches.is_empty());
     touching.flat_map(|action| action.target.iter().map(|kind| asked(action, kind.example()))).collect()
-}
-
-fn asked(action: &Action, target: &str) -> Request {
-    let required = action.params().filter(|param| param.required);
-    let mut params: serde_json::Map<String, Value> =
-        required.map(|param| (param.name.to_owned(), example(param))).collect();
-    // A change of settings names at least one; a note touches nobody.
-    let note = ["description", "comment"].into_iter().find(|name| action.param(name).is_some());
-    if let Some(note) = note.filter(|_| params.is_empty() && action.existence == Existence::Exists) {
-        params.insert(note.to_owned(), json!("a note"));
-    }
-    normalise("default", &spec(action.name, target, Value::Object(params))).unwrap()
-}
-
-/// The first of these that a parameter takes.
-fn example(param: &catalog::Param) -> Value {
-    let examples = match param.name {
-        "destination" => vec![json!("pve2")],
-        "node" => vec![json!("pve1")],
-        "iface" => vec![json!("vmbr0")],
-        "disk" => vec![json!("scsi0")],
-        "snapshot" => vec![json!("before")],
-        _ => vec![
-            json!(1),
-            json!(100),
-            json!("+5G"),
-            json!("local:backup/x"),
-            json!("https://example.org/x"),
-            json!("sha256"),
-            json!("a1"),
-            json!("vm:100"),
-            json!(true),
-        ],
-    };
-    let words = ["in", "iso", "dir", "node-affinity", "freeze", "snapshot"].map(|word| json!(word));
-    examples.into_iter().chain(words).find(|value| param.type_.read(value).is_ok()).unwrap()
 }
 
 fn target_of(request: &Request) -> Met {

@@ -20,6 +20,8 @@ use super::{
 struct Current {
     status: String,
     qmpstatus: Option<String>,
+    #[serde(default, deserialize_with = "lenient::maybe_number")]
+    uptime: Option<i64>,
     #[serde(default)]
     ha: Ha,
 }
@@ -34,6 +36,8 @@ struct Ha {
 struct SnapshotRow {
     #[serde(deserialize_with = "lenient::text")]
     name: String,
+    #[serde(default, deserialize_with = "lenient::text")]
+    description: String,
     parent: Option<String>,
     #[serde(default, deserialize_with = "lenient::maybe_number")]
     snaptime: Option<i64>,
@@ -55,6 +59,7 @@ pub(super) async fn target(lookout: &Lookout<'_>, listed: &Listed) -> Result<Gue
         futures::try_join!(neighbour(lookout, listed), current(lookout, listed), snapshots(lookout, listed))?;
     guest.detail = current.qmpstatus.filter(|detail| *detail != current.status);
     guest.status = current.status;
+    guest.uptime = current.uptime;
     guest.lock = guest.config.get("lock").filter(|lock| !lock.is_empty()).cloned();
     guest.ha_managed = current.ha.managed;
     guest.snapshots = snapshots;
@@ -85,6 +90,7 @@ pub(super) async fn neighbour(lookout: &Lookout<'_>, listed: &Listed) -> Result<
         name: config.get("name").or(config.get("hostname")).cloned().unwrap_or_default(),
         status: row.status.clone(),
         detail: None,
+        uptime: None,
         smbios_uuid: config.get("smbios1").and_then(|smbios| uuid_of(smbios)),
         config_digest: digest,
         template: flag(&config, "template"),
@@ -114,6 +120,7 @@ pub(super) async fn snapshots(lookout: &Lookout<'_>, listed: &Listed) -> Result<
 fn snapshot(row: SnapshotRow) -> Snapshot {
     Snapshot {
         name: row.name,
+        description: row.description,
         parent: row.parent,
         taken_at: row.snaptime,
         with_memory: row.vmstate,

@@ -1,7 +1,5 @@
 //! What a watch tells.
 
-use serde_json::json;
-
 use super::{Asked, Change, Objects, What};
 
 /// A watch on one kind, and how far it has come.
@@ -14,7 +12,8 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn of(asked: &Asked) -> Self {
-        let since = asked.query("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or_default();
+        let since =
+            asked.query("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or_default();
         Self { plural: asked.plural().to_owned(), selector: asked.selector().to_owned(), since }
     }
 
@@ -46,7 +45,5 @@ pub(crate) fn line(change: &Change) -> Vec<u8> {
         What::Modified => "MODIFIED",
         What::Deleted => "DELETED",
     };
-    let mut line = serde_json::to_vec(&json!({"type": what, "object": *change.object})).unwrap();
-    line.push(b'\n');
-    line
+    format!("{{\"type\":\"{what}\",\"object\":{}}}\n", change.stored.text).into_bytes()
 }

@@ -20,8 +20,8 @@ const FRESH: Duration = Duration::from_secs(7);
 /// How long ago a clock that was set wrong still matters.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// The calls of each plan, by its uid.
-pub(super) type OfPlans = BTreeMap<String, Vec<Entry>>;
+/// The calls of each plan by its uid, each with its attempt.
+pub(super) type OfPlans = BTreeMap<String, Vec<(i64, Entry)>>;
 
 pub(super) fn attribute(
     evidence: &Evidence,
@@ -46,11 +46,12 @@ pub(super) fn attribute(
             continue;
         };
         used.insert((life.uid.clone(), attempt));
-        of_plans.entry(life.uid.clone()).or_default().push(entry.clone());
+        of_plans.entry(life.uid.clone()).or_default().push((attempt, entry.clone()));
         if !is_in_the_audit_log(evidence, life, attempt, entry) {
             wrong.push(format!("{} was in no audit log before", described(entry)));
         }
-        let was_allowed = Allowed { evidence, approvals, life, entry, status: &status.1, announced_at: status.0 };
+        let was_allowed =
+            Allowed { evidence, approvals, life, entry, status: &status.1, announced_at: status.0 };
         wrong.extend(was_allowed.complaints().iter().map(|why| format!("{} {why}", described(entry))));
     }
     of_plans
@@ -88,7 +89,9 @@ fn announced_before<'a>(
 ) -> impl Iterator<Item = (&'a Life, i64, (Duration, PlanStatus))> + Clone + use<'a> {
     let life = *life;
     let all: Vec<_> = life.intents().into_iter().rev().collect();
-    all.into_iter().filter(|(_, (at, _))| *at <= entry.left_at).map(move |(attempt, status)| (life, attempt, status))
+    all.into_iter()
+        .filter(|(_, (at, _))| *at <= entry.left_at)
+        .map(move |(attempt, status)| (life, attempt, status))
 }
 
 fn is_in_the_audit_log(evidence: &Evidence, life: &Life, attempt: i64, entry: &Entry) -> bool {
@@ -128,7 +131,7 @@ impl Allowed<'_> {
             wrong.push("left before notBefore".to_owned());
         }
         let ended_before = self.life.statuses.iter().any(|(at, status)| {
-            *at < self.announced_at && (status.phase.is_terminal() || status.phase == Phase::Running)
+            *at < self.announced_at && status.phase.is_terminal() && status.phase != Phase::Indeterminate
         });
         if ended_before {
             wrong.push("is of a plan that had ended".to_owned());
@@ -147,13 +150,14 @@ impl Allowed<'_> {
         }
         let there: Vec<&Approval> =
             self.approvals.iter().filter(|approval| approval.is_there_at(read.version)).collect();
-        if there.iter().any(|no| no.is_for(self.life) && no.says_no() && !no.is_over(early)) {
+        let question = self.life.question_at(self.announced_at);
+        if there.iter().any(|no| no.is_for(self.life) && no.says_no(question) && !no.is_over(early)) {
             wrong.push("left against a no".to_owned());
         }
         let valid = there.iter().filter(|yes| !yes.is_over(believed));
-        let said_yes: BTreeSet<&str> = valid.filter_map(|yes| yes.yes_to(self.life, self.status)).collect();
+        let said_yes: BTreeSet<&str> = valid.filter_map(|yes| yes.yes_to(self.life, self.status, question)).collect();
         let base = catalog::find(&spec.action).unwrap().base_risk;
-        let wanted = people::wanted(self.status.risk.unwrap().max(base));
+        let wanted = people::wanted(self.status.risk.unwrap().max(base)).max(question.map_or(0, |_| 1));
         if said_yes.len() < wanted {
             wrong.push(format!("left with {said_yes:?} where {wanted} are wanted"));
         }
@@ -170,7 +174,12 @@ impl Allowed<'_> {
 
     /// What its sender's clock was ahead while the call was prepared.
     fn offsets(&self) -> impl Iterator<Item = i64> {
-        let of_sender = || self.evidence.clocks.iter().filter(|(who, at, _)| *who == self.entry.by && *at <= self.entry.left_at);
+        let of_sender = || {
+            self.evidence
+                .clocks
+                .iter()
+                .filter(|(who, at, _)| *who == self.entry.by && *at <= self.entry.left_at)
+        };
         let begin = self.entry.left_at.saturating_sub(LOOK);
         let before = of_sender().filter(move |(_, at, _)| *at < begin).next_back();
         let since = of_sender().filter(move |(_, at, _)| *at >= begin);

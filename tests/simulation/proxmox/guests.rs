@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use proxmox_agent::{
     catalog::{self, Call, GuestKind, GuestRef, Method, Target, Vmid},
     core::observe::{
-        self, Ha, HaResource, Met, MigrationCheck, Network, Node, NodeRow, Nodes, Query, Rights, Sdn, Seen, World,
+        self, Ha, HaResource, Met, MigrationCheck, Network, Node, NodeRow, Nodes, Query, Rights, Sdn, Seen,
+        World,
     },
 };
 
@@ -20,7 +21,8 @@ pub(crate) struct Guest {
     pub(crate) is_running: bool,
     pub(crate) uuid: String,
     pub(crate) in_ha: bool,
-    pub(crate) snapshots: Vec<String>,
+    /// By their names, with what is said of them.
+    pub(crate) snapshots: BTreeMap<String, String>,
     pub(crate) settings: BTreeMap<String, String>,
 }
 
@@ -67,7 +69,7 @@ impl Cluster {
             is_running,
             uuid: format!("00000000-0000-4000-8000-{vmid:012}"),
             in_ha,
-            snapshots: vec!["before".to_owned()],
+            snapshots: BTreeMap::from([("before".to_owned(), String::new())]),
             settings: BTreeMap::from([("name".to_owned(), format!("guest-{vmid}"))]),
         };
         self.guests.insert(vmid, guest);
@@ -102,26 +104,37 @@ impl Cluster {
         let Some(guest) = self.guests.get_mut(&effect.guest()) else { return };
         match effect {
             Effect::Power(_, on) => guest.is_running = on,
-            Effect::Snapshot(_, name) => guest.snapshots.push(name),
+            Effect::Snapshot(_, name, description) => drop(guest.snapshots.insert(name, description)),
             Effect::Migrate(_, node) => guest.node = node,
             Effect::Clone { .. } | Effect::Destroy(_) => {}
         }
     }
 
     /// Carries a call out, or refuses it.
-    pub(crate) fn carry_out(&mut self, call: &Call, token: &str, true_seconds: i64, now: Duration, dice: &Dice) -> Result<Done, No> {
+    pub(crate) fn carry_out(
+        &mut self,
+        call: &Call,
+        token: &str,
+        true_seconds: i64,
+        now: Duration,
+        dice: &Dice,
+    ) -> Result<Done, No> {
         let parts: Vec<&str> = call.path.trim_start_matches('/').split('/').collect();
         let ["nodes", node, "qemu", vmid, rest @ ..] = parts.as_slice() else {
             return Err((501, format!("{} is not simulated", call.path)));
         };
         let vmid: u32 = vmid.parse().unwrap();
         let param = |name: &str| call.params.get(name).cloned().unwrap_or_default();
-        let missing = || (500, format!("Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist"));
+        let missing =
+            || (500, format!("Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist"));
         let guest = self.guests.get_mut(&vmid).filter(|guest| guest.node == *node).ok_or_else(missing)?;
         let (kind, effect) = match (call.method, rest) {
             (Method::Put, ["config"]) => {
                 if call.params.get("digest").is_some_and(|digest| *digest != digest_of(&guest.settings)) {
-                    return Err((500, "detected modified configuration - file changed by other user?".to_owned()));
+                    return Err((
+                        500,
+                        "detected modified configuration - file changed by other user?".to_owned(),
+                    ));
                 }
                 let settings = call.params.iter().filter(|(name, _)| *name != "digest");
                 guest.settings.extend(settings.map(|(name, value)| (name.clone(), value.clone())));
@@ -131,11 +144,13 @@ impl Cluster {
             (Method::Post, ["status", "stop"]) if guest.in_ha => ("hastop", Effect::Power(vmid, false)),
             (Method::Post, ["status", "start"]) => ("qmstart", Effect::Power(vmid, true)),
             (Method::Post, ["status", "stop"]) => ("qmstop", Effect::Power(vmid, false)),
-            (Method::Post, ["snapshot"]) if guest.snapshots.contains(&param("snapname")) => {
+            (Method::Post, ["snapshot"]) if guest.snapshots.contains_key(&param("snapname")) => {
                 return Err((500, format!("snapshot name '{}' already used", param("snapname"))));
             }
-            (Method::Post, ["snapshot"]) => ("qmsnapshot", Effect::Snapshot(vmid, param("snapname"))),
-            (Method::Post, ["migrate"]) if guest.in_ha => ("hamigrate", Effect::Migrate(vmid, param("target"))),
+            (Method::Post, ["snapshot"]) => ("qmsnapshot", Effect::Snapshot(vmid, param("snapname"), param("description"))),
+            (Method::Post, ["migrate"]) if guest.in_ha => {
+                ("hamigrate", Effect::Migrate(vmid, param("target")))
+            }
             (Method::Post, ["migrate"]) => ("qmigrate", Effect::Migrate(vmid, param("target"))),
             (Method::Delete, []) if guest.is_running => return Err((500, format!("VM {vmid} is running"))),
             (Method::Delete, []) => ("qmdestroy", Effect::Destroy(vmid)),
@@ -153,14 +168,17 @@ impl Cluster {
     }
 
     pub(crate) fn nodes(&self) -> Vec<NodeRow> {
-        let row = |name: &&str| NodeRow { name: (*name).to_owned(), online: true, certificate: String::new() };
+        let row =
+            |name: &&str| NodeRow { name: (*name).to_owned(), online: true, certificate: String::new() };
         NODES.iter().map(row).collect()
     }
 
     /// Everything that a judgement may ask for; all that is not there is known not to be there.
     pub(crate) fn world(&self, query: &Query) -> World {
         let target = match &query.target {
-            Target::Guest(reference) => self.guest(*reference).map_or(Met::Absent, |guest| Met::Guest(Box::new(guest))),
+            Target::Guest(reference) => {
+                self.guest(*reference).map_or(Met::Absent, |guest| Met::Guest(Box::new(guest)))
+            }
             _ => Met::Nothing,
         };
         let ha = |(vmid, guest): (&u32, &Guest)| {
@@ -210,7 +228,8 @@ impl Cluster {
         if reference.kind != GuestKind::Qemu {
             return None;
         }
-        let snapshot = |name: &String| observe::Snapshot {
+        let snapshot = |(name, description): (&String, &String)| observe::Snapshot {
+            description: description.clone(),
             name: name.clone(),
             parent: None,
             taken_at: None,
@@ -233,6 +252,7 @@ impl Cluster {
             pool: None,
             onboot: false,
             memory: 512 << 20,
+            uptime: None,
             config: guest.settings.clone(),
             pending: BTreeMap::new(),
             snapshots: guest.snapshots.iter().map(snapshot).collect(),
