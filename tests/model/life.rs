@@ -184,8 +184,10 @@ impl Life {
         if let Some(known) = books.taken.get(&(before, after)) {
             return *known;
         }
-        let with =
-            |status: Id| ProxmoxActionPlan { status: books.statuses.get(status).clone(), ..self.plan.clone() };
+        let with = |status: Id| ProxmoxActionPlan {
+            status: books.statuses.get(status).clone(),
+            ..self.plan.clone()
+        };
         let taken = with(after).validate_cel_update(&with(before)).is_ok();
         books.taken.insert((before, after), taken);
         taken

@@ -49,7 +49,12 @@ fn decide(moves: &mut Moves<'_>, world: &World) {
     let (phase, attempt) = moves.life.on_record(world.plan.status, |sight| (sight.phase, sight.attempt));
     let was_decided = world.decisions & (1 << attempt) != 0;
     let may_decide = world.decisions.count_ones() < u32::from(moves.life.setting.decisions);
-    if phase == Phase::Indeterminate && world.plan.is_there && world.plan.made == 0 && may_decide && !was_decided {
+    if phase == Phase::Indeterminate
+        && world.plan.is_there
+        && world.plan.made == 0
+        && may_decide
+        && !was_decided
+    {
         let mut next = World { decisions: world.decisions | 1 << attempt, ..*world };
         next.wake_everybody();
         moves.add(Who::People, Kind::Chance, "decide that it is sent again", next);
@@ -97,7 +102,11 @@ fn may_pass(life: &Life, world: &World) -> bool {
     let setting = &life.setting;
     let ends = setting.approved_until.into_iter().chain(setting.not_after);
     let skew = setting.skew.unsigned_abs();
-    let is_open = |state| life.on_sight(state, |sight| world.time < sight.open_until.saturating_add(if sight.open_until == 0 { 0 } else { skew }));
+    let is_open = |state| {
+        life.on_sight(state, |sight| {
+            world.time < sight.open_until.saturating_add(if sight.open_until == 0 { 0 } else { skew })
+        })
+    };
     let has_ended = !world.plan.is_there || has_ended(life, world);
     !has_ended && ends.max().is_some_and(|end| world.time <= end)
         || world.calls().any(|call| call.fate == Fate::OnItsWay)

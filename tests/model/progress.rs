@@ -65,9 +65,8 @@ impl Graph {
     fn is_fair(&self, circle: &[usize]) -> bool {
         let is_on_it = |place: &usize| circle.binary_search(place).is_ok();
         (0..REPLICAS).all(|replica| {
-            let moves = |place: &usize| {
-                self.next[*place].iter().any(|(to, by)| *by == replica && is_on_it(to))
-            };
+            let moves =
+                |place: &usize| self.next[*place].iter().any(|(to, by)| *by == replica && is_on_it(to));
             circle.iter().any(|place| moves(place) || !self.can[*place][replica])
         })
     }

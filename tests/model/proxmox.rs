@@ -14,7 +14,12 @@ pub(crate) fn moves(moves: &mut Moves<'_>, world: &World) {
             Fate::OnItsWay => arrive(moves, world, place, *call),
             Fate::Working => end(moves, world, place),
             Fate::Done if world.left.tasks > 0 => {
-                moves.add(Who::Proxmox, Kind::Chance, "forgets the task", with(world, place, Fate::Forgotten, 1));
+                moves.add(
+                    Who::Proxmox,
+                    Kind::Chance,
+                    "forgets the task",
+                    with(world, place, Fate::Forgotten, 1),
+                );
             }
             _ => {}
         }
@@ -67,7 +72,12 @@ fn arrive(moves: &mut Moves<'_>, world: &World, place: usize, call: Call) {
 fn end(moves: &mut Moves<'_>, world: &World, place: usize) {
     moves.add(Who::Proxmox, Kind::Due, "ends the task", with(world, place, Fate::Done, 0));
     if world.left.tasks > 0 {
-        moves.add(Who::Proxmox, Kind::Chance, "ends the task in an error", with(world, place, Fate::Failed, 1));
+        moves.add(
+            Who::Proxmox,
+            Kind::Chance,
+            "ends the task in an error",
+            with(world, place, Fate::Failed, 1),
+        );
         moves.add(Who::Proxmox, Kind::Chance, "loses the worker", with(world, place, Fate::Killed, 1));
     }
 }

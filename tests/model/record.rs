@@ -113,7 +113,8 @@ pub(crate) fn read_again(moves: &mut Moves<'_>, world: &World, number: usize) {
     let who = Who::Replica(number);
     let look = world.replicas[number].look;
     let wanted = life.on_record(look.status, |sight| (sight.phase, sight.reason.clone(), sight.nonce));
-    let on_record = life.on_record(world.plan.status, |sight| (sight.phase, sight.reason.clone(), sight.nonce));
+    let on_record =
+        life.on_record(world.plan.status, |sight| (sight.phase, sight.reason.clone(), sight.nonce));
     let is_ours = world.plan.is_there && wanted.2.is_some() && on_record.2 == wanted.2;
     let mut next = *world;
     let look = &mut next.replicas[number].look;

@@ -27,8 +27,7 @@ pub(crate) fn moves(moves: &mut Moves<'_>, world: &World, number: usize) {
     if replica.doing != Doing::Nothing && world.left.crashes > 0 {
         let mut next = *world;
         next.left.crashes -= 1;
-        next.replicas[number] =
-            Replica { comes_again: true, intents: replica.intents, ..Replica::default() };
+        next.replicas[number] = Replica { comes_again: true, intents: replica.intents, ..Replica::default() };
         moves.add(Who::Replica(number), Kind::Chance, "dies, and starts again", next);
     }
 }
@@ -237,13 +236,7 @@ fn perform(moves: &mut Moves<'_>, world: &World, number: usize) {
 }
 
 /// A question to Proxmox, which may be out of reach.
-pub(crate) fn asked(
-    moves: &mut Moves<'_>,
-    world: &World,
-    number: usize,
-    what: &'static str,
-    event: Event,
-) {
+pub(crate) fn asked(moves: &mut Moves<'_>, world: &World, number: usize, what: &'static str, event: Event) {
     let life = moves.life;
     moves.add(Who::Replica(number), Kind::Due, what, answered(life, *world, number, event));
     if world.left.wire > 0 {

@@ -14,8 +14,7 @@ pub(crate) const AT_MOST_ONCE: &str = "an approved plan changes something at mos
 /// A call is about to leave this replica.
 pub(crate) fn of_a_call(life: &Life, world: &World, number: usize) -> Option<&'static str> {
     let look = world.replicas[number].look;
-    let (attempt, planned_for) =
-        life.on_sight(look.state, |sight| (sight.attempt, sight.planned_for));
+    let (attempt, planned_for) = life.on_sight(look.state, |sight| (sight.attempt, sight.planned_for));
     if world.calls().any(|call| call.made == look.made && call.attempt == attempt) {
         return Some("an attempt is sent once");
     }
@@ -59,7 +58,10 @@ pub(crate) fn of_a_write(life: &Life, world: &World, before: Id, after: Id) -> O
     if was.attempt > 0 && is.attempt > was.attempt {
         return of_another_attempt(world, &was, &is);
     }
-    if was.phase.is_terminal() && before != after && (was.phase, is.phase) != (Phase::Indeterminate, Phase::Indeterminate) {
+    if was.phase.is_terminal()
+        && before != after
+        && (was.phase, is.phase) != (Phase::Indeterminate, Phase::Indeterminate)
+    {
         return Some("what has ended stays as it is");
     }
     if rank(is.phase) < rank(was.phase) {
@@ -111,9 +113,9 @@ fn of_what_is_told(life: &Life, world: &World, is: &Sight) -> Option<&'static st
         return Some("no other attempt's task is taken for this one's");
     }
     let any = |fates: &[Fate]| world.calls().filter(its).any(|call| fates.contains(&call.fate));
-    let is_done = world.calls().any(|call| {
-        call.made == world.plan.made && matches!(call.fate, Fate::Done | Fate::Forgotten)
-    });
+    let is_done = world
+        .calls()
+        .any(|call| call.made == world.plan.made && matches!(call.fate, Fate::Done | Fate::Forgotten));
     let in_doubt = [Fate::OnItsWay, Fate::Lost, Fate::Working, Fate::Killed];
     match is.phase {
         Phase::Succeeded if life.setting.class == Class::Ha && !world.ha_done => {

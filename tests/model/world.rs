@@ -128,7 +128,13 @@ impl World {
     pub(crate) fn begin(setting: &Setting, no_status: Id) -> Self {
         Self {
             time: 0,
-            plan: Plan { status: no_status, made: 0, is_there: true, is_being_deleted: false, is_held: false },
+            plan: Plan {
+                status: no_status,
+                made: 0,
+                is_there: true,
+                is_being_deleted: false,
+                is_held: false,
+            },
             late_write: None,
             approvals: 0,
             decisions: 0,
