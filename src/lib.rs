@@ -15,6 +15,7 @@
 //! - [`audit`]: the record that outlives the process
 //! - [`system`]: clock and random words
 //! - [`controllers`]: one file or folder a kind; carries out what `core` decides
+//! - [`http`]: what can be asked of a running process
 //! - [`cli`]: one file or folder a command; puts the parts together
 //! - [`telemetry`]: logs, and the signal to stop
 
@@ -32,6 +33,7 @@ pub mod store;
 pub mod system;
 
 pub mod controllers;
+pub mod http;
 
 pub mod cli;
 pub mod telemetry;

@@ -26,11 +26,12 @@ use crate::{
     catalog::{Call, GuestRef, Reading},
     core::{
         admission::Admission,
-        audit::AuditRecord,
+        audit::{AuditRecord, Head, RefusedObject},
         ha::HaGuest,
+        lifecycle::Home,
         observe::{NodeRow, Query, Readout, World},
         provenance::{Sighting, Wanted},
-        task::{Sent, TaskState, Upid},
+        task::{Sent, TaskLog, TaskState, Upid},
     },
 };
 
@@ -87,6 +88,9 @@ pub type Changes<K> = BoxStream<'static, Result<watcher::Event<DeserializeGuard<
 
 /// Where plans and approvals live. The store, not the engine, keeps specs immutable and status rules true.
 pub trait Store: Clone + Send + Sync + 'static {
+    /// Where plans live, for whoever has to type something about one.
+    fn home(&self) -> Home;
+
     /// A live read, never a cached one.
     fn get<K: Kind>(&self, key: &Key) -> impl Future<Output = Result<Option<K>, StoreError>> + Send;
 
@@ -148,6 +152,9 @@ pub trait Store: Clone + Send + Sync + 'static {
         problem: &str,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// What is offered and not accepted, each once, whoever listens.
+    fn refusals(&self) -> BoxStream<'static, Refusal>;
+
     /// Tells people what happened to an object. Losing one never stops the engine.
     fn publish<K: Kind>(&self, about: &K, notice: Notice) -> impl Future<Output = ()> + Send;
 
@@ -161,6 +168,14 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// By the clock that dates the objects of this namespace.
     fn time(&self, namespace: &str) -> impl Future<Output = Result<Timestamp, StoreError>> + Send;
+}
+
+/// Something that was offered and not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub namespace: String,
+    pub object: RefusedObject,
+    pub why: String,
 }
 
 /// A Kubernetes Event, or its likeness in a directory.
@@ -245,12 +260,12 @@ pub trait Hypervisor: Send + Sync + 'static {
 
     /// Sends a change, once. The only way in which anything is ever changed. `secrets` are the values of the parameters
     /// that the call only says the whereabouts of. Where an endpoint has certainly not passed it on, another one is tried
-    /// as long as not more than `within` has passed.
+    /// as long as it may still leave; that is asked right before its first byte does.
     fn send(
         &self,
         call: &Call,
         secrets: &BTreeMap<String, SecretString>,
-        within: Duration,
+        departure: &Departure,
     ) -> impl Future<Output = Sent> + Send;
 
     /// What a task is doing, or was doing at most `tolerance` ago.
@@ -259,6 +274,13 @@ pub trait Hypervisor: Send + Sync + 'static {
         upid: &Upid,
         tolerance: Duration,
     ) -> impl Future<Output = Result<TaskState, HypervisorError>> + Send;
+
+    /// The last lines that a task has written, told without the values of these secrets.
+    fn task_log(
+        &self,
+        upid: &Upid,
+        secrets: &BTreeMap<String, SecretString>,
+    ) -> impl Future<Output = Result<TaskLog, HypervisorError>> + Send;
 
     /// A guest as the HA manager sees it, or `None` if this token sees none.
     fn ha_guest(
@@ -326,6 +348,12 @@ pub struct RepositoryError {
 pub trait AuditLog: Debug + Send + Sync {
     /// Resolves only when the record is on disk.
     fn append(&self, record: AuditRecord) -> BoxFuture<'_, std::io::Result<()>>;
+
+    /// Whether a call could be announced now. May be asked often.
+    fn ready(&self) -> BoxFuture<'_, std::io::Result<()>>;
+
+    /// The last line that is on disk.
+    fn head(&self) -> Head;
 }
 
 /// Whether this process is the one that acts. It is a hint that keeps two from working at the same thing; what keeps them
@@ -343,7 +371,40 @@ pub trait Clock: Debug + Send + Sync {
     fn monotonic(&self) -> Duration;
     /// A word that no other intent has.
     fn nonce(&self) -> String;
+    /// Anything from 0 up to, but not, 1: so that not all who wait come back at the same moment.
+    fn fraction(&self) -> f64;
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// Until when a call that was announced may leave.
+#[derive(Clone, Debug)]
+pub struct Departure {
+    clock: Arc<dyn Clock>,
+    leadership: Arc<dyn Leadership>,
+    /// By both clocks: the one knows how long the process stood still, the other how late it is for people.
+    until: (Timestamp, Duration),
+}
+
+impl Departure {
+    pub fn within(clock: Arc<dyn Clock>, leadership: Arc<dyn Leadership>, pause: Duration) -> Self {
+        let late = clock.now().saturating_add(pause).unwrap_or(Timestamp::MAX);
+        let until = (late, clock.monotonic() + pause);
+        Self { clock, leadership, until }
+    }
+
+    /// How long it still may, or why it may not any more.
+    pub fn left(&self) -> Result<Duration, &'static str> {
+        let (late, until) = self.until;
+        let by_the_wall = Duration::try_from(late.duration_since(self.clock.now())).unwrap_or_default();
+        let left = until.saturating_sub(self.clock.monotonic()).min(by_the_wall);
+        if left.is_zero() {
+            return Err("its time to leave has passed");
+        }
+        if !self.leadership.lasts(left) {
+            return Err("this replica may not lead long enough any more");
+        }
+        Ok(left)
+    }
 }
 
 /// Everything the engine works with.

@@ -12,7 +12,13 @@ use crate::controllers::Shutdown;
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        // A line that can't be written, on a full disk, is lost; it would end the task that wrote it.
+        .log_internal_errors(false)
+        .init();
 }
 
 /// Resolves at the first SIGTERM or SIGINT.

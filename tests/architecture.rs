@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["api", "catalog", "core", "ports", "yaml"]),
     ("system", &["ports"]),
     ("controllers", &["api", "catalog", "core", "ports"]),
+    ("http", &["ports"]),
 ];
 
 /// What the pure rooms may take from outside: values and how they are written, nothing that acts.

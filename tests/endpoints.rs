@@ -4,26 +4,27 @@
 
 mod support;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proxmox_agent::{
     api::Phase,
     catalog::{Call, Method, Reading},
     core::{observe::Query, task::Sent},
+    ports::Departure,
     pve::{
         Client, Trust,
         sim::{Fault, Options, Outcome, Simulator, Trigger, World},
         survey, tasks,
     },
+    system::{Alone, SystemClock},
 };
 use serde_json::json;
 use support::{
     home::{Home, SECRET, shared_secret},
+    proxmox::at_once,
     relay::Relay,
     stage::TOKEN,
 };
-
-const AT_ONCE: Duration = Duration::from_secs(5);
 
 async fn cluster(more: &str) -> Simulator {
     Simulator::start(Options { world: shared_secret(more), ..Options::default() }).await.unwrap()
@@ -126,7 +127,7 @@ async fn a_task_is_asked_for_through_any_endpoint() {
     let sim = cluster("").await;
     let (one, other) = (Relay::to(&sim).await, Relay::to(&sim).await);
     let client = client(&[&one, &other]);
-    let Sent::Task(upid) = client.send(&start(), &BTreeMap::new(), AT_ONCE).await else {
+    let Sent::Task(upid) = client.send(&start(), &BTreeMap::new(), &at_once()).await else {
         panic!("it was not started")
     };
     one.cut();
@@ -145,7 +146,7 @@ async fn a_change_that_found_no_connection_goes_to_the_next_endpoint_once() {
     let client = client(&[&gone, &there]);
     client.meet().await.unwrap();
     gone.cut();
-    assert!(matches!(client.send(&start(), &BTreeMap::new(), AT_ONCE).await, Sent::Task(_)));
+    assert!(matches!(client.send(&start(), &BTreeMap::new(), &at_once()).await, Sent::Task(_)));
     assert_eq!(received(&sim), [Outcome::Executed]);
 }
 
@@ -158,7 +159,7 @@ async fn an_endpoint_that_takes_a_connection_and_says_nothing_does_not_use_up_th
     let urls = [format!("https://{}", mute.local_addr().unwrap()), there.url()];
     let token = format!("{TOKEN}={SECRET}").parse().unwrap();
     let client = Client::new(&urls, token, &Trust::Anyone, Duration::from_secs(60)).unwrap();
-    assert!(matches!(client.send(&start(), &BTreeMap::new(), AT_ONCE).await, Sent::Task(_)));
+    assert!(matches!(client.send(&start(), &BTreeMap::new(), &at_once()).await, Sent::Task(_)));
     assert_eq!(received(&sim), [Outcome::Executed]);
 }
 
@@ -170,7 +171,7 @@ async fn a_change_that_the_proxy_could_not_pass_on_goes_to_the_next_endpoint_onc
     client.meet().await.unwrap();
     let when = Trigger::default();
     sim.set_faults(vec![Fault::Answer { when, status: 595, reason: None, executed: false }]);
-    assert!(matches!(client.send(&start(), &BTreeMap::new(), AT_ONCE).await, Sent::Task(_)));
+    assert!(matches!(client.send(&start(), &BTreeMap::new(), &at_once()).await, Sent::Task(_)));
     assert_eq!(received(&sim), [Outcome::NotExecuted, Outcome::Executed]);
 }
 
@@ -200,7 +201,7 @@ async fn a_change_that_may_have_arrived_is_never_handed_to_anybody_else() {
         client.meet().await.unwrap();
         let before = other.connections();
         sim.set_faults(vec![doubt.clone()]);
-        let sent = client.send(&start(), &BTreeMap::new(), AT_ONCE).await;
+        let sent = client.send(&start(), &BTreeMap::new(), &at_once()).await;
         assert!(!matches!(sent, Sent::NotSent { .. } | Sent::Task(_)), "{doubt:?}: {sent:?}");
         assert_eq!(received(&sim).len(), 1, "{doubt:?}");
         assert_eq!(other.connections(), before, "{doubt:?}");
@@ -214,7 +215,7 @@ async fn a_change_that_is_refused_is_not_asked_of_anybody_else() {
     let client = client(&[&one, &other]);
     client.meet().await.unwrap();
     let wrong = Call { path: "/nodes/pve1/qemu/101/status/nonsense".to_owned(), ..start() };
-    assert!(matches!(client.send(&wrong, &BTreeMap::new(), AT_ONCE).await, Sent::Refused { .. }));
+    assert!(matches!(client.send(&wrong, &BTreeMap::new(), &at_once()).await, Sent::Refused { .. }));
     assert_eq!(received(&sim).len(), 1);
 }
 
@@ -225,8 +226,12 @@ async fn when_the_time_is_over_no_other_endpoint_is_tried() {
     let client = client(&[&gone, &there]);
     client.meet().await.unwrap();
     gone.cut();
-    let sent = client.send(&start(), &BTreeMap::new(), Duration::ZERO).await;
-    assert!(matches!(&sent, Sent::NotSent { why } if why.contains("no time left")), "{sent:?}");
+    let before = there.connections();
+    // It is spent on the one that is gone.
+    let hardly_any = Departure::within(Arc::new(SystemClock), Arc::new(Alone), Duration::from_millis(300));
+    let sent = client.send(&start(), &BTreeMap::new(), &hardly_any).await;
+    assert!(matches!(&sent, Sent::NotSent { why } if why.contains("time to leave has passed")), "{sent:?}");
+    assert_eq!(there.connections(), before);
     assert_eq!(received(&sim), []);
 }
 
@@ -240,7 +245,7 @@ async fn endpoints_of_two_clusters_are_noticed_before_anything_is_sent() {
     let error = client.meet().await.unwrap_err().to_string();
     assert!(error.contains(&theirs.url()) && error.contains(&ours.url()), "{error}");
     assert!(error.contains("alien1") && error.contains("pve1"), "{error}");
-    assert!(matches!(client.send(&start(), &BTreeMap::new(), AT_ONCE).await, Sent::NotSent { .. }));
+    assert!(matches!(client.send(&start(), &BTreeMap::new(), &at_once()).await, Sent::NotSent { .. }));
     assert!(survey::version(&client).await.is_err());
     assert_eq!((received(&sim), received(&other)), (vec![], vec![]));
 }
@@ -254,7 +259,7 @@ async fn an_address_that_leads_to_another_cluster_now_is_not_handed_what_was_mea
     // Nobody has asked there since: only the introduction right before the change can tell.
     theirs.lead_to(&other);
     ours.cut();
-    assert!(matches!(client.send(&start(), &BTreeMap::new(), AT_ONCE).await, Sent::NotSent { .. }));
+    assert!(matches!(client.send(&start(), &BTreeMap::new(), &at_once()).await, Sent::NotSent { .. }));
     assert_eq!((received(&sim), received(&other)), (vec![], vec![]));
     assert!(client.meet().await.is_err(), "and from now on nothing is sent anywhere");
 }
@@ -269,7 +274,7 @@ async fn an_endpoint_that_was_down_has_to_introduce_itself_before_it_is_believed
     ours.cut();
     let all = survey::read(&client, Reading::Inventory, &Query::inventory(), u32::MAX).await;
     assert!(all.is_err(), "the guests of another cluster are not ours");
-    assert!(matches!(client.send(&start(), &BTreeMap::new(), AT_ONCE).await, Sent::NotSent { .. }));
+    assert!(matches!(client.send(&start(), &BTreeMap::new(), &at_once()).await, Sent::NotSent { .. }));
     assert_eq!(received(&other), []);
 }
 

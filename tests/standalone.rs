@@ -89,6 +89,37 @@ async fn a_process_that_is_killed_and_started_again_never_sends_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_outcome_is_left_by_a_decision_that_names_its_attempt() {
+    let house = House::in_world("lab", worlds::start_meets("fault: lostRequest")).await;
+    house.plan("start", "start_guest", "qemu/101", "");
+    house.once();
+    assert_eq!(house.status("start")["phase"], "Indeterminate", "{}", house.status("start"));
+    house.sim.set_faults(vec![]);
+    let approve =
+        |more: &[&str]| house.run(&[&["approve", "start", "--by", "approver@example.test"], more].concat());
+    for (more, refusal) in [
+        (
+            &[][..],
+            "it is unknown what became of attempt 1 of plan start. Read what is known of it, then say --attempt 1",
+        ),
+        (&["--attempt", "2"], "it is attempt 1 of plan start that has to be decided about, not 2"),
+    ] {
+        let refused = approve(more);
+        assert_eq!(refused.code, 1);
+        assert!(refused.stderr.contains(refusal), "{}", refused.stderr);
+        assert!(refused.stdout.contains("its answer never came"), "{}", refused.stdout);
+    }
+    house.once();
+    assert!(house.calls().is_empty(), "{:?}", house.calls());
+    let shown = house.run(&["plan", "show", "start"]).stdout;
+    assert!(shown.contains("proxmox-agent approve start -n default --attempt 1 --by YOU"), "{shown}");
+    assert_eq!(approve(&["--attempt", "1"]).code, 0);
+    assert_eq!(house.once().code, 0, "{}", house.status("start"));
+    assert_eq!(house.status("start")["attempts"], 2);
+    assert_eq!(house.calls(), ["POST /nodes/pve1/qemu/101/status/start"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_named_and_stops_nobody_else() {
     let house = House::new("lab").await;
     house.plan("action", "format_disk", "qemu/101", "");

@@ -17,8 +17,11 @@ use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
     api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
-    core::admission::{Admission, Policies},
-    ports::{Changes, Key, Kind, Notice, Ports, Store, StoreError},
+    core::{
+        admission::{Admission, Policies},
+        lifecycle,
+    },
+    ports::{Changes, Key, Kind, Notice, Ports, Refusal, Store, StoreError},
     pve::{
         Proxmox,
         sim::{Fault, Simulator, Trigger, World},
@@ -77,6 +80,10 @@ struct Troubled {
 }
 
 impl Store for Troubled {
+    fn home(&self) -> lifecycle::Home {
+        self.inner.home()
+    }
+
     async fn get<K: Kind>(&self, key: &Key) -> Result<Option<K>, StoreError> {
         let in_trouble = *self.trouble.lock().unwrap() == Trouble::EnvironmentsMalformed;
         if in_trouble && K::kind(&()) == "ProxmoxEnvironment" {
@@ -153,6 +160,9 @@ impl Store for Troubled {
     }
     async fn report_malformed<K: Kind>(&self, key: &Key, problem: &str) -> Result<(), StoreError> {
         self.inner.report_malformed::<K>(key, problem).await
+    }
+    fn refusals(&self) -> BoxStream<'static, Refusal> {
+        self.inner.refusals()
     }
     async fn publish<K: Kind>(&self, about: &K, notice: Notice) {
         self.inner.publish(about, notice).await;

@@ -234,6 +234,10 @@ pub struct EnvironmentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub nodes: Vec<NodeStatus>,
+    /// How far the audit log of each replica has come: whoever shortens or rewrites it later is found out by this.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub audit: Vec<AuditAnchor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -249,6 +253,20 @@ pub struct AdmissionRecord {
     pub revision: String,
     /// By the API server's clock.
     pub since: Time,
+}
+
+/// The last line of an audit log, as it was at a moment.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct AuditAnchor {
+    /// Each replica keeps a chain of its own.
+    #[schemars(length(max = 128))]
+    pub chain: String,
+    #[schemars(with = "i64", range(min = 1))]
+    pub sequence: u64,
+    /// Of the whole line.
+    #[schemars(length(max = 71))]
+    pub hash: String,
+    pub at: Time,
 }
 
 /// One node of the cluster.

@@ -3,6 +3,7 @@
 //! Every string and list has a bound, and what must never change is refused by the API server itself (CEL rules).
 
 mod approval;
+mod attempt;
 mod bounds;
 mod conditions;
 pub mod crd;
@@ -17,15 +18,16 @@ mod risk;
 pub use approval::{
     ApprovalStatus, ApprovalVerdict, Decision, PlanRef, ProxmoxActionApproval, ProxmoxActionApprovalSpec,
 };
+pub use attempt::{Doubt, EarlierAttempt, Hint, Intent, TaskReport};
 pub use conditions::{READY, RECONCILING, STALLED, set_condition};
 pub use environment::{
-    AdmissionRecord, Budgets, Credentials, EnvironmentStatus, GitTrust, NodeStatus, PolicyRef,
+    AdmissionRecord, AuditAnchor, Budgets, Credentials, EnvironmentStatus, GitTrust, NodeStatus, PolicyRef,
     ProxmoxEnvironment, ProxmoxEnvironmentSpec, SecretKeyRef, Signer, Tier, TlsTrust,
 };
 pub use phase::Phase;
 pub use plan::{
-    ApprovalProgress, Decided, GrantedApproval, GroupDemand, Intent, PlanStatus, PolicyDecision,
-    ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult, RefusedApproval, TaskReport,
+    ApprovalProgress, Decided, GrantedApproval, GroupDemand, PlanStatus, PolicyDecision, ProxmoxActionPlan,
+    ProxmoxActionPlanSpec, ReadResult, RefusedApproval,
 };
 pub use policy::{
     ApprovalsByRisk, Freeze, FreezeWindow, GuardMode, HourlyLimits, Knobs, PolicyRule, PolicyStatus, Preset,

@@ -27,7 +27,7 @@ pub enum Phase {
     Expired,
     /// What was approved no longer stands: the approval was revoked or the target has changed.
     Cancelled,
-    /// The call was sent and its outcome can't be known: a person decides.
+    /// The call was announced and its outcome can't be known: a person decides.
     Indeterminate,
 }
 
@@ -47,7 +47,7 @@ impl Phase {
         Self::Indeterminate,
     ];
 
-    /// No further phase follows.
+    /// Nothing follows of itself. From `Indeterminate`, another attempt can, if somebody decides so.
     pub fn is_terminal(self) -> bool {
         matches!(
             self,

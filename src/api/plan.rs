@@ -5,7 +5,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Phase, Preset, Preview, Provenance, Risk, Source, bounds};
+use super::{
+    Doubt, EarlierAttempt, Intent, Phase, Preset, Preview, Provenance, Risk, Source, TaskReport, bounds,
+};
 
 /// One immutable request to do one thing on one Proxmox environment.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -73,7 +75,8 @@ pub struct ProxmoxActionPlanSpec {
 /// What the operator found out and did.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[x_kube(
-    validation = Rule::new("!(oldSelf.phase in ['Succeeded','Failed','Denied','Expired','Cancelled','Indeterminate']) || self == oldSelf").message("the plan has ended: its status is final"),
+    validation = Rule::new("!(oldSelf.phase in ['Succeeded','Failed','Denied','Expired','Cancelled']) || self == oldSelf").message("the plan has ended: its status is final"),
+    validation = Rule::new("oldSelf.phase != 'Indeterminate' || self.phase == 'Indeterminate' || (self.phase == 'Dispatching' && self.attempts == oldSelf.attempts + 1)").message("an unknown outcome stays unknown: only another attempt can follow"),
     validation = Rule::new("oldSelf.phase != 'AwaitingApproval' || self.phase != 'Pending'").message("phases never go back"),
     validation = Rule::new("oldSelf.phase != 'Approved' || self.phase != 'Pending'").message("phases never go back"),
     validation = Rule::new("!(self.phase in ['Pending','AwaitingApproval','Approved']) || (self.attempts == 0 && !has(self.intent))").message("nothing waits any more once an intent is on record"),
@@ -82,8 +85,12 @@ pub struct ProxmoxActionPlanSpec {
     validation = Rule::new("!has(oldSelf.requestHash) || (has(self.requestHash) && self.requestHash == oldSelf.requestHash)").message("requestHash is write-once"),
     validation = Rule::new("!has(oldSelf.planHash) || (has(self.planHash) && (self.planHash == oldSelf.planHash || self.phase in ['AwaitingApproval','Approved']))").message("planHash only changes while a plan waits"),
     validation = Rule::new("!has(oldSelf.planHash) || !has(self.planHash) || self.planHash == oldSelf.planHash || !has(self.approvals) || !has(self.approvals.granted) || size(self.approvals.granted) == 0").message("approvals of another planHash don't count"),
-    validation = Rule::new("!has(oldSelf.upid) || (has(self.upid) && self.upid == oldSelf.upid)").message("upid is write-once"),
+    validation = Rule::new("!has(oldSelf.upid) || self.attempts > oldSelf.attempts || (has(self.upid) && self.upid == oldSelf.upid)").message("upid is write-once within an attempt"),
+    validation = Rule::new("!has(oldSelf.intent) || self.attempts > oldSelf.attempts || (has(self.intent) && self.intent == oldSelf.intent)").message("an intent is write-once within an attempt"),
     validation = Rule::new("self.attempts >= oldSelf.attempts && self.attempts <= oldSelf.attempts + 1").message("attempts only count up, by one"),
+    validation = Rule::new("self.attempts == oldSelf.attempts || self.phase == 'Dispatching'").message("an attempt begins with its announcement"),
+    validation = Rule::new("!has(oldSelf.earlier) || (has(self.earlier) && (self.attempts > oldSelf.attempts ? size(self.earlier) > size(oldSelf.earlier) : self.earlier == oldSelf.earlier))").message("what earlier attempts were stays on record"),
+    validation = Rule::new("self.attempts < 2 || (has(self.earlier) && size(self.earlier) == self.attempts - 1)").message("what earlier attempts were stays on record"),
     validation = Rule::new("!has(self.upid) || self.attempts > 0").message("a upid needs an attempt"),
     validation = Rule::new("!(self.phase in ['Dispatching','Running']) || has(self.intent)").message("nothing is dispatched without an intent on record"),
 )]
@@ -139,6 +146,13 @@ pub struct PlanStatus {
     pub upid: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskReport>,
+    /// Of a plan whose outcome is unknown: what is known, and what a person can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
+    /// The attempts before this one, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 7))]
+    pub earlier: Vec<EarlierAttempt>,
     /// What a reading action has read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<ReadResult>,
@@ -243,47 +257,6 @@ pub struct RefusedApproval {
     /// One word for programs.
     #[schemars(length(max = 128))]
     pub reason: String,
-}
-
-/// What was about to be sent, on record before it was sent.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Intent {
-    #[schemars(range(min = 1, max = 1000))]
-    pub attempt: i64,
-    /// Tells this intent from any other writer's.
-    #[schemars(length(max = 64))]
-    pub nonce: String,
-    #[schemars(length(max = 253))]
-    pub node: String,
-    /// Storages that it works with: no more than so many plans do so at once.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "bounds::names")]
-    pub storages: Vec<String>,
-    /// The `id` that the task will carry.
-    #[schemars(length(max = 253))]
-    pub task_id: String,
-    /// The types that the task may have.
-    #[schemars(schema_with = "bounds::names")]
-    pub task_types: Vec<String>,
-    /// The token that sends, as a task shows it: `user@realm!token`.
-    #[schemars(length(max = 253))]
-    pub sender: String,
-    /// The node's own clock before sending.
-    pub node_time: Time,
-    /// The operator's clock before sending.
-    pub at: Time,
-    /// Not before this moment can an unanswered call be judged from the task list.
-    pub settles_at: Time,
-}
-
-/// How the Proxmox task ended.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct TaskReport {
-    #[schemars(length(max = 4096))]
-    pub exit_status: String,
-    pub ended_at: Time,
 }
 
 /// What a reading action has read, bounded.

@@ -33,7 +33,12 @@ pub(super) struct Approve {
 impl Approve {
     pub(super) fn run(self) -> Result<(), Failure> {
         let plan = self.folder.plan(&self.plan)?;
-        let spec = self.choice.on(&plan, &self.approved_by, SystemClock.now())?;
+        let decided = self.choice.on(&plan, &self.approved_by, SystemClock.now());
+        let spec = decided.inspect_err(|refused| {
+            if refused.has_to_be_read {
+                println!("{}\n", render::plan(&plan));
+            }
+        })?;
         let name = self.choice.file_name(&self.plan, &self.approved_by);
         let mut approval = ProxmoxActionApproval::new(&name, spec);
         approval.metadata.namespace = plan.namespace();

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use crate::{
     api::{Phase, ProxmoxActionPlan},
-    audit::AuditFile,
+    audit::AuditFolder,
     controllers,
     git::GitRepositories,
     ports::Ports,
@@ -33,6 +33,8 @@ pub(super) struct Standalone {
     once: bool,
 }
 
+/// What a chain is called whose replica is the only one.
+const STANDALONE: &str = "standalone";
 /// Something waits for a person.
 const WAITING: u8 = 4;
 
@@ -52,7 +54,7 @@ impl Standalone {
             hypervisors: Proxmox::default(),
             secrets: Arc::new(MountedSecrets::new(secrets)),
             repositories: Arc::new(GitRepositories::new(state.join("git"), clock.clone())),
-            audit: Arc::new(AuditFile::open(&state.join("audit.jsonl"))?),
+            audit: Arc::new(AuditFolder::open(&state.join("audit"), STANDALONE, &SystemClock)?),
             leadership: Arc::new(Alone),
             clock,
         };

@@ -10,7 +10,7 @@ use crate::{
     },
     core::{
         approval::{Verdict, verdict},
-        audit::{AuditEvent, AuditRecord, FromGit},
+        audit::{Actor, ApprovalOnRecord, AuditEvent, AuditRecord, FromGit},
         lifecycle,
         provenance::{GIT_UNAVAILABLE, Traced},
     },
@@ -59,7 +59,8 @@ async fn judge<S: Store, H: Hypervisors>(
     // One whose file is being changed is not among them.
     let gathered = gather(ports, plan, Some(approval)).await?;
     let candidate = gathered.candidate(approval.clone());
-    let bench = gathered.ground.bench(ports, plan, &judged);
+    let question = lifecycle::read(Some(&status)).ok().and_then(|state| state.question());
+    let bench = gathered.ground.bench(ports, plan, &judged, question);
     let verdict = verdict(&candidate, &gathered.candidates, Some(&status), bench);
     Ok(Found { verdict, traced: candidate.traced }.with_patience(ports.clock.now()))
 }
@@ -149,28 +150,28 @@ fn record(
     let spec = &approval.spec;
     let plan_spec = plan.map(|plan| &plan.spec);
     AuditRecord {
-        time: now,
-        event: AuditEvent::ApprovalRefused,
         namespace: approval.namespace().unwrap_or_default(),
+        environment: spec.environment.clone(),
         plan: spec.plan_ref.name.clone(),
         plan_uid: spec.plan_ref.uid.clone(),
-        environment: spec.environment.clone(),
         action: plan_spec.map(|spec| spec.action.clone()).unwrap_or_default(),
         target: plan_spec.map(|spec| spec.target.clone()).unwrap_or_default(),
         requested_by: plan_spec.map(|spec| spec.requested_by.clone()).unwrap_or_default(),
-        request_hash: None,
         plan_hash: Some(spec.plan_hash.clone()),
-        approved_by: vec![spec.approved_by.clone()],
+        decision: Some(spec.decision),
+        approvals: vec![ApprovalOnRecord::from(approval)],
         attempt: spec.attempt,
-        intent: None,
-        call: None,
-        upid: None,
-        message: format!("{named}: {}", status.message),
         from_git: status
             .provenance
             .clone()
-            .map(|provenance| FromGit { object: named, provenance })
+            .map(|provenance| FromGit { object: named.clone(), provenance })
             .into_iter()
             .collect(),
+        ..AuditRecord::new(
+            now,
+            AuditEvent::ApprovalRefused,
+            Actor::approver(&spec.approved_by),
+            format!("{named}: {}", status.message),
+        )
     }
 }

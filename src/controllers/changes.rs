@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt, future};
 use kube::{Resource, core::DeserializeGuard, runtime::watcher};
 
 use crate::{
-    api::{ProxmoxActionPlan, ProxmoxEnvironment},
+    api::{Phase, ProxmoxActionPlan, ProxmoxEnvironment},
     ports::{Changes, Hypervisors, Key, Kind, Ports, Store},
 };
 
@@ -68,7 +68,10 @@ pub(super) fn what_approvals_depend_on(object: &DeserializeGuard<ProxmoxActionPl
     let status = object.0.as_ref().ok().and_then(|plan| plan.status.as_ref());
     let granted = status.and_then(|status| status.approvals.as_ref()).map(|approvals| &approvals.granted);
     let counted: Vec<&str> = granted.into_iter().flatten().map(|granted| granted.uid.as_str()).collect();
-    digest((&object.meta().uid, status.map(|status| (status.phase, &status.plan_hash)), counted))
+    // What has become of the question whether to make another attempt.
+    let answer = status.filter(|status| status.phase == Phase::Indeterminate);
+    let answer = answer.map(|status| (status.attempts, &status.reason));
+    digest((&object.meta().uid, status.map(|status| (status.phase, &status.plan_hash)), counted, answer))
 }
 
 fn digest(what: impl Hash) -> u64 {

@@ -9,8 +9,8 @@ use kube::{
 
 use crate::{
     api::{
-        PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxActionPlanSpec, ProxmoxEnvironment,
-        ProxmoxPolicy,
+        Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxActionPlanSpec,
+        ProxmoxEnvironment, ProxmoxPolicy,
     },
     ports::Kind,
 };
@@ -94,8 +94,10 @@ pub(super) fn plans_beside(
     select(plans, |plan| plan.metadata.namespace == policy.meta().namespace && is_open(plan))
 }
 
+/// One whose outcome is unknown may be about to be sent again.
 fn is_open(plan: &ProxmoxActionPlan) -> bool {
-    !plan.status.as_ref().is_some_and(|status| status.phase.is_terminal())
+    let phase = plan.status.as_ref().map(|status| status.phase).unwrap_or_default();
+    !phase.is_terminal() || phase == Phase::Indeterminate
 }
 
 /// The approvals on a plan.

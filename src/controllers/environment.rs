@@ -159,7 +159,7 @@ fn status<S: Store, H: Hypervisors>(
     found: &Found,
 ) -> EnvironmentStatus {
     let generation = environment.metadata.generation;
-    let EnvironmentStatus { approvals, admission, mut conditions, .. } =
+    let EnvironmentStatus { approvals, admission, audit, mut conditions, .. } =
         environment.status.clone().unwrap_or_default();
     let message: String = found.message.chars().take(1024).collect();
     for (type_, holds) in [(READY, found.ready), (RECONCILING, false), (STALLED, !found.ready)] {
@@ -178,6 +178,7 @@ fn status<S: Store, H: Hypervisors>(
         approvals,
         admission,
         nodes: found.nodes.clone(),
+        audit,
         observed_generation: generation,
         conditions,
     }
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
     use crate::{
         api::SecretKeyRef,
-        audit::AuditFile,
+        audit::AuditFolder,
         git::GitRepositories,
         ports::{SecretError, Secrets},
         pve::{
@@ -241,7 +242,7 @@ mod tests {
             hypervisors: Proxmox::default(),
             secrets: Arc::new(OneToken(format!("agent@pve!operator={}", sim.tokens()["agent@pve!operator"]))),
             repositories: Arc::new(GitRepositories::new(folder.path().join("git"), Arc::new(SystemClock))),
-            audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
+            audit: Arc::new(AuditFolder::open(&folder.path().join("audit"), "test", &SystemClock).unwrap()),
             leadership: Arc::new(Alone),
             clock: Arc::new(SystemClock),
         };

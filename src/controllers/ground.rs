@@ -6,7 +6,7 @@ use crate::{
     api::{GitTrust, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, Tier},
     core::{
         admission,
-        approval::{Bench, Candidate, Proof, still_there},
+        approval::{Bench, Candidate, Proof, Question, still_there},
         judge::Judged,
         provenance::Traced,
     },
@@ -39,6 +39,7 @@ impl Ground {
         ports: &Ports<S, H>,
         plan: &'a ProxmoxActionPlan,
         judged: &'a Judged,
+        question: Option<Question>,
     ) -> Bench<'a> {
         Bench {
             plan: &plan.metadata,
@@ -47,6 +48,7 @@ impl Ground {
             // As long as nobody says what is at stake, everything is.
             tier: self.environment.as_ref().map_or(Tier::Production, |environment| environment.spec.tier),
             judged,
+            question,
             proof: &self.proof,
             now: ports.clock.now(),
         }

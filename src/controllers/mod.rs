@@ -3,27 +3,33 @@
 //! The same controllers run in both homes: they see only the ports.
 
 mod admission;
+mod anchors;
 mod approval;
 mod changes;
 mod concerned;
 mod crowd;
 mod environment;
 mod ground;
+mod listed;
+mod looks;
 mod places;
 mod plan;
 mod policy;
 mod provenance;
+mod refusals;
 mod run;
 mod scene;
+mod setbacks;
 mod settle;
 mod slots;
+mod steady;
 
+pub use anchors::took_over;
 pub use run::{Shutdown, run};
 pub use settle::settle;
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
 use thiserror::Error;
 
 use crate::{
@@ -33,10 +39,14 @@ use crate::{
 
 use crowd::Crowd;
 use places::Places;
+use setbacks::Setbacks;
 use slots::Slots;
 
 /// When to try again after something needed was missing.
-const RETRY: SignedDuration = SignedDuration::from_secs(15);
+const RETRY: Duration = Duration::from_secs(15);
+
+/// How long those who were sent away because of the crowd stay away, about.
+const UNTIL_IT_CLEARS: Duration = Duration::from_secs(5);
 
 /// Why a look at an object could not be finished.
 #[derive(Debug, Error)]
@@ -51,6 +61,8 @@ enum Error {
     NotCanonical(#[from] NotCanonical),
     #[error("{0}")]
     NotReady(String),
+    #[error("this replica may not lead long enough to send anything")]
+    NotLeading,
     #[error("too many looks wait for the Proxmox of this environment already")]
     Crowded,
 }
@@ -60,21 +72,23 @@ struct Together {
     places: Arc<Places>,
     crowd: Crowd,
     slots: Slots,
+    /// Of those whose Proxmox could not be asked.
+    setbacks: Setbacks,
 }
 
 impl Error {
-    /// When to look again, or `None` to wait until something changes.
-    fn retry_after(&self) -> Option<Duration> {
+    /// The most that one waits before one looks again for the first time, or `None` to wait until something changes.
+    fn first_pause(&self) -> Option<Duration> {
         match self {
             // Somebody else wrote: what is there now may already be the answer.
-            Self::Store(StoreError::Conflict { .. }) => Some(Duration::from_millis(100)),
-            Self::Store(StoreError::Unavailable { .. }) => Some(Duration::from_secs(5)),
-            Self::Crowded => Some(Duration::from_secs(5)),
-            Self::Audit(_) | Self::NotReady(_) => Some(Duration::from_secs(30)),
+            Self::Store(StoreError::Conflict { .. }) => Some(Duration::from_millis(200)),
+            Self::Store(StoreError::Unavailable { .. }) | Self::NotLeading => Some(Duration::from_secs(2)),
+            Self::Crowded => Some(UNTIL_IT_CLEARS),
+            Self::Audit(_) | Self::NotReady(_) => Some(Duration::from_secs(10)),
             // Nobody is left to look at.
             Self::Store(StoreError::Gone { .. }) => None,
             // Only somebody's work can help, and not all of it is watched.
-            Self::Store(_) | Self::Corrupt(_) | Self::NotCanonical(_) => Some(Duration::from_secs(60)),
+            Self::Store(_) | Self::Corrupt(_) | Self::NotCanonical(_) => Some(setbacks::LONGEST),
         }
     }
 }

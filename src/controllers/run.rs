@@ -23,7 +23,9 @@ use crate::{
 };
 
 use super::{
-    Error, Together, approval,
+    Error, Together,
+    anchors::{anchor, keep_anchored},
+    approval,
     changes::{
         forgotten_when_gone, touched, what_approvals_depend_on, what_plans_depend_on, what_writers_change,
     },
@@ -33,8 +35,10 @@ use super::{
     },
     crowd::Crowd,
     environment,
+    looks::Looks,
     places::Places,
-    plan, policy,
+    plan, policy, refusals,
+    setbacks::Setbacks,
     slots::Slots,
 };
 
@@ -43,31 +47,71 @@ const CONCURRENCY: u16 = 256;
 /// Of one environment not more than so many stand in line behind those that ask its Proxmox.
 const IN_LINE: usize = 16;
 
-/// Resolves when the process is to end. Looks that have begun are finished first.
+/// Longer than any request may take, and the writes around it: a look that has not ended by then never will.
+const STOP_WITHIN: Duration = Duration::from_secs(330);
+
+/// Resolves when the controllers are to end. Looks that have begun are finished first.
 pub type Shutdown = Shared<BoxFuture<'static, ()>>;
 
 type Look = BoxFuture<'static, Result<Option<Timestamp>, Error>>;
 
-/// Runs until `shutdown`.
+/// Runs until `shutdown`, and then until what has begun is finished.
 pub async fn run<S: Store, H: Hypervisors>(ports: Ports<S, H>, shutdown: Shutdown) {
-    let ports = Arc::new(ports);
-    let plans = run_plans(Arc::clone(&ports), shutdown.clone());
-    let approvals = run_approvals(Arc::clone(&ports), shutdown.clone());
-    let environments = run_environments(Arc::clone(&ports), shutdown.clone());
-    let policies = run_policies(ports, shutdown);
-    futures::join!(plans, approvals, environments, policies);
+    let engine = Engine { ports: Arc::new(ports), looks: Looks::default(), shutdown };
+    let plans = run_plans(engine.clone());
+    let approvals = run_approvals(engine.clone());
+    let environments = run_environments(engine.clone());
+    let policies = run_policies(engine.clone());
+    let controllers = future::join4(plans, approvals, environments, policies);
+    let refusals = refusals::keep_on_record(&engine.ports, engine.shutdown.clone());
+    let anchors = keep_anchored(&engine.ports, engine.shutdown.clone());
+    let everything = future::join3(controllers, refusals, anchors);
+    future::select(pin!(everything), pin!(engine.patience())).await;
+    // What was told last is known to nobody else yet.
+    refusals::record_all(&engine.ports).await;
+    anchor(&engine.ports).await;
 }
 
-async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
+/// What all controllers work with.
+struct Engine<S, H> {
+    ports: Arc<Ports<S, H>>,
+    looks: Looks,
+    shutdown: Shutdown,
+}
+
+impl<S, H> Clone for Engine<S, H> {
+    fn clone(&self) -> Self {
+        let Self { ports, looks, shutdown } = self;
+        Self { ports: Arc::clone(ports), looks: looks.clone(), shutdown: shutdown.clone() }
+    }
+}
+
+impl<S: Store, H: Hypervisors> Engine<S, H> {
+    /// Until those who are asked to stop have had all the time that they may need. What they leave is on record: the call
+    /// of a plan in `Dispatching` is settled by whoever looks next, and never sent again.
+    async fn patience(&self) {
+        self.shutdown.clone().await;
+        let looks = self.looks.unfinished();
+        if !looks.is_empty() {
+            tracing::info!(?looks, "finishing what has begun");
+        }
+        self.ports.clock.sleep(STOP_WITHIN).await;
+        tracing::error!(looks = ?self.looks.unfinished(), "left unfinished: whoever runs next goes on from the record");
+    }
+}
+
+async fn run_plans<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
+    let ports = &engine.ports;
     let (controller, plans) = controller::<ProxmoxActionPlan, S>(&ports.store);
     let approvals = touched(ports.store.watch::<ProxmoxActionApproval>(), what_writers_change);
-    let environments = forgotten_when_gone(&ports);
+    let environments = forgotten_when_gone(ports);
     let environments = touched(environments, what_plans_depend_on);
     let policies = touched(ports.store.watch::<ProxmoxPolicy>(), what_writers_change);
     let (waiting, listed) = (plans.clone(), plans.clone());
     let (places, turns) = Places::new();
+    let crowd = Crowd::with_line_of(IN_LINE);
     let together =
-        Arc::new(Together { places, crowd: Crowd::with_line_of(IN_LINE), slots: Slots::default() });
+        Arc::new(Together { places, crowd, slots: Slots::default(), setbacks: Setbacks::default() });
     let called = futures::stream::unfold(turns, |mut turns| async {
         turns.recv().await.map(|plan| (ObjectRef::new(&plan.name).within(&plan.namespace), turns))
     });
@@ -79,14 +123,15 @@ async fn run_plans<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: 
         })
         .watches_stream(environments, move |environment| plans_in(&plans, &environment))
         .watches_stream(policies, move |policy| plans_beside(&waiting, &policy));
-    drive(controller, listed, ports, shutdown, move |ports, key| {
+    drive(controller, listed, engine, move |ports, key| {
         let together = Arc::clone(&together);
         async move { plan::reconcile(&ports, &together, &key).await }.boxed()
     })
     .await;
 }
 
-async fn run_approvals<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
+async fn run_approvals<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
+    let ports = &engine.ports;
     let (controller, approvals) = controller::<ProxmoxActionApproval, S>(&ports.store);
     let plans = touched(ports.store.watch::<ProxmoxActionPlan>(), what_approvals_depend_on);
     let others = touched(ports.store.watch::<ProxmoxActionApproval>(), what_writers_change);
@@ -97,24 +142,26 @@ async fn run_approvals<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdo
         .watches_stream(environments, move |environment| approvals_in(&within, environment.meta()))
         // Whether one person's second approval counts depends on the first.
         .watches_stream(others, move |other| approvals_beside(&beside, &other));
-    drive(controller, listed, ports, shutdown, |ports, key| {
+    drive(controller, listed, engine, |ports, key| {
         async move { approval::reconcile(&ports, &key).await }.boxed()
     })
     .await;
 }
 
-async fn run_environments<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
+async fn run_environments<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
+    let ports = &engine.ports;
     let (controller, listed) = controller::<ProxmoxEnvironment, S>(&ports.store);
     let controller = controller.reconcile_all_on(ports.store.admission_changes());
-    drive(controller, listed, ports, shutdown, |ports, key| {
+    drive(controller, listed, engine, |ports, key| {
         async move { environment::reconcile(&ports, &key).await }.boxed()
     })
     .await;
 }
 
-async fn run_policies<S: Store, H: Hypervisors>(ports: Arc<Ports<S, H>>, shutdown: Shutdown) {
+async fn run_policies<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
+    let ports = &engine.ports;
     let (controller, listed) = controller::<ProxmoxPolicy, S>(&ports.store);
-    drive(controller, listed, ports, shutdown, |ports, key| {
+    drive(controller, listed, engine, |ports, key| {
         async move { policy::reconcile(&ports, &key).await }.boxed()
     })
     .await;
@@ -133,8 +180,7 @@ fn controller<K: Remembered, S: Store>(store: &S) -> (Controller<DeserializeGuar
 async fn drive<K, S, H, F>(
     controller: Controller<DeserializeGuard<K>>,
     listed: Cache<K>,
-    ports: Arc<Ports<S, H>>,
-    shutdown: Shutdown,
+    engine: Engine<S, H>,
     look: F,
 ) where
     K: Kind,
@@ -142,21 +188,30 @@ async fn drive<K, S, H, F>(
     H: Hypervisors,
     F: Fn(Arc<Ports<S, H>>, Key) -> Look + Send + Sync + 'static,
 {
-    let look = Arc::new(look);
+    let Engine { ports, looks, shutdown } = engine;
+    let (look, setbacks) = (Arc::new(look), Arc::new(Setbacks::default()));
+    let failed = Arc::clone(&setbacks);
     let reconcile = move |object: Arc<DeserializeGuard<K>>, ports: Arc<Ports<S, H>>| {
-        let look = Arc::clone(&look);
+        let (look, looks, setbacks) = (Arc::clone(&look), looks.clone(), Arc::clone(&setbacks));
         async move {
             let key = Key::of(object.as_ref());
+            let _begun = looks.begin::<K>(&key);
             if let Err(invalid) = &object.0 {
                 ports.store.report_malformed::<K>(&key, &invalid.error).await?;
                 return Ok(Action::await_change());
             }
-            let wake_at = look(Arc::clone(&ports), key).await?;
+            let wake_at = look(Arc::clone(&ports), key.clone()).await?;
+            setbacks.forget(&key);
             Ok(wake_at.map_or_else(Action::await_change, |moment| Action::requeue(pause(&ports, moment))))
         }
     };
-    let on_error = |_: Arc<DeserializeGuard<K>>, error: &Error, _: Arc<Ports<S, H>>| {
-        error.retry_after().map_or_else(Action::await_change, Action::requeue)
+    let on_error = move |object: Arc<DeserializeGuard<K>>, error: &Error, ports: Arc<Ports<S, H>>| {
+        let key = Key::of(object.as_ref());
+        let Some(first) = error.first_pause() else {
+            failed.forget(&key);
+            return Action::await_change();
+        };
+        Action::requeue(failed.pause(&key, first, ports.clock.as_ref()))
     };
     let nothing_began = asked_to_stop_before_the_first_list(listed, shutdown.clone());
     let to_its_end = controller.graceful_shutdown_on(shutdown).run(reconcile, on_error, ports).for_each(

@@ -2,9 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::{StreamExt, future::join_all};
+use futures::future::join_all;
 use jiff::Timestamp;
-use kube::{core::DeserializeGuard, runtime::watcher};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -14,7 +13,8 @@ use crate::{
 };
 
 use super::{
-    Error, Together, approval, crowd::Crowd, environment, places::Places, plan, policy, slots::Slots,
+    Error, Together, anchors::anchor, approval, crowd::Crowd, environment, listed::objects, places::Places,
+    plan, policy, refusals, setbacks::Setbacks, slots::Slots,
 };
 
 /// Looks at every environment, policy, plan and approval until no plan is in flight any more. Returns all plans as they are then.
@@ -29,7 +29,7 @@ pub async fn settle<S: Store, H: Hypervisors>(ports: Ports<S, H>) -> Vec<Proxmox
     let (places, mut turns) = Places::new();
     // Nobody else is held up by them: all have the time to stand in line.
     let crowd = Crowd::with_line_of(Semaphore::MAX_PERMITS / 2);
-    let together = Together { places, crowd, slots: Slots::default() };
+    let together = Together { places, crowd, slots: Slots::default(), setbacks: Setbacks::default() };
     let mut plans = keys::<ProxmoxActionPlan, S>(&ports).await;
     while !plans.is_empty() {
         join_all(plans.drain(..).map(|key| follow(&ports, &together, key))).await;
@@ -40,6 +40,8 @@ pub async fn settle<S: Store, H: Hypervisors>(ports: Ports<S, H>) -> Vec<Proxmox
     for key in keys::<ProxmoxActionApproval, S>(&ports).await {
         log::<ProxmoxActionApproval>(&key, approval::reconcile(&ports, &key).await);
     }
+    refusals::record_all(&ports).await;
+    anchor(&ports).await;
     objects::<ProxmoxActionPlan, S>(&ports).await.into_iter().filter_map(|guard| guard.0.ok()).collect()
 }
 
@@ -85,19 +87,4 @@ async fn keys<K: Kind, S: Store>(ports: &Ports<S, impl Hypervisors>) -> Vec<Key>
         }
     }
     keys
-}
-
-/// Everything that exists of a kind: what a watch begins with.
-async fn objects<K: Kind, S: Store>(ports: &Ports<S, impl Hypervisors>) -> Vec<DeserializeGuard<K>> {
-    let mut found = Vec::new();
-    let mut changes = ports.store.watch::<K>();
-    while let Some(change) = changes.next().await {
-        match change {
-            Ok(watcher::Event::InitApply(object)) => found.push(object),
-            Ok(watcher::Event::InitDone) => break,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "failed to list"),
-        }
-    }
-    found
 }

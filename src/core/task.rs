@@ -99,6 +99,15 @@ pub enum TaskState {
     Vanished,
 }
 
+/// What a task has written, as far as it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskLog {
+    /// The last lines.
+    pub lines: Vec<String>,
+    /// How many came before them.
+    pub before: usize,
+}
+
 /// How a stopped task's exit status is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskVerdict {

@@ -187,7 +187,7 @@ impl Answer {
 
 /// Takes out each value, and each line of one: a status line ends where a value's first line does. The longest go first,
 /// else the rest of one that begins with another would stay.
-fn redact(text: &str, secrets: &BTreeMap<String, SecretString>) -> String {
+pub(super) fn redact(text: &str, secrets: &BTreeMap<String, SecretString>) -> String {
     let values = secrets.values().map(|secret| secret.expose_secret().trim_end_matches('\n'));
     let mut values: Vec<&str> =
         values.flat_map(|value| std::iter::once(value).chain(value.lines())).collect();

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::time::{Instant, timeout};
 
-use crate::{catalog::Call, core::task::Sent};
+use crate::{catalog::Call, core::task::Sent, ports::Departure};
 
 use super::{
     acquaintance::{Acquaintance, Greeting},
@@ -154,23 +154,25 @@ impl Client {
     /// nobody knows.
     ///
     /// It is handed to another endpoint only if it is certain that the one before has not passed it on, if that one has
-    /// just shown that it belongs to the same cluster, and if not more than `within` has passed.
+    /// just shown that it belongs to the same cluster, and if it may still leave. That is asked once more by the one that
+    /// writes its first byte: connecting takes its time, and a process may stand still anywhere.
     pub async fn send(
         &self,
         call: &Call,
         secrets: &BTreeMap<String, SecretString>,
-        within: Duration,
+        departure: &Departure,
     ) -> Sent {
-        let until = Instant::now() + within;
         let mut undelivered = Vec::new();
         for (turn, place) in self.acquaintance.order().into_iter().enumerate() {
-            if turn > 0 && Instant::now() >= until {
-                undelivered.push("there was no time left to try another endpoint".to_owned());
+            if turn > 0
+                && let Err(why) = departure.left()
+            {
+                undelivered.push(format!("another endpoint is not tried: {why}"));
                 break;
             }
             let endpoint = &self.endpoints[place];
-            let sent = match self.ready_for_a_change(turn, place, until).await {
-                Ok(()) => self.wire.hand_over(endpoint, call, secrets).await,
+            let sent = match self.ready_for_a_change(turn, place, departure).await {
+                Ok(()) => self.wire.hand_over(endpoint, call, secrets, departure).await,
                 Err(why) => Sent::NotSent { why },
             };
             match sent {
@@ -189,16 +191,19 @@ impl Client {
 
     /// Whether a change may be handed to this endpoint now. Time that was lost with another one makes everything that was
     /// known of this one old.
-    async fn ready_for_a_change(&self, turn: usize, place: usize, until: Instant) -> Result<(), String> {
+    async fn ready_for_a_change(
+        &self,
+        turn: usize,
+        place: usize,
+        departure: &Departure,
+    ) -> Result<(), String> {
         self.refuse_if_they_disagree().map_err(|error| error.to_string())?;
         if self.endpoints.len() == 1 || (turn == 0 && self.acquaintance.knows(place)) {
             return Ok(());
         }
-        let left = until.saturating_duration_since(Instant::now());
-        match timeout(left, self.introduce(place)).await {
-            Ok(Ok(())) if Instant::now() < until => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Ok(Ok(())) | Err(_) => Err("it could not show in time which cluster it belongs to".to_owned()),
+        match timeout(departure.left()?, self.introduce(place)).await {
+            Ok(introduced) => introduced.map_err(|error| error.to_string()),
+            Err(_) => Err("it could not show in time which cluster it belongs to".to_owned()),
         }
     }
 

@@ -5,10 +5,12 @@
 mod acquaintance;
 mod answer;
 pub mod client;
+mod doorway;
 mod endpoint;
 mod ha;
 mod lenient;
 mod members;
+mod passage;
 mod pinning;
 mod proxmox;
 mod read_error;

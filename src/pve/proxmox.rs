@@ -15,9 +15,9 @@ use crate::{
     core::{
         ha::HaGuest,
         observe::{NodeRow, Query, Readout, World},
-        task::{Sent, TaskState, Upid},
+        task::{Sent, TaskLog, TaskState, Upid},
     },
-    ports::{Hypervisor, HypervisorError, Hypervisors, Key},
+    ports::{Departure, Hypervisor, HypervisorError, Hypervisors, Key},
 };
 
 use super::{
@@ -175,12 +175,25 @@ impl Hypervisor for Connection {
         Ok(tasks::node_time(&self.client, node).await?)
     }
 
-    async fn send(&self, call: &Call, secrets: &BTreeMap<String, SecretString>, within: Duration) -> Sent {
-        self.client.send(call, secrets, within).await
+    async fn send(
+        &self,
+        call: &Call,
+        secrets: &BTreeMap<String, SecretString>,
+        departure: &Departure,
+    ) -> Sent {
+        self.client.send(call, secrets, departure).await
     }
 
     async fn task(&self, upid: &Upid, tolerance: Duration) -> Result<TaskState, HypervisorError> {
         Ok(self.running.state_of(&self.client, upid, tolerance).await?)
+    }
+
+    async fn task_log(
+        &self,
+        upid: &Upid,
+        secrets: &BTreeMap<String, SecretString>,
+    ) -> Result<TaskLog, HypervisorError> {
+        Ok(tasks::log_of(&self.client, upid, secrets).await?)
     }
 
     async fn ha_guest(&self, guest: GuestRef) -> Result<Option<HaGuest>, HypervisorError> {

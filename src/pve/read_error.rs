@@ -99,6 +99,9 @@ pub(super) struct Envelope<T> {
     pub data: T,
     /// What waits to be applied to the network of a node: Proxmox tells it beside the data.
     pub changes: Option<String>,
+    /// How many rows there are, where only some were asked for.
+    #[serde(default)]
+    pub total: serde_json::Value,
 }
 
 /// Reads an answer to a read.

@@ -1,22 +1,31 @@
 //! Tasks: the one that runs, and those that may be ours.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
     catalog::path_segment,
-    core::task::{TaskState, Upid},
+    core::task::{TaskLog, TaskState, Upid},
 };
 
-use super::{answer::bounded, client::Client, lenient, read_error::ReadError};
+use super::{
+    answer::{bounded, redact},
+    client::Client,
+    lenient,
+    read_error::ReadError,
+};
 
 /// More would not fit into one answer's time; 0 would return nothing.
 const PAGE: usize = 500;
 /// Proxmox keeps some two thousand tasks of a node.
 const MAX_PAGES: usize = 20;
+/// So much of a task's log is kept as evidence.
+const MOST_LINES: usize = 200;
+const MOST_BYTES: usize = 64 * 1024;
 
 #[derive(Deserialize)]
 struct Status {
@@ -35,6 +44,12 @@ struct ActiveRow {
     #[serde(default)]
     status: String,
     endtime: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct LogRow {
+    #[serde(default)]
+    t: String,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +77,37 @@ pub async fn task_state(client: &Client, upid: &Upid) -> Result<TaskState, ReadE
             Err(client.misread(&path, &format!("a task is `{other}` and has no exit status")))
         }
     }
+}
+
+/// The end of what a task has written. Proxmox tells how many lines there are only beside some of them, so there are two
+/// questions where there are more than are kept.
+pub async fn log_of(
+    client: &Client,
+    upid: &Upid,
+    secrets: &BTreeMap<String, SecretString>,
+) -> Result<TaskLog, ReadError> {
+    let path = format!("/nodes/{}/tasks/{}/log", path_segment(&upid.node), path_segment(upid.as_str()));
+    let page = async |start: usize| {
+        let query = [("start", start.to_string()), ("limit", MOST_LINES.to_string())];
+        client.get_whole::<Vec<LogRow>>(&path, &query).await
+    };
+    let first = page(0).await?;
+    let total =
+        first.total.as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(first.data.len());
+    let rows = if total > MOST_LINES { page(total - MOST_LINES).await?.data } else { first.data };
+    let whole: Vec<&str> = rows.iter().map(|row| row.t.as_str()).collect();
+    // All at once: a secret may go over several lines.
+    let text = redact(&whole.join("\n"), secrets);
+    let mut lines: Vec<String> = text.lines().map(bounded).collect();
+    let mut bytes = 0;
+    let kept = lines.iter().rev().take_while(|line| {
+        bytes += line.len();
+        bytes <= MOST_BYTES
+    });
+    let dropped = lines.len() - kept.count();
+    lines.drain(..dropped);
+    let before = total.saturating_sub(lines.len());
+    Ok(TaskLog { lines, before })
 }
 
 /// The tasks that run on a node, by their ids. One that is not among them may have ended, or may just not be listed: only

@@ -20,14 +20,12 @@ use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::{AbortHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{ApiToken, Client, Trust};
-
-/// As long as a change may take to leave.
-pub const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Occurs in no text that leaves this room.
 pub const CANARY: &str = "7d1f4a4e-canary-4cc3-9c3f-2f6a1f3c0e55";
@@ -45,6 +43,8 @@ pub enum Reply {
     Reset,
     /// Accepts the connection and does nothing, not even a handshake.
     Ignore,
+    /// Accepts the connection and waits with the handshake until it is told to go on.
+    Dawdle(Arc<Notify>),
     /// Reads the whole request and never answers.
     Silence,
     /// Repeats the request's head in an answer of this status.
@@ -154,17 +154,22 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, seen: Arc<Mutex
     match first {
         Some(Reply::Reset) => {
             lock(&seen).script.pop_front();
-            stream.set_zero_linger().unwrap();
+            return stream.set_zero_linger().unwrap();
         }
-        Some(Reply::Ignore) => std::future::pending().await,
-        _ => match tls {
-            Some(tls) => {
-                if let Ok(stream) = tls.accept(stream).await {
-                    serve(stream, &seen).await;
-                }
+        Some(Reply::Ignore) => return std::future::pending().await,
+        Some(Reply::Dawdle(go_on)) => {
+            lock(&seen).script.pop_front();
+            go_on.notified().await;
+        }
+        _ => {}
+    }
+    match tls {
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                serve(stream, &seen).await;
             }
-            None => serve(stream, &seen).await,
-        },
+        }
+        None => serve(stream, &seen).await,
     }
 }
 
@@ -189,7 +194,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Mutex<See
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
             Some(Reply::Silence) => std::future::pending().await,
-            Some(Reply::Close | Reply::Reset | Reply::Ignore) | None => return,
+            Some(Reply::Close | Reply::Reset | Reply::Ignore | Reply::Dawdle(_)) | None => return,
         }
     }
 }

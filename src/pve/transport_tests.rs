@@ -1,24 +1,40 @@
 //! The promises of the transport, against a server that breaks every rule.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use futures::future::BoxFuture;
+use jiff::Timestamp;
 use rustls::version::{TLS12, TLS13};
 use secrecy::SecretString;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 
 use crate::{
     api::{Tier, TlsTrust},
     catalog::{Call, Method},
     core::task::Sent,
+    ports::{Clock, Departure, Leadership},
+    system::{Alone, SystemClock},
 };
 
 use super::{
     Client, ReadError, Trust,
     survey::version,
-    testing::{AT_ONCE, CANARY, Identity, Reply, Server, impatient_client, token},
+    testing::{CANARY, Identity, Reply, Server, impatient_client, token},
 };
 
 const UPID: &str = "UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:101:agent@pve!plans:";
+
+/// As long as a change may take to leave.
+fn at_once() -> Departure {
+    Departure::within(Arc::new(SystemClock), Arc::new(Alone), Duration::from_secs(5))
+}
 
 fn call(method: Method) -> Call {
     let params =
@@ -43,7 +59,7 @@ fn bundle(pem: &str) -> Trust {
 /// Sends once to a server that does this, and makes sure that it met at most one request.
 async fn send_to(reply: Reply) -> (Sent, usize) {
     let server = Server::plain([reply, started(), started()]).await;
-    let sent = server.client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
+    let sent = server.client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new(), &at_once()).await;
     assert!(server.connections() <= 1, "{} connections for one change", server.connections());
     (sent, server.requests().len())
 }
@@ -54,7 +70,7 @@ async fn post_and_put_send_a_form_and_delete_a_query_without_a_body() {
     let client = server.client(&Trust::Anyone);
     for method in [Method::Post, Method::Put, Method::Delete] {
         assert!(
-            matches!(client.send(&call(method), &BTreeMap::new(), AT_ONCE).await, Sent::Task(upid) if upid.as_str() == UPID)
+            matches!(client.send(&call(method), &BTreeMap::new(), &at_once()).await, Sent::Task(upid) if upid.as_str() == UPID)
         );
     }
     let requests = server.requests();
@@ -82,7 +98,7 @@ async fn a_secret_stands_in_the_form_as_it_is_kept() {
     let server = Server::plain([started()]).await;
     let value = SecretString::from("p&s=\"ü\n2\n".to_owned());
     let secrets = BTreeMap::from([("cipassword".to_owned(), value)]);
-    server.client(&Trust::Anyone).send(&call(Method::Put), &secrets, AT_ONCE).await;
+    server.client(&Trust::Anyone).send(&call(Method::Put), &secrets, &at_once()).await;
     let request = &server.requests()[0];
     assert!(request.contains("\r\n\r\ncipassword=p%26s%3D%22%C3%BC%0A2&description="), "{request}");
 }
@@ -93,7 +109,7 @@ async fn a_change_without_parameters_is_not_chunked_which_proxmox_refuses() {
     for method in [Method::Post, Method::Delete] {
         let bare = Call { params: BTreeMap::new(), ..call(method) };
         assert!(matches!(
-            server.client(&Trust::Anyone).send(&bare, &BTreeMap::new(), AT_ONCE).await,
+            server.client(&Trust::Anyone).send(&bare, &BTreeMap::new(), &at_once()).await,
             Sent::Task(_)
         ));
     }
@@ -113,12 +129,12 @@ async fn an_error_means_something_else_where_there_is_no_task() {
     let server = Server::plain([error.clone(), error]).await;
     let client = server.client(&Trust::Anyone);
     assert!(matches!(
-        client.send(&call(Method::Put), &BTreeMap::new(), AT_ONCE).await,
+        client.send(&call(Method::Put), &BTreeMap::new(), &at_once()).await,
         Sent::Refused { status: 500, .. }
     ));
     let without_a_task = Call { starts_task: false, ..call(Method::Put) };
     assert!(matches!(
-        client.send(&without_a_task, &BTreeMap::new(), AT_ONCE).await,
+        client.send(&without_a_task, &BTreeMap::new(), &at_once()).await,
         Sent::HalfWay { status: 500, .. }
     ));
 }
@@ -126,7 +142,6 @@ async fn an_error_means_something_else_where_there_is_no_task() {
 #[tokio::test]
 async fn a_connection_that_breaks_after_it_came_about_leaves_the_outcome_unknown() {
     for reply in [
-        Reply::Reset,
         Reply::Close,
         Reply::SayAndClose("HTTP/1.1 200 O".to_owned()),
         Reply::SayAndClose(
@@ -145,6 +160,14 @@ async fn a_connection_that_breaks_after_it_came_about_leaves_the_outcome_unknown
     }
 }
 
+/// It depends on who is faster; either way no request has come through.
+#[tokio::test]
+async fn a_connection_that_is_reset_at_once_is_not_taken_for_an_answer() {
+    let (sent, requests) = send_to(Reply::Reset).await;
+    assert!(matches!(sent, Sent::Unknown { .. } | Sent::NotSent { .. }), "{sent:?}");
+    assert_eq!(requests, 0);
+}
+
 #[tokio::test]
 async fn a_server_that_never_answers_leaves_the_outcome_unknown() {
     for reply in [
@@ -154,7 +177,7 @@ async fn a_server_that_never_answers_leaves_the_outcome_unknown() {
         let server = Server::plain([reply, started()]).await;
         let sent = server
             .impatient_client(&Trust::Anyone)
-            .send(&call(Method::Post), &BTreeMap::new(), AT_ONCE)
+            .send(&call(Method::Post), &BTreeMap::new(), &at_once())
             .await;
         assert!(matches!(&sent, Sent::Unknown { why } if why.contains("timed out")), "{sent:?}");
         assert_eq!((server.connections(), server.requests().len()), (1, 1));
@@ -168,7 +191,7 @@ async fn what_finds_no_connection_was_not_sent() {
     drop(listener);
     for endpoint in [closed.as_str(), "http://no-such-host.invalid:8006"] {
         let sent = impatient_client(endpoint, &Trust::Anyone)
-            .send(&call(Method::Post), &BTreeMap::new(), AT_ONCE)
+            .send(&call(Method::Post), &BTreeMap::new(), &at_once())
             .await;
         assert!(matches!(sent, Sent::NotSent { .. }), "{endpoint}: {sent:?}");
     }
@@ -178,7 +201,7 @@ async fn what_finds_no_connection_was_not_sent() {
 async fn a_handshake_that_never_ends_was_not_sent() {
     let server = Server::tls(&Identity::new(), [Reply::Ignore]).await;
     let sent =
-        server.impatient_client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
+        server.impatient_client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new(), &at_once()).await;
     assert!(matches!(&sent, Sent::NotSent { why } if why.contains("timed out")), "{sent:?}");
 }
 
@@ -224,7 +247,10 @@ async fn changes_never_share_a_connection_even_if_the_server_would() {
     let server = Server::plain([started(), started(), started()]).await;
     let client = server.client(&Trust::Anyone);
     for count in 1..=3 {
-        assert!(matches!(client.send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await, Sent::Task(_)));
+        assert!(matches!(
+            client.send(&call(Method::Post), &BTreeMap::new(), &at_once()).await,
+            Sent::Task(_)
+        ));
         assert_eq!((server.connections(), server.requests().len()), (count, count));
     }
 }
@@ -239,10 +265,10 @@ async fn a_connection_that_the_server_closed_just_before_costs_no_second_request
         |sent| matches!(sent, Sent::Task(_)),
         |sent| matches!(sent, Sent::Unknown { .. }),
         |sent| matches!(sent, Sent::Task(_)),
-        |sent| matches!(sent, Sent::Unknown { .. }),
+        |sent| matches!(sent, Sent::Unknown { .. } | Sent::NotSent { .. }),
     ];
     for (index, expected) in expected.iter().enumerate() {
-        let sent = client.send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
+        let sent = client.send(&call(Method::Post), &BTreeMap::new(), &at_once()).await;
         assert!(expected(&sent), "{index}: {sent:?}");
         assert_eq!(server.connections(), index + 1);
     }
@@ -278,7 +304,7 @@ async fn a_proxy_in_the_environment_is_not_used() {
         return;
     }
     let server = Server::plain([started()]).await;
-    let sent = server.client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
+    let sent = server.client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new(), &at_once()).await;
     assert!(matches!(sent, Sent::Task(_)), "{sent:?}");
 }
 
@@ -289,7 +315,7 @@ async fn the_right_fingerprint_is_trusted_whatever_the_name_or_issuer() {
         let server = Server::tls(&identity, [started()]).await;
         let sent = server
             .client(&Trust::Fingerprint(identity.fingerprint()))
-            .send(&call(Method::Post), &BTreeMap::new(), AT_ONCE)
+            .send(&call(Method::Post), &BTreeMap::new(), &at_once())
             .await;
         assert!(matches!(sent, Sent::Task(_)), "{sent:?}");
     }
@@ -300,7 +326,7 @@ async fn a_server_with_another_fingerprint_never_sees_a_request() {
     let identity = Identity::new();
     let server = Server::tls(&identity, [started()]).await;
     let client = server.client(&Trust::Fingerprint(Identity::new().fingerprint()));
-    let sent = client.send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
+    let sent = client.send(&call(Method::Post), &BTreeMap::new(), &at_once()).await;
     assert!(matches!(&sent, Sent::NotSent { why } if why.contains("tls.fingerprint")), "{sent:?}");
     let read = version(&client).await.unwrap_err();
     assert!(matches!(read, ReadError::Unreachable { .. }), "{read}");
@@ -315,7 +341,7 @@ async fn a_copied_certificate_without_its_key_is_not_trusted() {
         let impostor = identity.impersonated().speaking(version);
         for trust in [pin.clone(), bundle(&identity.authority_pem), Trust::Anyone] {
             let server = Server::tls(&impostor, [started()]).await;
-            let sent = server.client(&trust).send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
+            let sent = server.client(&trust).send(&call(Method::Post), &BTreeMap::new(), &at_once()).await;
             assert!(matches!(sent, Sent::NotSent { .. }), "{trust:?}: {sent:?}");
             assert_eq!(server.requests().len(), 0);
         }
@@ -328,12 +354,12 @@ async fn a_bundle_trusts_its_own_authority_and_no_other() {
     let server = Server::tls(&identity, [started()]).await;
     let sent = server
         .client(&bundle(&Identity::new().authority_pem))
-        .send(&call(Method::Post), &BTreeMap::new(), AT_ONCE)
+        .send(&call(Method::Post), &BTreeMap::new(), &at_once())
         .await;
     assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
     assert_eq!(server.requests().len(), 0);
     let both = format!("{}{}", Identity::new().authority_pem, identity.authority_pem);
-    let sent = server.client(&bundle(&both)).send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
+    let sent = server.client(&bundle(&both)).send(&call(Method::Post), &BTreeMap::new(), &at_once()).await;
     assert!(matches!(sent, Sent::Task(_)), "{sent:?}");
 }
 
@@ -343,7 +369,7 @@ async fn trusting_the_system_does_not_trust_a_stranger() {
     let token = token();
     // Where a machine trusts nobody at all, the client can't even be made.
     if let Ok(client) = Client::new(&[server.endpoint()], token, &Trust::System, Duration::from_secs(2)) {
-        let sent = client.send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
+        let sent = client.send(&call(Method::Post), &BTreeMap::new(), &at_once()).await;
         assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
     }
     assert_eq!(server.requests().len(), 0);
@@ -354,7 +380,7 @@ async fn a_path_that_would_go_elsewhere_is_not_sent() {
     let server = Server::plain([started()]).await;
     let astray = Call { path: "/nodes/pve1/../../version".to_owned(), ..call(Method::Post) };
     assert!(matches!(
-        server.client(&Trust::Anyone).send(&astray, &BTreeMap::new(), AT_ONCE).await,
+        server.client(&Trust::Anyone).send(&astray, &BTreeMap::new(), &at_once()).await,
         Sent::NotSent { .. }
     ));
     assert_eq!(server.connections(), 0);
@@ -365,7 +391,7 @@ async fn a_server_that_repeats_the_token_can_not_place_it_in_any_text() {
     for status in [200, 400, 401, 403, 500, 501, 503, 595] {
         let server = Server::plain([Reply::Echo(status), Reply::Echo(status)]).await;
         let client = server.client(&Trust::Anyone);
-        let sent = client.send(&call(Method::Post), &BTreeMap::new(), AT_ONCE).await;
+        let sent = client.send(&call(Method::Post), &BTreeMap::new(), &at_once()).await;
         let read = version(&client).await.unwrap_err();
         assert!(server.requests().iter().all(|request| request.contains(CANARY)));
         let shown = format!("{client:?} {sent:?} {read:?} {read}");
@@ -381,4 +407,83 @@ async fn a_body_without_end_is_given_up() {
     let server = Server::plain([Reply::SayAndClose(huge)]).await;
     let error = version(&server.client(&Trust::Anyone)).await.unwrap_err();
     assert!(error.to_string().contains("longer than"), "{error}");
+}
+
+/// Time and the lead, as a test wants them.
+#[derive(Debug, Default)]
+struct Told {
+    passed: AtomicU64,
+    is_led_by_another: AtomicBool,
+}
+
+impl Clock for Told {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.passed.load(Ordering::SeqCst))
+    }
+    fn nonce(&self) -> String {
+        SystemClock.nonce()
+    }
+    fn fraction(&self) -> f64 {
+        SystemClock.fraction()
+    }
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        SystemClock.sleep(duration)
+    }
+}
+
+impl Leadership for Told {
+    fn lasts(&self, _: Duration) -> bool {
+        !self.is_led_by_another.load(Ordering::SeqCst)
+    }
+}
+
+/// Sends to a server that is slow to shake hands, and lets something happen before it does.
+async fn send_while(happens: impl FnOnce(&Told)) -> (Sent, Vec<String>) {
+    let (told, go_on) = (Arc::<Told>::default(), Arc::<Notify>::default());
+    let server = Server::tls(&Identity::new(), [Reply::Dawdle(Arc::clone(&go_on)), started()]).await;
+    let client = server.client(&Trust::Anyone);
+    let departure = Departure::within(told.clone(), told.clone(), Duration::from_secs(5));
+    let sending = async { client.send(&call(Method::Post), &BTreeMap::new(), &departure).await };
+    let happening = async {
+        while server.connections() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        happens(&told);
+        go_on.notify_one();
+    };
+    let (sent, ()) = tokio::join!(sending, happening);
+    (sent, server.requests())
+}
+
+#[tokio::test]
+async fn a_change_leaves_over_a_connection_that_came_about_slowly() {
+    let (sent, requests) = send_while(|told| told.passed.store(4, Ordering::SeqCst)).await;
+    assert!(matches!(sent, Sent::Task(_)), "{sent:?}");
+    assert_eq!(requests.len(), 1);
+}
+
+#[tokio::test]
+async fn a_change_whose_time_has_passed_while_it_was_connected_does_not_leave() {
+    let (sent, requests) = send_while(|told| told.passed.store(5, Ordering::SeqCst)).await;
+    assert!(matches!(&sent, Sent::NotSent { why } if why.contains("time to leave has passed")), "{sent:?}");
+    assert_eq!(requests, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_replica_that_lost_the_lead_while_it_connected_sends_nothing() {
+    let (sent, requests) = send_while(|told| told.is_led_by_another.store(true, Ordering::SeqCst)).await;
+    assert!(matches!(&sent, Sent::NotSent { why } if why.contains("may not lead")), "{sent:?}");
+    assert_eq!(requests, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_change_that_may_not_leave_any_more_does_not_even_knock() {
+    let server = Server::plain([started()]).await;
+    let late = Departure::within(Arc::new(SystemClock), Arc::new(Alone), Duration::ZERO);
+    let sent = server.client(&Trust::Anyone).send(&call(Method::Post), &BTreeMap::new(), &late).await;
+    assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
+    assert_eq!(server.connections(), 0);
 }

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, error::Error, time::Duration};
 
-use hyper::ext::ReasonPhrase;
+use http_body_util::Full;
+use hyper::{body::Bytes, ext::ReasonPhrase};
 use reqwest::{RequestBuilder, Response, StatusCode, Url, header, redirect, retry};
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
@@ -10,18 +11,22 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     catalog::{Call, Method},
     core::task::Sent,
+    ports::Departure,
 };
 
 use super::{
     answer::{Answer, bounded},
     client::ConnectError,
     endpoint::Endpoint,
+    passage::{NothingCame, Passage},
     tls::Trust,
     token::ApiToken,
 };
 
 /// More than any cluster answers with; a server that sends more is not asked to fill the memory.
-const MAX_BODY: usize = 32 << 20;
+pub(super) const MAX_BODY: usize = 32 << 20;
+/// Who asks.
+const USER_AGENT: &str = concat!("proxmox-agent/", env!("CARGO_PKG_VERSION"));
 
 /// What is shared by all exchanges with a cluster: its token, its connections and their TLS sessions.
 #[derive(Clone)]
@@ -30,13 +35,11 @@ pub(super) struct Wire {
     /// Reads reuse connections: they may be repeated.
     reads: reqwest::Client,
     /// Changes open a connection each.
-    changes: reqwest::Client,
+    changes: Passage,
 }
 
-/// No answer came.
+/// A read that was not answered.
 pub(super) struct Lost {
-    /// Nothing left: no connection came about.
-    never_sent: bool,
     pub(super) why: String,
 }
 
@@ -50,14 +53,15 @@ pub(super) struct Patience {
 
 impl Wire {
     pub(super) fn new(token: ApiToken, trust: &Trust, patience: Patience) -> Result<Self, ConnectError> {
+        // Connecting ends well before the whole does: what never came about is then known as such.
+        let patience = Patience { connect: patience.connect.min(patience.request / 2), ..patience };
         let tls = trust.client_config()?;
         let authorization = header::HeaderMap::from_iter([(header::AUTHORIZATION, token.header()?)]);
-        let base = || builder(authorization.clone(), tls.clone(), patience);
-        let unusable = |error: reqwest::Error| ConnectError::Unusable(described(&error));
+        let reads = builder(authorization, tls.clone(), patience).build();
         Ok(Self {
             token,
-            reads: base().build().map_err(unusable)?,
-            changes: base().pool_max_idle_per_host(0).build().map_err(unusable)?,
+            reads: reads.map_err(|error| ConnectError::Unusable(described(&error)))?,
+            changes: Passage::new(tls, patience),
         })
     }
 
@@ -67,7 +71,10 @@ impl Wire {
 
     /// Reads, over a connection that may have been used before.
     pub(super) async fn read(&self, url: Url, query: &[(&str, String)]) -> Result<Answer, Lost> {
-        self.exchange(self.reads.get(url).query(query)).await
+        let response = self.reads.get(url).query(query).send().await.map_err(|error| self.lost(&error))?;
+        let status = response.status();
+        let reason = reason_of(response.extensions(), status);
+        Ok(self.answer(status, &reason, whole_body(response).await))
     }
 
     /// Hands a change to one endpoint, once, over a connection of its own.
@@ -76,59 +83,92 @@ impl Wire {
         endpoint: &Endpoint,
         call: &Call,
         secrets: &BTreeMap<String, SecretString>,
+        departure: &Departure,
     ) -> Sent {
-        let url = match endpoint.url(&call.path) {
-            Ok(url) => url,
-            Err(why) => return Sent::NotSent { why: why.to_owned() },
+        let (url, request) = match self.written(endpoint, call, secrets) {
+            Ok(written) => written,
+            Err(why) => return Sent::NotSent { why },
         };
-        let request = match call.method {
-            Method::Post => form(self.changes.post(url), call, secrets),
-            Method::Put => form(self.changes.put(url), call, secrets),
-            // Proxmox refuses a DELETE that has a body. No secret goes into a query.
-            Method::Delete => self.changes.delete(url).query(&call.params),
-        };
-        match self.exchange(request).await {
-            Ok(answer) => answer.verdict_without(secrets, call.starts_task),
-            Err(Lost { never_sent: true, why }) => Sent::NotSent { why },
-            Err(Lost { never_sent: false, why }) => Sent::Unknown { why },
+        match self.changes.pass(&url, request, departure).await {
+            Ok(came) => {
+                let reason = reason_of(came.head.extensions(), came.head.status());
+                let answer = self.answer(came.head.status(), &reason, came.body);
+                answer.verdict_without(secrets, call.starts_task)
+            }
+            Err(NothingCame { never_sent: true, why }) => {
+                Sent::NotSent { why: self.tellable(&format!("nothing was sent: {why}")) }
+            }
+            Err(NothingCame { never_sent: false, why }) => {
+                Sent::Unknown { why: self.tellable(&format!("no answer came: {why}")) }
+            }
         }
     }
 
-    async fn exchange(&self, request: RequestBuilder) -> Result<Answer, Lost> {
-        let response = request.send().await.map_err(|error| self.lost(&error))?;
-        let status = response.status();
-        let reason = self.token.redact(&reason_of(&response, status));
-        let body = match whole_body(response).await {
-            // From here on no text of the server can carry the secret any further.
+    /// A change as it goes over the wire, and where to.
+    fn written(
+        &self,
+        endpoint: &Endpoint,
+        call: &Call,
+        secrets: &BTreeMap<String, SecretString>,
+    ) -> Result<(Url, hyper::Request<Full<Bytes>>), String> {
+        let url = endpoint.url(&call.path)?;
+        let request = match call.method {
+            Method::Post => form(self.reads.post(url), call, secrets),
+            Method::Put => form(self.reads.put(url), call, secrets),
+            // Proxmox refuses a DELETE that has a body. No secret goes into a query.
+            Method::Delete => self.reads.delete(url).query(&call.params),
+        };
+        let mut request = request.build().map_err(|error| described(&error))?;
+        let body = request.body_mut().take();
+        let body = body.as_ref().and_then(|body| body.as_bytes()).map(Bytes::copy_from_slice);
+        let url = request.url().clone();
+        let path =
+            url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        let mut written = hyper::Request::builder()
+            .method(request.method())
+            .uri(path)
+            .header(header::HOST, url.authority())
+            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::ACCEPT, "*/*")
+            .header(header::AUTHORIZATION, self.token.header().map_err(|error| error.to_string())?)
+            .body(Full::new(body.unwrap_or_default()))
+            .map_err(|error| error.to_string())?;
+        written.headers_mut().extend(std::mem::take(request.headers_mut()));
+        Ok((url, written))
+    }
+
+    /// From here on no text of the server can carry the token's secret any further.
+    fn answer(&self, status: StatusCode, reason: &str, body: Result<Vec<u8>, String>) -> Answer {
+        let body = match body {
             Ok(body) => Ok(self.token.redact(&String::from_utf8_lossy(&body))),
             Err(why) => Err(self.token.redact(&why)),
         };
-        Ok(Answer { status: status.as_u16(), reason, body })
+        Answer { status: status.as_u16(), reason: self.token.redact(reason), body }
     }
 
     fn lost(&self, error: &reqwest::Error) -> Lost {
-        // Connecting ends with the TLS handshake; no byte of the request is written before.
-        let never_sent = error.is_builder() || error.is_connect();
-        let stage = if never_sent { "no connection came about" } else { "no answer came" };
-        let why = format!("{stage}: {}", described(error));
-        Lost { never_sent, why: bounded(&self.token.redact(&why)) }
+        let stage = if error.is_connect() { "no connection came about" } else { "no answer came" };
+        Lost { why: self.tellable(&format!("{stage}: {}", described(error))) }
+    }
+
+    fn tellable(&self, text: &str) -> String {
+        bounded(&self.token.redact(text))
     }
 }
 
-/// What both clients have in common.
+/// How reads are asked.
 fn builder(headers: header::HeaderMap, tls: ClientConfig, patience: Patience) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .default_headers(headers)
-        .user_agent(concat!("proxmox-agent/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .retry(retry::never())
         .redirect(redirect::Policy::none())
         .referer(false)
         .no_proxy()
         .http1_only()
         .timeout(patience.request)
-        // Ends well before the whole does: a connection that never came about is then known as such.
-        .connect_timeout(patience.connect.min(patience.request / 2))
+        .connect_timeout(patience.connect)
 }
 
 /// Without parameters the length is still said: proxies turn away a POST that does not.
@@ -139,8 +179,8 @@ fn form(request: RequestBuilder, call: &Call, secrets: &BTreeMap<String, SecretS
     if fields.is_empty() { request.header(header::CONTENT_LENGTH, 0) } else { request.form(&fields) }
 }
 
-fn reason_of(response: &Response, status: StatusCode) -> String {
-    let phrase = response.extensions().get::<ReasonPhrase>();
+fn reason_of(extensions: &http::Extensions, status: StatusCode) -> String {
+    let phrase = extensions.get::<ReasonPhrase>();
     let told = phrase.map(|phrase| String::from_utf8_lossy(phrase.as_bytes()).into_owned());
     told.or_else(|| status.canonical_reason().map(str::to_owned)).unwrap_or_default()
 }
@@ -180,7 +220,7 @@ mod tests {
         let token: ApiToken = "agent@pve!plans=7d1f4a4e-canary".parse().unwrap();
         let patience = Patience { request: Duration::from_secs(1), connect: Duration::from_secs(1) };
         let wire = Wire::new(token, &Trust::Anyone, patience).unwrap();
-        let shown = format!("{:?} {:?} {:?}", wire.token, wire.reads, wire.changes);
+        let shown = format!("{:?} {:?}", wire.token, wire.reads);
         assert!(!shown.contains("canary"), "{shown}");
     }
 }

@@ -2,3 +2,4 @@
 
 pub mod directory;
 pub mod kube;
+mod refusals;

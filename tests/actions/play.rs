@@ -1,6 +1,6 @@
 //! One case from the look to the end: look, judge, let something happen, send once, follow the task.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use proxmox_agent::{
@@ -15,8 +15,9 @@ use proxmox_agent::{
         request::{Request, normalise},
         task::{Sent, TaskState, Upid},
     },
-    ports::Hypervisor,
+    ports::{Departure, Hypervisor},
     pve::{Connection, sim::LedgerEntry},
+    system::{Alone, SystemClock},
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -152,7 +153,8 @@ async fn finish(
 
 /// Sends once and follows the task to its end.
 pub(crate) async fn send(token: &Connection, dispatch: &Dispatch, oddities: &mut Vec<String>) -> String {
-    match token.send(&dispatch.call, &secrets(&dispatch.call), Duration::ZERO).await {
+    let at_once = Departure::within(Arc::new(SystemClock), Arc::new(Alone), Duration::from_secs(5));
+    match token.send(&dispatch.call, &secrets(&dispatch.call), &at_once).await {
         Sent::NotSent { why } => format!("not sent: {why}"),
         Sent::Refused { status, message } => format!("refused {status}: {message}"),
         Sent::HalfWay { status, message } => format!("half-way {status}: {message}"),

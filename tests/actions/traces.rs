@@ -177,6 +177,7 @@ async fn intent(stage: &Stage, dispatch: &Dispatch) -> Intent {
         node_time,
         at: at.clone(),
         settles_at: at,
+        digest: None,
     }
 }
 

@@ -1,10 +1,12 @@
 //! A process that dies and begins again never sends twice.
 
-use proxmox_agent::api::Phase;
+use proxmox_agent::api::{Phase, ProxmoxActionPlan};
 use proxmox_agent::pve::sim::World;
 use serde_json::json;
 
 use crate::support::{
+    cluster::taken,
+    manifests::APPROVER,
     patience::until,
     stage::{Setting, Stage},
     worlds,
@@ -64,8 +66,94 @@ async fn a_call_that_was_lost_on_the_way_is_not_sent_again() {
     let plan = stage.plan("p", "start_guest", "qemu/101", &json!({}));
     let status = stage.request(&plan, Phase::Indeterminate).await.status.unwrap();
     assert_eq!(status.reason, "NoTaskFound");
-    assert!(status.message.contains("make a new plan"), "{}", status.message);
+    assert!(status.message.contains("unless somebody decides so"), "{}", status.message);
     assert!(stage.calls().is_empty(), "{:?}", stage.calls());
+}
+
+/// A plan whose call was lost on the way; the next one would arrive.
+async fn lost_once() -> (Stage, ProxmoxActionPlan) {
+    let stage = stage(worlds::start_meets("fault: lostRequest")).await;
+    let plan = stage.plan("p", "start_guest", "qemu/101", &json!({}));
+    let plan = stage.request(&plan, Phase::Indeterminate).await;
+    stage.sim.set_faults(vec![]);
+    (stage, plan)
+}
+
+async fn told(stage: &Stage, name: &str) -> (String, String) {
+    let status = stage.answered(name).await.status.unwrap();
+    (status.reason, status.message)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_outcome_is_left_by_nothing_but_a_decision_that_names_its_attempt() {
+    let (mut stage, plan) = lost_once().await;
+    for (name, change, reason) in
+        [("none", json!({}), "AttemptNotNamed"), ("other", json!({"attempt": 2}), "OtherAttempt")]
+    {
+        taken(&stage.apply("approver", &stage.approval(name, &plan, &change)).await);
+        let (told, message) = told(&stage, name).await;
+        assert_eq!(told, reason);
+        assert!(message.contains("attempt 1"), "{message}");
+    }
+    stage.kill_operator().await;
+    stage.start_operator();
+    taken(&stage.apply("approver", &stage.approval("probe", &plan, &json!({"attempt": 3}))).await);
+    assert_eq!(told(&stage, "probe").await.0, "OtherAttempt");
+    assert!(stage.calls().is_empty(), "{:?}", stage.calls());
+    let still = stage.plan_in("p", Phase::Indeterminate).await.status.unwrap();
+    assert_eq!((still.attempts, still.reason.as_str()), (1, "NoTaskFound"));
+
+    taken(&stage.apply("approver", &stage.approval("yes", &plan, &json!({"attempt": 1}))).await);
+    let done = stage.plan_passing("p", Phase::Succeeded).await.status.unwrap();
+    assert_eq!((done.attempts, done.earlier.len(), done.earlier[0].reason.as_str()), (2, 1, "NoTaskFound"));
+    assert_eq!(done.upid, stage.mutations()[0].upid);
+    assert_eq!(stage.calls().len(), 1, "{:?}", stage.calls());
+    assert_eq!(told(&stage, "yes").await.0, "Counted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_that_names_the_attempt_leaves_it_as_it_is() {
+    let (stage, plan) = lost_once().await;
+    let no = stage.approval("no", &plan, &json!({"attempt": 1, "decision": "Deny"}));
+    taken(&stage.apply("approver", &no).await);
+    taken(&stage.apply("approver", &stage.approval("yes", &plan, &json!({"attempt": 1}))).await);
+    let left = |status: &proxmox_agent::api::PlanStatus| status.reason == "LeftAsItIs";
+    let status = stage.plan_passing_when("p", "left", left).await.status.unwrap();
+    assert_eq!((status.phase, status.attempts), (Phase::Indeterminate, 1));
+    assert!(status.message.contains(APPROVER), "{}", status.message);
+    assert_eq!(told(&stage, "no").await.0, "Counted");
+    assert!(stage.calls().is_empty(), "{:?}", stage.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_moved_since_is_not_sent_again() {
+    let (stage, plan) = lost_once().await;
+    crate::support::proxmox::put(&stage.sim, "pve1/qemu/101", &[("name", "renamed")]).await;
+    taken(&stage.apply("approver", &stage.approval("yes", &plan, &json!({"attempt": 1}))).await);
+    let given_up = |status: &proxmox_agent::api::PlanStatus| status.reason == "NotSentAgain";
+    let status = stage.plan_passing_when("p", "not sent again", given_up).await.status.unwrap();
+    assert_eq!(status.phase, Phase::Indeterminate);
+    assert!(status.message.contains("renamed"), "{}", status.message);
+    assert!(stage.calls().is_empty(), "{:?}", stage.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_approve_shows_what_is_known_and_wants_the_attempt_named() {
+    let (stage, _) = lost_once().await;
+    let unnamed = stage.approve("approver", &["p", "--yes"]).await;
+    assert_eq!(unnamed.code, 5, "{unnamed:?}");
+    assert!(unnamed.stderr.contains("say --attempt 1"), "{}", unnamed.stderr);
+    let wrong = stage.approve("approver", &["p", "--yes", "--attempt", "2"]).await;
+    assert!(wrong.code == 5 && wrong.stderr.contains("attempt 1 of plan p"), "{}", wrong.stderr);
+    for part in ["its answer never came", "pvesh get /nodes/pve1/tasks", "kubectl approve p -n"] {
+        assert!(wrong.stdout.contains(part), "`{part}` is missing in {}", wrong.stdout);
+    }
+    let listed = stage.approve("approver", &["list", "-o", "name"]).await;
+    assert!(listed.stdout.contains("/p\n"), "{}", listed.stdout);
+    let decided = stage.approve("approver", &["p", "--yes", "--attempt", "1"]).await;
+    assert_eq!(decided.code, 0, "{decided:?}");
+    stage.plan_passing("p", Phase::Succeeded).await;
+    assert_eq!(stage.calls().len(), 1, "{:?}", stage.calls());
 }
 
 #[tokio::test(flavor = "multi_thread")]

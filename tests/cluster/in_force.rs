@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use proxmox_agent::{
     api::{EnvironmentStatus, Phase, PlanStatus, ProxmoxEnvironment},
-    audit::AuditFile,
+    audit::AuditFolder,
     controllers,
     core::{admission::proof, approval::Proof},
     git::GitRepositories,
@@ -221,7 +221,7 @@ async fn the_clock_of_the_operator_does_not_matter(stage: &mut Stage) {
         hypervisors: Proxmox::default(),
         secrets: Arc::new(KubeSecrets::new(client)),
         repositories: Arc::new(GitRepositories::new(folder.path().join("git"), clock.clone())),
-        audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
+        audit: Arc::new(AuditFolder::open(&folder.path().join("audit"), "test", &*clock).unwrap()),
         leadership: Arc::new(Alone),
         clock,
     };

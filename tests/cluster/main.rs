@@ -23,6 +23,7 @@ mod lint;
 mod moving_targets;
 mod plans;
 mod policies;
+mod replicas;
 mod roles;
 mod rules;
 mod secrecy;

@@ -43,6 +43,8 @@ const DUTIES: &[(&str, &str, Duty)] = &[
     ("patch", "proxmoxpolicies/status", Duty::CarryOut),
     ("create", "events", Duty::CarryOut),
     ("patch", "events", Duty::CarryOut),
+    ("create", "leases", Duty::CarryOut),
+    ("update", "leases", Duty::CarryOut),
 ];
 
 /// A git syncer carries what others ask for and decide: whether it counts, their signatures say.
@@ -106,6 +108,7 @@ async fn every_role_has_one_duty_at_most_and_no_right_beyond_it() {
         ("proxmox-agent-operator", vec![Duty::CarryOut]),
         ("proxmox-agent-auditor", vec![]),
         ("proxmox-agent-admission-reader", vec![]),
+        ("proxmox-agent-leader", vec![Duty::CarryOut]),
         ("proxmox-agent-secrets-home", vec![]),
     ]
     .map(|(name, duties)| (name.to_owned(), duties))
@@ -125,6 +128,14 @@ async fn every_role_has_one_duty_at_most_and_no_right_beyond_it() {
                 ("proxmox-agent-secrets-home", ["get".to_owned()].as_slice())
             );
             assert_eq!(rule.resource_names, Some(vec!["pve-home".to_owned()]));
+        }
+        let leases = rules.iter().filter(|rule| rule.resources.iter().flatten().any(|one| one == "leases"));
+        for rule in leases.filter(|rule| rule.verbs != ["create"]) {
+            assert_eq!(
+                rule.resource_names,
+                Some(vec!["proxmox-agent".to_owned()]),
+                "{name} takes other leases"
+            );
         }
         let of_admission = rules.iter().filter(|rule| {
             rule.api_groups.iter().flatten().any(|group| group == "admissionregistration.k8s.io")
@@ -158,8 +169,12 @@ async fn of_the_people_with_these_roles_each_can_do_one_thing_only() {
     ] {
         for (verb, resource, of) in DUTIES {
             let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
-            let group = if resource == "events" { "events.k8s.io" } else { "proxmox-agent.io" };
-            let asked = format!("{resource}.{group}/home");
+            let (group, name) = match resource {
+                "events" => ("events.k8s.io", "home"),
+                "leases" => ("coordination.k8s.io", "proxmox-agent"),
+                _ => ("proxmox-agent.io", "home"),
+            };
+            let asked = format!("{resource}.{group}/{name}");
             let answer =
                 stage.kubectl(who, &["auth", "can-i", verb, &asked, &format!("--subresource={part}")]).await;
             let expected = if duty == Some(*of) { "yes" } else { "no" };

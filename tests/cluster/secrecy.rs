@@ -20,7 +20,7 @@ async fn the_token_secret_reaches_no_log_no_status_no_event_and_no_record() {
     taken(&told);
 
     let objects = stage.kubectl("admin", &["get", "proxmox,events.events.k8s.io", "-o", "yaml"]).await.stdout;
-    let record = std::fs::read_to_string(stage.audit_file()).unwrap();
+    let record = std::fs::read_to_string(stage.audit_folder().join("00000001.jsonl")).unwrap();
     let secret = stage.token_secret();
     for (sink, text) in [("objects", objects), ("audit log", record), ("log", stage.log())] {
         assert!(!text.is_empty(), "{sink} is empty");

@@ -155,6 +155,7 @@ fn the_approval_of_the_examples_fits_their_plan() {
         environment: &environment.name_any(),
         tier: environment.spec.tier,
         judged: &judged_example(),
+        question: None,
         proof: &Proof::ApiServer,
         now: noon,
     };

@@ -72,3 +72,15 @@ pub(crate) async fn give_roles(cluster: &Cluster, namespaces: &[&str]) {
     let roles = cluster.rendered(&json!({"environments": environments}), &part).await;
     apply(cluster, &roles).await;
 }
+
+/// The operator's right to lead, in a namespace of one's own: a release of the chart has one for all its replicas.
+pub(crate) async fn let_lead(cluster: &Cluster, namespace: &str) {
+    let environment = json!({"name": "home", "namespace": namespace, "secrets": ["pve-home"]});
+    let part = ["--show-only", "templates/lease.yaml"];
+    let role = cluster.rendered(&json!({"environments": [environment]}), &part).await;
+    for document in role.split("\n---\n").filter(|document| document.contains("\nkind: ")) {
+        let mut object: Value = serde_saphyr::from_str(document).unwrap();
+        object["metadata"]["namespace"] = json!(namespace);
+        apply(cluster, &object.to_string()).await;
+    }
+}

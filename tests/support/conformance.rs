@@ -114,6 +114,7 @@ fn intent() -> Intent {
         node_time: now.clone(),
         at: now.clone(),
         settles_at: now,
+        digest: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -11,7 +11,7 @@ use futures::{FutureExt, future::BoxFuture};
 use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
     api::{EnvironmentStatus, PlanStatus, ProxmoxActionPlan, ProxmoxEnvironment, SecretKeyRef},
-    audit::AuditFile,
+    audit::AuditFolder,
     controllers,
     git::GitRepositories,
     ports::{Clock, Key, Ports, SecretError, Secrets, Store},
@@ -59,6 +59,9 @@ impl Clock for Skewed {
     }
     fn nonce(&self) -> String {
         uuid::Uuid::new_v4().to_string()
+    }
+    fn fraction(&self) -> f64 {
+        SystemClock.fraction()
     }
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         tokio::time::sleep(duration).boxed()
@@ -224,10 +227,9 @@ impl Home {
         self.status(plan).await
     }
 
-    /// The audit log, line by line.
+    /// The audit log, line by line, without that it began.
     pub(crate) fn records(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        records_in(&self.folder.path().join("audit"))
     }
 
     /// The audit log's events, in order.
@@ -256,10 +258,23 @@ fn ports(folder: &tempfile::TempDir, clock: &Arc<Skewed>) -> Ports<DirectoryStor
         hypervisors: Proxmox::default(),
         secrets: Arc::new(TokenFile(folder.path().join("token"))),
         repositories: Arc::new(GitRepositories::new(folder.path().join("git"), clock.clone())),
-        audit: Arc::new(AuditFile::open(&folder.path().join("audit.jsonl")).unwrap()),
+        audit: Arc::new(AuditFolder::open(&folder.path().join("audit"), "test", &SystemClock).unwrap()),
         leadership: Arc::new(Alone),
         clock: clock.clone(),
     }
+}
+
+/// What an audit log tells, line by line, without that it began.
+pub(crate) fn records_in(folder: &Path) -> Vec<Value> {
+    let Ok(entries) = fs::read_dir(folder) else { return vec![] };
+    let mut segments: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    segments.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
+    segments.sort();
+    let text: String = segments.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    // The last line may be on its way.
+    let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    let records = whole.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.filter(|record| record["event"] != "began").collect()
 }
 
 /// A running engine.

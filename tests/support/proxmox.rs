@@ -1,15 +1,17 @@
 //! What somebody else does to the simulated Proxmox, behind the operator's back.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proxmox_agent::{
     catalog::{Call, Method},
     core::task::{Sent, TaskState},
+    ports::Departure,
     pve::{
         ApiToken, Client, Trust,
         sim::{self, Fault, Simulator, Trigger},
         tasks,
     },
+    system::{Alone, SystemClock},
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -20,7 +22,9 @@ use super::stage::TOKEN;
 pub(crate) const ROOT: &str = "root@pam!full";
 
 /// As long as a change may take to leave.
-const AT_ONCE: Duration = Duration::from_secs(5);
+pub(crate) fn at_once() -> Departure {
+    Departure::within(Arc::new(SystemClock), Arc::new(Alone), Duration::from_secs(5))
+}
 
 fn client(sim: &Simulator) -> Client {
     let secret = SecretString::from(format!("{ROOT}={}", sim.tokens()[ROOT]));
@@ -38,7 +42,7 @@ pub(crate) async fn change(sim: &Simulator, method: Method, path: &str, params: 
         starts_task: method != Method::Put,
         secrets: BTreeMap::new(),
     };
-    let upid = match client(sim).send(&call, &BTreeMap::new(), AT_ONCE).await {
+    let upid = match client(sim).send(&call, &BTreeMap::new(), &at_once()).await {
         Sent::Done => return,
         Sent::Task(upid) => upid,
         other => panic!("{call}: {other:?}"),
@@ -66,7 +70,7 @@ pub(crate) async fn unmanage(sim: &Simulator, sid: &str) {
         starts_task: false,
         secrets: BTreeMap::new(),
     };
-    assert_eq!(client(sim).send(&call, &BTreeMap::new(), AT_ONCE).await, Sent::Done);
+    assert_eq!(client(sim).send(&call, &BTreeMap::new(), &at_once()).await, Sent::Done);
 }
 
 /// Whether a guest runs right now: `pve1/qemu/100`.

@@ -18,7 +18,9 @@ use tokio::{
 pub(crate) struct Relay {
     address: SocketAddr,
     leads_to: watch::Sender<Option<SocketAddr>>,
+    holds: watch::Sender<bool>,
     connections: Arc<AtomicUsize>,
+    held: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
@@ -37,9 +39,11 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (leads_to, told) = watch::channel(target);
-        let connections = Arc::<AtomicUsize>::default();
-        let accepting = tokio::spawn(accept(listener, told, Arc::clone(&connections)));
-        Self { address, leads_to, connections, accepting }
+        let holds = watch::Sender::new(false);
+        let (connections, held) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let line = Line { told, holds: holds.subscribe(), held: Arc::clone(&held) };
+        let accepting = tokio::spawn(accept(listener, line, Arc::clone(&connections)));
+        Self { address, leads_to, holds, connections, held, accepting }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -53,6 +57,20 @@ impl Relay {
 
     pub(crate) fn lead_to(&self, sim: &Simulator) {
         self.leads_to.send_replace(Some(address_of(sim)));
+    }
+
+    /// From now on whoever comes is let in, and nothing that it says goes any further.
+    pub(crate) fn hold(&self) {
+        self.holds.send_replace(true);
+    }
+
+    pub(crate) fn let_go(&self) {
+        self.holds.send_replace(false);
+    }
+
+    /// How many were held.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
     }
 
     /// How often somebody came.
@@ -71,18 +89,28 @@ fn address_of(sim: &Simulator) -> SocketAddr {
     sim.url().trim_start_matches("https://").parse().unwrap()
 }
 
-async fn accept(
-    listener: TcpListener,
+/// How those who come are passed on.
+#[derive(Clone)]
+struct Line {
     told: watch::Receiver<Option<SocketAddr>>,
-    connections: Arc<AtomicUsize>,
-) {
+    holds: watch::Receiver<bool>,
+    held: Arc<AtomicUsize>,
+}
+
+async fn accept(listener: TcpListener, line: Line, connections: Arc<AtomicUsize>) {
     while let Ok((stream, _)) = listener.accept().await {
         connections.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(pass_on(stream, told.clone()));
+        tokio::spawn(pass_on(stream, line.clone()));
     }
 }
 
-async fn pass_on(mut stream: TcpStream, mut told: watch::Receiver<Option<SocketAddr>>) {
+async fn pass_on(mut stream: TcpStream, Line { mut told, mut holds, held }: Line) {
+    if *holds.borrow_and_update() {
+        held.fetch_add(1, Ordering::SeqCst);
+        if holds.wait_for(|holds| !holds).await.is_err() {
+            return;
+        }
+    }
     let Some(target) = *told.borrow_and_update() else { return };
     let mut onward = TcpStream::connect(target).await.unwrap();
     tokio::select! {

@@ -12,12 +12,20 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use super::{
-    chart::{give_roles, install},
+    chart::{give_roles, install, let_lead},
     cluster::{Cluster, Outcome, taken},
+    home::records_in,
     manifests::{APPROVER, REQUESTER, manifest_in, with},
     patience::{PATIENCE, until},
     terminal::Terminal,
 };
+
+/// Sends a signal by its name: `TERM`, `STOP`, `CONT`.
+pub(crate) async fn signal(process: &Child, name: &str) {
+    let id = process.id().unwrap().to_string();
+    let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
+    assert!(sent.success());
+}
 
 /// The token that the operator uses.
 pub(crate) const TOKEN: &str = "agent@pve!operator";
@@ -64,6 +72,7 @@ impl Stage {
         let files = tempfile::tempdir().unwrap();
         let stage = Self { cluster, namespace, sim, admin, operator: None, files };
         give_roles(&stage.cluster, &[&stage.namespace]).await;
+        let_lead(&stage.cluster, &stage.namespace).await;
         stage.apply_as_admin(&stage.secret()).await;
         if let Some(preset) = setting.preset {
             stage.apply_as_admin(&stage.policy(preset)).await;
@@ -79,20 +88,32 @@ impl Stage {
     }
 
     pub(crate) fn start_operator_with(&mut self, options: &[&str]) {
-        let log = std::fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let operator = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"))
+        self.operator = Some(self.replica("one", options));
+    }
+
+    /// A process that leads or stands by. Its audit log and its log bear its name.
+    pub(crate) fn replica(&self, name: &str, options: &[&str]) -> Child {
+        self.replica_under(&[], name, options)
+    }
+
+    /// The same, begun by another program.
+    pub(crate) fn replica_under(&self, launcher: &[&str], name: &str, options: &[&str]) -> Child {
+        let log = std::fs::File::options().create(true).append(true).open(self.log_of(name)).unwrap();
+        let program = [launcher, &[env!("CARGO_BIN_EXE_proxmox-agent")]].concat();
+        Command::new(program[0])
+            .args(&program[1..])
             .args(["operator", "--namespace", &self.namespace, "--audit"])
-            .arg(self.audit_file())
+            .arg(self.audit_of(name))
             .arg("--git")
             .arg(self.files.path().join("git"))
+            .args(["--lease-namespace", &self.namespace, "--replica", name, "--health", "127.0.0.1:0"])
             .args(options)
             .env("KUBECONFIG", self.cluster.kubeconfig("operator"))
             .env("RUST_LOG", "debug")
             .stderr(Stdio::from(log))
             .kill_on_drop(true)
             .spawn()
-            .unwrap();
-        self.operator = Some(operator);
+            .unwrap()
     }
 
     /// SIGKILL: it has no chance to tidy up.
@@ -103,8 +124,7 @@ impl Stage {
     /// SIGTERM, as Kubernetes sends it; returns how it has ended.
     pub(crate) async fn ask_operator_to_stop(&mut self) -> std::process::ExitStatus {
         let mut operator = self.operator.take().unwrap();
-        let asked = Command::new("kill").arg(operator.id().unwrap().to_string()).status().await.unwrap();
-        assert!(asked.success());
+        signal(&operator, "TERM").await;
         tokio::time::timeout(PATIENCE, operator.wait()).await.expect("it did not stop").unwrap()
     }
 
@@ -113,18 +133,33 @@ impl Stage {
         self.operator.as_ref().and_then(Child::id).unwrap()
     }
 
-    pub(crate) fn audit_file(&self) -> PathBuf {
-        self.files.path().join("audit.jsonl")
+    pub(crate) fn audit_folder(&self) -> PathBuf {
+        self.audit_of("one")
+    }
+
+    pub(crate) fn audit_of(&self, replica: &str) -> PathBuf {
+        self.files.path().join(format!("audit-{replica}"))
     }
 
     pub(crate) fn log_file(&self) -> PathBuf {
-        self.files.path().join("operator.log")
+        self.log_of("one")
     }
 
-    /// The audit log, line by line.
+    pub(crate) fn log_of(&self, replica: &str) -> PathBuf {
+        self.files.path().join(format!("operator-{replica}.log"))
+    }
+
+    /// Where a replica answers for its health, once it says so.
+    pub(crate) async fn health_of(&self, replica: &str) -> String {
+        let log = || std::fs::read_to_string(self.log_of(replica)).unwrap_or_default();
+        let told = "answering /livez and /readyz address=";
+        until("it says where it answers", || log().contains(told)).await;
+        log().split(told).last().unwrap().lines().next().unwrap().trim().to_owned()
+    }
+
+    /// The audit log, line by line, without that it began.
     pub(crate) fn audit(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.audit_file()).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        records_in(&self.audit_folder())
     }
 
     // ---- what is on stage
@@ -274,6 +309,27 @@ impl Stage {
         let status = plan.status.as_ref().unwrap();
         assert!(holds(status), "{name} is not {what}, but {}: {}", status.phase, status.message);
         plan
+    }
+
+    /// The plan, once it has come to `phase`, whatever end it comes by: an unknown outcome is one that can be left.
+    pub(crate) async fn plan_passing(&self, name: &str, phase: Phase) -> ProxmoxActionPlan {
+        self.plan_passing_when(name, &format!("{phase}"), |status| status.phase == phase).await
+    }
+
+    pub(crate) async fn plan_passing_when(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&PlanStatus) -> bool,
+    ) -> ProxmoxActionPlan {
+        let there =
+            |plan: Option<&ProxmoxActionPlan>| plan.and_then(|plan| plan.status.as_ref()).is_some_and(&holds);
+        let waited = tokio::time::timeout(PATIENCE, await_condition(self.api(), name, there)).await;
+        let Ok(found) = waited else {
+            let now = self.api::<ProxmoxActionPlan>().get(name).await;
+            panic!("{name} is not {what} in time, but {:?}\n{}", now.map(|plan| plan.status), self.log());
+        };
+        found.unwrap().unwrap()
     }
 
     /// The approval, once the operator has answered it.

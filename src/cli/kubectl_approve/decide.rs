@@ -76,14 +76,22 @@ impl Decide {
         let server = connection.open().await?;
         let plan = server.plan(self.plan.as_deref().unwrap_or_default()).await?;
         let approver = self.approver(&server, tree.as_ref()).await?;
-        let mut spec = self.choice.on(&plan, &approver.name, SystemClock.now())?;
+        let mut spec = match self.choice.on(&plan, &approver.name, SystemClock.now()) {
+            Ok(spec) => spec,
+            Err(refused) => {
+                if refused.has_to_be_read {
+                    self.shows(&plan)?;
+                }
+                return Err(refused.into());
+            }
+        };
         spec.approver_groups = groups_asked_for(&plan, &approver);
         spec.source = tree.as_ref().map(|_| Source::Git);
         if self.asks() {
             self.is_worth_reading(&server, &spec, tree.is_some()).await?;
         }
+        self.shows(&plan)?;
         let person = self.person();
-        person.is_told(&format!("{}\n", render::plan_on(person.look(), &plan)))?;
         for note in self.notes(&server, &plan, &approver, &spec).await {
             person.is_warned(&note)?;
         }
@@ -99,6 +107,11 @@ impl Decide {
             None => self.create(&server, &plan, spec).await?,
         }
         Ok(Exit::Done)
+    }
+
+    fn shows(&self, plan: &ProxmoxActionPlan) -> Result<(), Stopped> {
+        let person = self.person();
+        person.is_told(&format!("{}\n", render::plan_on(person.look(), plan)))
     }
 
     fn asks(&self) -> bool {
@@ -273,7 +286,8 @@ fn groups_asked_for(plan: &ProxmoxActionPlan, approver: &Caller) -> Vec<String> 
 async fn still_the_same(server: &Server, shown: &ProxmoxActionPlan) -> Result<(), Stopped> {
     let now = server.plan(&shown.name_any()).await?;
     let identity = |plan: &ProxmoxActionPlan| {
-        (plan.uid(), plan.status.as_ref().and_then(|status| status.plan_hash.clone()))
+        let status = plan.status.clone().unwrap_or_default();
+        (plan.uid(), status.plan_hash, status.attempts, status.phase == Phase::Indeterminate)
     };
     if identity(&now) == identity(shown) {
         return Ok(());

@@ -76,11 +76,8 @@ fn ask(question: &str, out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// What has to be typed. What is lost for good takes more than a reflex.
+/// What has to be typed. What is lost for good, or done twice, takes more than a reflex.
 fn word(approval: &ProxmoxActionApprovalSpec) -> &str {
-    if approval.decision == Decision::Approve && approval.risk == Risk::Critical {
-        &approval.plan_ref.name
-    } else {
-        "yes"
-    }
+    let takes_more = approval.risk == Risk::Critical || approval.attempt.is_some();
+    if approval.decision == Decision::Approve && takes_more { &approval.plan_ref.name } else { "yes" }
 }

@@ -15,7 +15,10 @@ use kube::{
     core::DeserializeGuard,
 };
 
-use crate::api::{GROUP, Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, Risk};
+use crate::{
+    api::{GROUP, Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, Risk},
+    core::lifecycle::LEFT_AS_IT_IS,
+};
 
 use super::exit::{Exit, Stopped};
 
@@ -163,14 +166,27 @@ impl Server {
         })
     }
 
-    /// All plans that wait for approvals, in this namespace or everywhere, page by page.
+    /// All plans that wait for people, in this namespace or everywhere: for approvals, or for a decision about an attempt
+    /// whose outcome is unknown.
     pub(super) async fn waiting_plans(&self, everywhere: bool) -> Result<Vec<ProxmoxActionPlan>, Stopped> {
+        let mut plans = self.plans_in(Phase::AwaitingApproval, everywhere).await?;
+        let unknown = self.plans_in(Phase::Indeterminate, everywhere).await?;
+        plans.extend(unknown.into_iter().filter(|plan| {
+            plan.status
+                .as_ref()
+                .is_some_and(|status| status.doubt.is_some() && status.reason != LEFT_AS_IT_IS)
+        }));
+        Ok(plans)
+    }
+
+    /// Page by page.
+    async fn plans_in(&self, phase: Phase, everywhere: bool) -> Result<Vec<ProxmoxActionPlan>, Stopped> {
         let plans: Api<DeserializeGuard<ProxmoxActionPlan>> = if everywhere {
             Api::all(self.client.clone())
         } else {
             Api::namespaced(self.client.clone(), &self.namespace)
         };
-        let phase = format!("status.phase={}", Phase::AwaitingApproval);
+        let phase = format!("status.phase={phase}");
         let mut params = ListParams::default().fields(&phase).limit(PAGE);
         let mut found = Vec::new();
         loop {

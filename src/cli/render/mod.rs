@@ -6,8 +6,8 @@ mod printable;
 use kube::ResourceExt;
 
 use crate::api::{
-    ApprovalProgress, BlastRadius, PlanStatus, PolicyDecision, Preview, PreviewedUndo, Provenance,
-    ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult, RefusedApproval,
+    ApprovalProgress, BlastRadius, Doubt, EarlierAttempt, Hint, PlanStatus, PolicyDecision, Preview,
+    PreviewedUndo, Provenance, ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult, RefusedApproval,
 };
 
 use paper::Paper;
@@ -67,9 +67,19 @@ fn judged(paper: &mut Paper, status: &PlanStatus) {
     status.approvals.as_ref().inspect(|progress| approvals(paper, progress));
     paper.say_whole("hash", status.plan_hash.as_deref().unwrap_or_default());
     paper.next_group();
+    for earlier in &status.earlier {
+        let EarlierAttempt { intent, reason, message, .. } = earlier;
+        paper.say("earlier", &format!("attempt {}: {reason}: {message}", intent.attempt));
+    }
     paper.say("upid", status.upid.as_deref().unwrap_or_default());
-    if !status.reason.is_empty() {
-        paper.say("now", &format!("{}: {}", status.reason, status.message));
+    if let Some(asked) = &status.doubt {
+        doubt(paper, asked);
+    }
+    // What is known of an unknown outcome stands above, piece by piece.
+    match &status.doubt {
+        Some(asked) if asked.reason == status.reason => paper.say_in(Tone::Alarm, "now", IT_ASKS),
+        _ if status.reason.is_empty() => {}
+        _ => paper.say("now", &format!("{}: {}", status.reason, status.message)),
     }
     status.result.as_ref().inspect(|found| result(paper, found));
 }
@@ -183,6 +193,24 @@ fn approvals(paper: &mut Paper, progress: &ApprovalProgress) {
         paper.say_in(Tone::Strong, "missing", missing);
     }
     paper.say("proof", &progress.proof);
+}
+
+const IT_ASKS: &str =
+    "nobody knows whether it was carried out, and nothing is sent again unless people decide so";
+
+fn doubt(paper: &mut Paper, Doubt { reason, known, look, next, .. }: &Doubt) {
+    paper.say_in(Tone::Alarm, "unknown", reason);
+    for fact in known {
+        paper.say("known", fact);
+    }
+    for (label, hints) in [("look at", look), ("next", next)] {
+        paper.next_group();
+        for Hint { what, command } in hints {
+            paper.say(label, what);
+            paper.say_whole("  ", command);
+        }
+    }
+    paper.next_group();
 }
 
 fn result(paper: &mut Paper, result: &ReadResult) {

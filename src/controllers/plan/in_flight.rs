@@ -16,7 +16,7 @@ use crate::{
         lifecycle::{self, Event, Rivals},
         observe::World,
         request::Request,
-        task::Upid,
+        task::{TaskState, Upid},
         traces::{self, Announced, traces},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Store},
@@ -44,6 +44,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(scene) => scene.hypervisor.task(&upid, tolerance).await,
             Err(event) => return Ok(event),
         };
+        if let Ok(TaskState::Stopped { .. }) = looked {
+            self.keep_log(&upid).await;
+        }
         Ok(match looked {
             Ok(task) => Event::Task(task),
             Err(error) => self.unavailable(error),
@@ -103,18 +106,21 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         })
     }
 
-    /// What the other plans for the same target have done or may have done.
+    /// What the other plans for the same target have done or may have done, and earlier attempts of this one.
     async fn rivals(&self) -> Result<Rivals, Error> {
         let plans = self.ports.store.plans_for(&self.key.namespace, &self.plan.spec.target).await?;
         let mut rivals = Rivals::default();
+        for attempt in self.state.earlier() {
+            rivals.add(&attempt.intent, attempt.upid.as_deref());
+        }
         for plan in plans.into_iter().filter(|plan| plan.uid() != self.plan.uid()) {
             let status = plan.status.unwrap_or_default();
-            match (status.upid.and_then(|upid| upid.parse().ok()), status.intent) {
-                (Some(upid), _) => rivals.tasks.push(upid),
-                (None, Some(intent)) if matches!(status.phase, Phase::Dispatching | Phase::Indeterminate) => {
-                    rivals.unanswered.push(intent);
-                }
-                _ => {}
+            for attempt in &status.earlier {
+                rivals.add(&attempt.intent, attempt.upid.as_deref());
+            }
+            let is_unanswered = matches!(status.phase, Phase::Dispatching | Phase::Indeterminate);
+            if let Some(intent) = status.intent.filter(|_| is_unanswered || status.upid.is_some()) {
+                rivals.add(&intent, status.upid.as_deref());
             }
         }
         Ok(rivals)

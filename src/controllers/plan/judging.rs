@@ -14,6 +14,7 @@ use crate::{
     },
     core::{
         approval::{Candidate, Tally, requester_not_proven, tally},
+        audit::ApprovalOnRecord,
         call::Dispatch,
         identity::of_another_kind,
         judge::{Judged, Judgement, Setting, TARGET_NOT_FOUND, Unjudged, judge},
@@ -113,6 +114,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn gather_approvals(&mut self) -> Result<Event, Error> {
         let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
+        if self.plan.metadata.deletion_timestamp.is_some() {
+            return Ok(Event::Deleted);
+        }
         let Gathered { ground, candidates, .. } = match readable(gather(self.ports, &self.plan, None).await)?
         {
             Ok(gathered) => gathered,
@@ -125,12 +129,23 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
             return Ok(Event::Denied(denial));
         }
-        let tally = tally(&candidates, ground.bench(self.ports, &self.plan, judged));
+        let bench = ground.bench(self.ports, &self.plan, judged, self.state.question());
+        let tally = tally(&candidates, bench);
         let unread = candidates.iter().find_map(|candidate| {
             let traced = candidate.traced.as_ref().filter(|traced| traced.is_unavailable())?;
             traced.refusal.as_ref().map(|refusal| refusal.message.clone())
         });
-        let rested_on_it = self.state.phase() == Phase::Approved && !tally.is_enough(&judged.demand);
+        let is_approved = matches!(self.state.phase(), Phase::Approved | Phase::Dispatching);
+        let rested_on_it = is_approved && !tally.is_enough(&judged.demand);
+        self.approvals = approvals(&candidates);
+        self.denial = tally.denied_by.as_ref().map(|no| ApprovalOnRecord {
+            granted: no.granted.clone(),
+            ..self
+                .approvals
+                .get(&no.granted.uid)
+                .cloned()
+                .unwrap_or_else(|| ApprovalOnRecord::of(no.granted.clone()))
+        });
         self.provenances = provenances(candidates);
         let Some(why) = unread else { return Ok(Event::Approvals(tally)) };
         self.try_again_soon();
@@ -147,7 +162,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(judged) => judged,
             Err(event) => return Ok(self.who_has_its_number(&request, event).await),
         };
-        let Some(Dispatch { node, task_id, task_types, .. }) = self.dispatch.clone() else {
+        let Some(Dispatch { call, node, task_id, task_types }) = self.dispatch.clone() else {
             return Ok(Event::Woken);
         };
         if node.is_empty() {
@@ -174,6 +189,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             task_types,
             sender,
             node_time,
+            digest: call.params.get("digest").cloned(),
             settle: self.request_timeout() + SETTLE_MARGIN,
         };
         Ok(Event::Rechecked { judged, draft })
@@ -201,6 +217,12 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let seconds = self.scene.as_ref().map_or(300, |scene| scene.environment.spec.request_timeout_seconds);
         SignedDuration::from_secs(seconds.into())
     }
+}
+
+/// What they say, by their uid.
+fn approvals(candidates: &[Candidate]) -> BTreeMap<String, ApprovalOnRecord> {
+    let read = candidates.iter().map(|candidate| ApprovalOnRecord::from(&candidate.approval));
+    read.map(|approval| (approval.granted.uid.clone(), approval)).collect()
 }
 
 /// Where approvals come from, by their uid.

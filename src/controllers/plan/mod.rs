@@ -5,10 +5,15 @@ mod judging;
 mod place;
 mod policy;
 mod provenance;
+mod record;
 mod report;
 mod secrets;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -18,19 +23,21 @@ use crate::{
     catalog::Call,
     core::{
         approval::Proof,
+        audit::{ApprovalOnRecord, AuditEvent, TaskOnRecord},
         call::Dispatch,
-        lifecycle::{self, Effect, Event, Order, State, step},
+        lifecycle::{self, AT_ONCE, Effect, Event, Order, State, step},
         occupied::Occupied,
         policy::{Hold, Policy},
         task::Sent,
     },
-    ports::{Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
+    ports::{Departure, Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
 };
 
 use super::{
-    Error, RETRY, Together,
+    Error, RETRY, Together, UNTIL_IT_CLEARS,
     crowd::Admitted,
     scene::{Scene, blocked, resolve},
+    steady::Steady,
 };
 
 /// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
@@ -59,10 +66,18 @@ struct Look<'a, S, H: Hypervisors> {
     admitted: Option<Admitted>,
     /// It has asked for a place in vain.
     is_in_line: bool,
+    /// Something that it needs could not be asked.
+    was_set_back: bool,
     /// Where the plan comes from, as it was found out in this look.
     provenance: Option<Provenance>,
     /// Where its approvals come from, by their uid.
     provenances: BTreeMap<String, Provenance>,
+    /// Its approvals as they were read last in this look, by their uid.
+    approvals: BTreeMap<String, ApprovalOnRecord>,
+    /// The one that says no.
+    denial: Option<ApprovalOnRecord>,
+    /// What its task has written, once that has ended.
+    log: Option<TaskOnRecord>,
 }
 
 /// Looks at a plan and takes it as far as it goes. Returns when to look again, if not at the next change.
@@ -71,7 +86,11 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     together: &Together,
     key: &Key,
 ) -> Result<Option<Timestamp>, Error> {
-    let Some(plan) = ports.store.get::<ProxmoxActionPlan>(key).await? else { return Ok(None) };
+    let ports = &Ports { clock: Arc::new(Steady::on(&ports.clock)), ..ports.clone() };
+    let Some(plan) = ports.store.get::<ProxmoxActionPlan>(key).await? else {
+        together.setbacks.forget(key);
+        return Ok(None);
+    };
     let state = lifecycle::read(plan.status.as_ref())?;
     let first = if plan.metadata.deletion_timestamp.is_some() { Event::Deleted } else { Event::Woken };
     let mut look = Look {
@@ -89,19 +108,26 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
         together,
         admitted: None,
         is_in_line: false,
+        was_set_back: false,
         provenance: None,
         provenances: BTreeMap::new(),
+        approvals: BTreeMap::new(),
+        denial: None,
+        log: None,
     };
     let was_in_flight = look.keep_its_place();
     let done = look.take_as_far_as_it_goes(first).await;
     look.settle_its_slot();
     look.settle_its_place(was_in_flight, done.is_ok());
     match done {
-        Ok(()) => Ok(look.wake_at),
         // It is no failure to come again later.
-        Err(error @ Error::Crowded) => Ok(error.retry_after().map(|pause| ports.clock.now() + pause)),
-        Err(error) => Err(error),
+        Err(Error::Crowded) => look.wake_in(UNTIL_IT_CLEARS.mul_f64(0.5 + ports.clock.fraction())),
+        done => done?,
     }
+    if !look.was_set_back {
+        together.setbacks.forget(key);
+    }
+    Ok(look.wake_at)
 }
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
@@ -125,7 +151,12 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Effect::Read => self.read().await.map(Some),
             Effect::GatherApprovals => self.gather_approvals().await.map(Some),
             Effect::Recheck => self.recheck().await.map(Some),
-            Effect::Audit(event, message) => self.audit(event, message).await.map(|()| None),
+            Effect::Audit(event, message) => {
+                if event == AuditEvent::Intent {
+                    self.make_sure_of_the_lead()?;
+                }
+                self.audit(event, message).await.map(|()| None)
+            }
             Effect::WriteStatus => self.write_status().await.map(|()| None),
             Effect::Tell(telling) => {
                 self.tell(telling).await;
@@ -177,10 +208,20 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     fn try_again_soon(&mut self) {
-        self.wake_at = self.ports.clock.now().saturating_add(RETRY).ok();
+        self.was_set_back = true;
+        self.wake_in(self.together.setbacks.pause(self.key, RETRY, self.ports.clock.as_ref()));
+    }
+
+    fn wake_in(&mut self, pause: Duration) {
+        self.wake_at = self.ports.clock.now().saturating_add(pause).ok();
     }
 
     // ---- act
+
+    /// Nothing is announced that could not leave after all.
+    fn make_sure_of_the_lead(&self) -> Result<(), Error> {
+        if self.ports.leadership.lasts(AT_ONCE.unsigned_abs()) { Ok(()) } else { Err(Error::NotLeading) }
+    }
 
     /// Hands over the call that was rechecked in this very look, once, and only while its announcement is fresh.
     async fn send(&mut self, until: Timestamp) -> Result<Event, Error> {
@@ -191,12 +232,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(secrets) => secrets,
             Err(error) => return Ok(Event::Sent(Sent::NotSent { why: error.to_string() })),
         };
-        let left = until.duration_since(self.ports.clock.now());
-        if !left.is_positive() {
-            let why = format!("it was announced, but could not leave before {until}");
+        let Ports { clock, leadership, .. } = self.ports;
+        let left = Duration::try_from(until.duration_since(clock.now())).unwrap_or_default();
+        let departure = Departure::within(Arc::clone(clock), Arc::clone(leadership), left);
+        if let Err(why) = departure.left() {
+            let why = format!("it was announced, but could not leave before {until}: {why}");
             return Ok(Event::Sent(Sent::NotSent { why }));
         }
-        Ok(Event::Sent(scene.hypervisor.send(call, &secrets, left.unsigned_abs()).await))
+        Ok(Event::Sent(scene.hypervisor.send(call, &secrets, &departure).await))
     }
 
     /// The values that the call only says the whereabouts of.

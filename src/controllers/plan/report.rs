@@ -1,17 +1,13 @@
-//! What stays of a look: audit records, the status, events, the finalizer, the next alarm.
+//! What stays of a look: the status, events, the finalizer, the next alarm.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
 
 use crate::{
     api::ProxmoxActionPlan,
     controllers::Error,
-    core::{
-        audit::{AuditEvent, AuditRecord},
-        lifecycle::{self, Event, State, Telling},
-    },
+    core::lifecycle::{self, Event, State, Telling},
     ports::{Hypervisors, Notice, Severity, Store, StoreError},
 };
 
@@ -19,36 +15,12 @@ use super::Look;
 
 /// A task is watched without letting go of its plan for pauses up to this long; longer ones are left to a timer.
 const SHORT_PAUSE: SignedDuration = SignedDuration::from_millis(1300);
-/// How often a write is tried again that others got in between of.
-const WRITES: usize = 5;
+/// How often a write is tried that others get in between of, or that tells what came of a call.
+const WRITES: u32 = 10;
+/// The first pause before what came of a call is written again; each one after it is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
-    pub(super) async fn audit(&self, event: AuditEvent, message: String) -> Result<(), Error> {
-        let judged = self.state.judged();
-        let spec = &self.plan.spec;
-        let record = AuditRecord {
-            time: self.ports.clock.now(),
-            event,
-            namespace: self.key.namespace.clone(),
-            plan: self.key.name.clone(),
-            plan_uid: self.plan.uid().unwrap_or_default(),
-            environment: spec.environment.clone(),
-            action: spec.action.clone(),
-            target: spec.target.chars().take(253).collect(),
-            requested_by: spec.requested_by.clone(),
-            request_hash: judged.map(|judged| judged.request_hash.to_string()),
-            plan_hash: judged.map(|judged| judged.plan_hash.to_string()),
-            approved_by: self.state.granted().iter().map(|granted| granted.approved_by.clone()).collect(),
-            attempt: self.state.intent().map(|intent| intent.attempt),
-            intent: self.state.intent().cloned(),
-            call: judged.and_then(|judged| judged.preview.calls.first().cloned()),
-            upid: self.state.upid().map(ToString::to_string),
-            message,
-            from_git: self.came_by_git(),
-        };
-        self.ports.audit.append(record).await.map_err(Error::Audit)
-    }
-
     pub(super) async fn write_status(&mut self) -> Result<(), Error> {
         let mut status = lifecycle::report(
             &self.state,
@@ -60,25 +32,48 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if let Some(provenance) = &self.provenance {
             status.provenance = Some(provenance.clone());
         }
+        if let Some(mut doubt) = status.doubt.take() {
+            doubt.next = lifecycle::what_to_type(&self.plan, &status, self.ports.store.home());
+            status.doubt = Some(doubt);
+        }
         if self.plan.status.as_ref() == Some(&status) {
             return Ok(());
         }
+        let is_outcome = self.is_announced();
         self.plan.status = Some(status);
-        for _ in 0..WRITES {
-            match self.ports.store.replace_status(&self.plan).await {
-                Ok(plan) => {
-                    self.plan = plan;
-                    return Ok(());
+        for turn in 0..WRITES {
+            match self.write_once().await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                // Nobody else knows what came of the call: it must not be forgotten while the store is away.
+                Err(Error::Store(StoreError::Unavailable { what, why })) if is_outcome => {
+                    tracing::warn!(plan = %self.key, %what, %why, "what came of the call is not on record yet");
+                    self.ports.clock.sleep(FIRST_PAUSE * 2u32.pow(turn)).await;
                 }
-                Err(error @ (StoreError::Conflict { .. } | StoreError::Unavailable { .. })) => {
-                    if self.was_kept_after_all(error).await? {
-                        return Ok(());
-                    }
-                }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
-        Err(Error::NotReady("somebody else writes to the plan all the time".to_owned()))
+        Err(Error::NotReady("the status of the plan can't be written".to_owned()))
+    }
+
+    /// The intent of this very attempt is on record already.
+    fn is_announced(&self) -> bool {
+        let on_record = self.plan.status.as_ref().and_then(|status| status.intent.as_ref());
+        on_record.is_some_and(|intent| self.state.intent().is_some_and(|ours| ours.nonce == intent.nonce))
+    }
+
+    /// Returns whether it is written now.
+    async fn write_once(&mut self) -> Result<bool, Error> {
+        match self.ports.store.replace_status(&self.plan).await {
+            Ok(plan) => {
+                self.plan = plan;
+                Ok(true)
+            }
+            Err(error @ (StoreError::Conflict { .. } | StoreError::Unavailable { .. })) => {
+                self.was_kept_after_all(error).await
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A status write was refused or got no answer. Once our own intent is on record, what came of it is ours to say,
@@ -92,7 +87,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if nonce.is_none() || on_record.intent.map(|intent| intent.nonce) != nonce {
             return Err(error.into());
         }
-        if on_record.phase == self.state.phase() {
+        let wanted = self.plan.status.as_ref().map(|status| (status.phase, status.reason.as_str()));
+        if wanted == Some((on_record.phase, &on_record.reason)) {
             self.plan = live;
             return Ok(true);
         }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{Decision, GrantedApproval, ProxmoxActionApproval, ProxmoxActionApprovalSpec, Source};
 
-use super::{Bench, Candidate, Counted, Proof, Refusal, refuse};
+use super::{Bench, Candidate, Counted, Proof, Question, Refusal, refuse};
 
 /// How long an approval without `expiresAt` counts.
 pub const DEFAULT_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
@@ -25,10 +25,7 @@ pub fn admit(candidate: &Candidate, bench: Bench<'_>) -> Result<Counted, Refusal
     if until <= bench.now || was_over_before_it_began(approval) {
         return Err(refuse("Expired", format!("spec.expiresAt: the approval ended at {until}")));
     }
-    if spec.attempt.is_some() {
-        let message = "spec.attempt: is only for a plan whose outcome is unknown";
-        return Err(refuse("NoAttemptToDecide", message));
-    }
+    about_this_attempt(approval, bench.question)?;
     let (groups, note) = match (spec.decision, speaks_for(candidate, bench)) {
         (Decision::Approve, proven) => {
             by_somebody_else(spec, bench)?;
@@ -66,6 +63,45 @@ fn about_this_plan(spec: &ProxmoxActionApprovalSpec, bench: Bench<'_>) -> Result
         return Err(refuse("OtherEnvironment", message));
     }
     Ok(())
+}
+
+/// Nobody approves another attempt without having said which one is meant, and known that its outcome is not. A no that
+/// names none is a no to any.
+fn about_this_attempt(approval: &ProxmoxActionApproval, question: Option<Question>) -> Result<(), Refusal> {
+    let spec = &approval.spec;
+    let Some(Question { attempt, since }) = question else {
+        let message = "spec.attempt: is only for a plan whose outcome is unknown";
+        return if spec.attempt.is_some() { Err(refuse("NoAttemptToDecide", message)) } else { Ok(()) };
+    };
+    match spec.attempt {
+        None if spec.decision == Decision::Deny => Ok(()),
+        None => {
+            let message = format!(
+                "spec.attempt: is missing. It is unknown what became of attempt {attempt}: look at what the plan's status \
+                 tells of it, then decide with attempt {attempt}"
+            );
+            Err(refuse("AttemptNotNamed", message))
+        }
+        Some(named) if named != attempt => {
+            let message =
+                format!("spec.attempt: is {named}, but what has to be decided about is attempt {attempt}");
+            Err(refuse("OtherAttempt", message))
+        }
+        Some(_) if spec.decision == Decision::Approve && came_in_before(approval, since) => {
+            let message = format!(
+                "spec.attempt: this came in before it was known, at {since}, that the outcome of attempt {attempt} is \
+                 unknown. Look at what the plan's status tells of it, then decide anew"
+            );
+            Err(refuse("DecidedTooEarly", message))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Objects are dated in whole seconds.
+fn came_in_before(approval: &ProxmoxActionApproval, moment: Timestamp) -> bool {
+    let came_in = approval.metadata.creation_timestamp.as_ref();
+    came_in.is_none_or(|came_in| came_in.0.as_second() < moment.as_second())
 }
 
 /// A yes is one to a single judgement. A no to an earlier one is no yes to the next.

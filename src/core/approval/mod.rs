@@ -17,6 +17,7 @@ mod verdict;
 pub use admit::{DEFAULT_LIFETIME, LONGEST_LIFETIME, admit};
 pub use requester::requester_not_proven;
 pub use tally::{Backing, Tally, still_there, tally};
+pub(super) use verdict::NOT_SENT_AGAIN;
 pub use verdict::{Verdict, verdict};
 
 use jiff::Timestamp;
@@ -72,8 +73,18 @@ pub struct Bench<'a> {
     pub environment: &'a str,
     pub tier: Tier,
     pub judged: &'a Judged,
+    /// What there is to decide, if it is not whether to send the plan at all.
+    pub question: Option<Question>,
     pub proof: &'a Proof,
     pub now: Timestamp,
+}
+
+/// Whether to make another attempt after this one, whose outcome is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    pub attempt: i64,
+    /// Who decided before that knew less than is known now.
+    pub since: Timestamp,
 }
 
 /// An approval to be judged, with what is known of its provenance if it came by git.

@@ -41,6 +41,7 @@ pub(super) fn on_bench<T>(tier: Tier, proof: &Proof, look: impl FnOnce(Bench<'_>
         environment: "home",
         tier,
         judged: &judged,
+        question: None,
         proof,
         now: now(),
     })
@@ -213,11 +214,68 @@ fn an_answer_stays_when_its_plan_moves_on_and_asks_for_no_alarm() {
     let all = [mine.clone(), late.clone()];
     let before = told(&mine, &all, Phase::AwaitingApproval);
     assert!(before.until.is_some());
-    for phase in [Phase::Dispatching, Phase::Running, Phase::Succeeded, Phase::Indeterminate] {
+    for phase in [Phase::Dispatching, Phase::Running, Phase::Succeeded] {
         let after = told(&mine, &all, phase);
         assert_eq!((after.verdict, &after.message, after.until), (before.verdict, &before.message, None));
         assert_eq!(told(&late, &all, phase).reason, "TooLate");
     }
+}
+
+fn about(question: Question, approval: &Candidate) -> Result<Counted, &'static str> {
+    on_bench(Tier::Lab, &Proof::ApiServer, |bench| {
+        admit(approval, Bench { question: Some(question), ..bench }).map_err(|refusal| refusal.reason)
+    })
+}
+
+#[test]
+fn who_decides_about_an_unknown_outcome_names_its_attempt_and_knew_of_it() {
+    let second = Question { attempt: 2, since: now() };
+    let naming = |attempt: i64| approval("a", "me", &json!({"attempt": attempt}));
+    assert!(about(second, &naming(2)).is_ok());
+    assert_eq!(about(second, &naming(1)).unwrap_err(), "OtherAttempt");
+    assert_eq!(about(second, &naming(3)).unwrap_err(), "OtherAttempt");
+    assert_eq!(about(second, &approval("a", "me", &json!({}))).unwrap_err(), "AttemptNotNamed");
+    let later = Question { since: now() + SignedDuration::from_secs(1), ..second };
+    assert_eq!(about(later, &naming(2)).unwrap_err(), "DecidedTooEarly");
+    assert_eq!(about(second, &approval("a", "agent", &json!({"attempt": 2}))).unwrap_err(), "OwnPlan");
+}
+
+#[test]
+fn a_no_need_not_name_the_attempt_but_one_to_another_attempt_is_none_to_this() {
+    let second = Question { attempt: 2, since: now() + SignedDuration::from_secs(1) };
+    let no = |change: serde_json::Value| {
+        let mut spec = json!({"decision": "Deny"});
+        spec.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        approval("a", "me", &spec)
+    };
+    assert!(about(second, &no(json!({}))).is_ok());
+    assert!(about(second, &no(json!({"attempt": 2}))).is_ok());
+    assert_eq!(about(second, &no(json!({"attempt": 1}))).unwrap_err(), "OtherAttempt");
+}
+
+#[test]
+fn what_an_attempt_was_sent_on_is_not_refused_because_its_outcome_is_unknown() {
+    let (mine, new) = (approval("mine", "me", &json!({})), approval("new", "you", &json!({"attempt": 1})));
+    let rested_on = serde_json::from_value(json!({
+        "name": "mine", "uid": "uid-of-mine", "approved_by": "me",
+    }))
+    .unwrap();
+    let doubt = crate::api::Doubt { approvals: vec![rested_on], ..Default::default() };
+    let status = PlanStatus { phase: Phase::Indeterminate, doubt: Some(doubt), ..Default::default() };
+    let all = [mine.clone(), new.clone()];
+    let told = |candidate: &Candidate, status: &PlanStatus| {
+        on_bench(Tier::Lab, &Proof::ApiServer, |bench| {
+            let question = Some(Question { attempt: 1, since: now() });
+            verdict(candidate, &all, Some(status), Bench { question, ..bench })
+        })
+    };
+    assert_eq!(
+        (told(&mine, &status).reason, told(&new, &status).reason),
+        ("Counted".into(), "Counted".into())
+    );
+    let given_up = PlanStatus { reason: "NotSentAgain".into(), message: "it has moved".into(), ..status };
+    let answer = told(&new, &given_up);
+    assert_eq!((answer.verdict, answer.message.as_str()), (None, "it has moved"));
 }
 
 #[test]

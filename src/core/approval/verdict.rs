@@ -11,6 +11,9 @@ use super::{
     tally::judge_all,
 };
 
+/// Of a plan whose outcome is unknown, and for which no other attempt is made although people decided so.
+pub(in crate::core) const NOT_SENT_AGAIN: &str = "NotSentAgain";
+
 /// A status holds so much of an answer.
 const MOST_CHARACTERS: usize = 4096;
 
@@ -69,10 +72,8 @@ pub fn verdict(
 ) -> Verdict {
     let approval = &candidate.approval;
     let phase = plan_status.map(|status| status.phase).unwrap_or_default();
-    let over = phase.is_in_flight() || phase.is_terminal();
-    let granted =
-        plan_status.and_then(|status| status.approvals.as_ref()).map(|progress| progress.granted.as_slice());
-    if over && let Some(granted) = of(approval, granted.unwrap_or_default()) {
+    let over = (phase.is_in_flight() || phase.is_terminal()) && phase != Phase::Indeterminate;
+    if let Some(granted) = plan_status.and_then(|status| was_rested_on(approval, status, over)) {
         let note = super::admit::unproven_groups(&approval.spec, &granted.groups);
         return Verdict { until: None, ..Verdict::counted(expiry(approval), note.as_deref()) };
     }
@@ -83,12 +84,24 @@ pub fn verdict(
             ..Verdict::counted(Some(no.until), no.note.as_deref())
         },
         Ok(_) if over => Verdict::too_late(phase),
-        Ok(_) => among(candidate, all, bench),
+        Ok(_) => match plan_status.filter(|status| status.reason == NOT_SENT_AGAIN) {
+            Some(status) => Verdict::open(NOT_SENT_AGAIN, &status.message),
+            None => among(candidate, all, bench),
+        },
     }
 }
 
-fn of<'a>(approval: &ProxmoxActionApproval, granted: &'a [GrantedApproval]) -> Option<&'a GrantedApproval> {
-    granted.iter().find(|granted| Some(&granted.uid) == approval.metadata.uid.as_ref())
+/// By which an attempt was sent: this one, if it is `over` with deciding about it, or an earlier one.
+fn was_rested_on<'a>(
+    approval: &ProxmoxActionApproval,
+    status: &'a PlanStatus,
+    over: bool,
+) -> Option<&'a GrantedApproval> {
+    let now = status.approvals.iter().filter(|_| over).flat_map(|progress| &progress.granted);
+    let in_doubt = status.doubt.iter().flat_map(|doubt| &doubt.approvals);
+    let earlier = status.earlier.iter().flat_map(|attempt| &attempt.approvals);
+    let uid = approval.metadata.uid.as_ref();
+    now.chain(in_doubt).chain(earlier).find(|granted| Some(&granted.uid) == uid)
 }
 
 fn among(candidate: &Candidate, all: &[Candidate], bench: Bench<'_>) -> Verdict {

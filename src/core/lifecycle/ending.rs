@@ -1,8 +1,9 @@
 //! How a plan ends, and how people are told.
 
-use crate::core::audit::AuditEvent;
+use crate::core::{audit::AuditEvent, judge::Judged};
 
 use super::{
+    doubt,
     event::{Effect, Telling},
     state::{Ended, Outcome, State},
 };
@@ -27,6 +28,15 @@ pub(super) fn finish(ended: Ended) -> (State, Vec<Effect>) {
         Effect::Release,
     ];
     (State::Ended(Box::new(ended)), effects)
+}
+
+/// Nobody can say how it ended. What is known stays on record, and another attempt is made only if people decide so.
+pub(super) fn in_doubt(mut ended: Ended, facts: Vec<String>) -> (State, Vec<Effect>) {
+    let backing = std::mem::take(&mut ended.backing);
+    ended.doubt = doubt::doubt(&ended, &facts, backing.granted);
+    ended.message = ended.doubt.as_ref().map_or_else(|| facts.join("; "), doubt::told);
+    ended.judged = ended.judged.map(|judged| Judged { demand: judged.demand.clone().at_least(1), ..judged });
+    finish(ended)
 }
 
 pub(super) fn tell(warning: bool, reason: &str, message: &str) -> Effect {

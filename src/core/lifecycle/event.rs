@@ -72,13 +72,23 @@ impl Blocked {
     }
 }
 
-/// What other plans for the same target are known to have done.
+/// What other plans for the same target, and earlier attempts of the same plan, are known to have done.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rivals {
     /// Tasks that are theirs.
     pub tasks: Vec<Upid>,
     /// What they have announced and never heard of again.
     pub unanswered: Vec<Intent>,
+}
+
+impl Rivals {
+    /// What an attempt has done or may have done.
+    pub fn add(&mut self, intent: &Intent, upid: Option<&str>) {
+        match upid.and_then(|upid| upid.parse().ok()) {
+            Some(upid) => self.tasks.push(upid),
+            None => self.unanswered.push(intent.clone()),
+        }
+    }
 }
 
 /// What can be asked of the world. Carried out in order; the first that fails ends the list.
@@ -134,6 +144,8 @@ pub struct IntentDraft {
     pub task_types: Vec<String>,
     pub sender: String,
     pub node_time: Timestamp,
+    /// Of the configuration that the call names.
+    pub digest: Option<String>,
     /// How long an answer may take, and then some.
     pub settle: jiff::SignedDuration,
 }
@@ -151,6 +163,7 @@ impl IntentDraft {
             node_time: Time(self.node_time),
             at: Time(now),
             settles_at: Time(now.saturating_add(self.settle).unwrap_or(Timestamp::MAX)),
+            digest: self.digest,
         }
     }
 }

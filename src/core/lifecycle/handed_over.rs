@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    ending::{end, tell},
+    ending::{end, in_doubt, tell},
     event::Effect,
     in_flight::{HOLD_AFTER, next_look},
     state::{Order, Outcome, Sending, State},
@@ -53,8 +53,9 @@ pub(super) fn seen(
             end(State::HaWorking(sending, upid, task), Outcome::Failed, "HaError", message)
         }
         HaProgress::Working if since >= goal.patience => {
-            let message = unfinished(guest, goal.patience);
-            end(State::HaWorking(sending, upid, task), Outcome::Indeterminate, "HaUnfinished", message)
+            let fact = unfinished(guest, goal.patience);
+            let ended = State::HaWorking(sending, upid, task).end(Outcome::Indeterminate, "HaUnfinished", "");
+            in_doubt(ended, vec![fact])
         }
         HaProgress::Working => waits_on(sending, upid, task, now),
     }
@@ -63,8 +64,7 @@ pub(super) fn seen(
 fn unfinished(guest: Option<&HaGuest>, patience: SignedDuration) -> String {
     let seen = guest.map(|guest| format!("{} on {}: {}", guest.status, guest.node, guest.told));
     format!(
-        "the HA manager has not done it within {} minutes, and may still do so; the guest is {}. Look at the target \
-         itself, then make a new plan for what is still to be done",
+        "the HA manager has not done it within {} minutes, and may still do so; the guest is {}",
         patience.as_mins(),
         seen.unwrap_or_default()
     )

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
-    api::{Intent, TaskReport},
+    api::{EarlierAttempt, Intent, TaskReport},
     core::{
         audit::AuditEvent,
         ha::is_of_ha,
@@ -15,7 +15,8 @@ use crate::{
 };
 
 use super::{
-    ending::{end, finish, tell},
+    again::not_done,
+    ending::{end, finish, in_doubt, tell},
     event::{Effect, Rivals},
     handed_over::handed_over,
     state::{Ended, Order, Outcome, Sending, State},
@@ -26,12 +27,27 @@ pub(super) const HOLD_AFTER: SignedDuration = SignedDuration::from_secs(5);
 /// How much the clocks of a node may differ between two looks at it.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(2);
 
+/// How far a node's clock may lag behind what it should say, before it counts as put back.
+const CLOCK_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(10);
+
 /// What is sent, in words.
 pub(super) fn announcement(judged: &Judged) -> String {
     match judged.preview.calls.first() {
         Some(call) => format!("sending {} {}", call.method, call.path),
         None => "sending".to_owned(),
     }
+}
+
+/// The same, and after which attempt, if it is not the first.
+pub(super) fn announced_after(judged: &Judged, earlier: &[EarlierAttempt]) -> String {
+    let announcement = announcement(judged);
+    let Some(EarlierAttempt { intent, reason, message, .. }) = earlier.last() else { return announcement };
+    format!(
+        "{announcement} as attempt {}, after attempt {} ({reason}: {message})",
+        intent.attempt + 1,
+        intent.attempt
+    )
 }
 
 /// What came back is on record before anybody is told of it.
@@ -104,10 +120,10 @@ fn running(sending: Sending, upid: Upid, reason: &str, message: &str) -> (State,
 }
 
 /// A call was announced and its answer is not known: only the task list can tell, and only once a late call would have
-/// arrived too.
+/// arrived too. Whether that is so the node's clock says; this one only says when to ask, if it was not put back.
 pub(super) fn adjudicate(sending: Sending, now: Timestamp) -> (State, Vec<Effect>) {
     let settles_at = sending.intent.settles_at.0;
-    let settled = sending.answered_done || now >= settles_at;
+    let settled = sending.answered_done || now >= settles_at || now < sending.intent.at.0;
     let next = if settled { Effect::SearchTasks } else { Effect::WakeAt(settles_at) };
     (State::Dispatching(sending), vec![next])
 }
@@ -120,8 +136,9 @@ pub(super) fn adopt(
     node_time: Timestamp,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
-    if !sending.answered_done && !has_settled(&sending.intent, node_time) {
-        return (State::Dispatching(sending), vec![Effect::WakeAt(next_look(SignedDuration::ZERO, now))]);
+    let missing = until_settled(&sending.intent, node_time);
+    if !sending.answered_done && missing.is_positive() {
+        return not_settled(sending, missing, node_time, now);
     }
     let ours: Vec<&Upid> = found
         .iter()
@@ -140,12 +157,35 @@ pub(super) fn adopt(
         [upid] => ("TaskContested", format!("{upid} could be it, or that of another plan without an answer")),
         several => ("SeveralTasksFound", format!("several tasks could be it: {}", listed(several))),
     };
-    unknown(sending, reason, &what_is_known)
+    unknown(sending, reason, what_is_known)
 }
 
 /// By the one clock that whoever sent and whoever looks have in common: theirs may jump, and differ.
-fn has_settled(intent: &Intent, node_time: Timestamp) -> bool {
-    node_time.duration_since(intent.node_time.0) >= intent.settles_at.0.duration_since(intent.at.0)
+fn until_settled(intent: &Intent, node_time: Timestamp) -> SignedDuration {
+    intent.settles_at.0.duration_since(intent.at.0) - node_time.duration_since(intent.node_time.0)
+}
+
+/// The node's clock lags behind, which passes, or it was put back, and nobody waits for it to come round again.
+fn not_settled(
+    sending: Sending,
+    missing: SignedDuration,
+    node_time: Timestamp,
+    now: Timestamp,
+) -> (State, Vec<Effect>) {
+    let overdue = now.duration_since(sending.intent.settles_at.0);
+    if overdue <= CLOCK_PATIENCE {
+        let pause = missing.min(LONGEST_PAUSE).max(pause_between_looks(overdue));
+        let next = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
+        return (State::Dispatching(sending), vec![Effect::WakeAt(next)]);
+    }
+    let Intent { node, node_time: announced_at, .. } = &sending.intent;
+    let fact = format!(
+        "the clock of node {node} was put back: it said {} before the call and says {node_time} now, {} minutes after the \
+         task list should have told, so its tasks can't be dated",
+        announced_at.0,
+        overdue.as_mins()
+    );
+    unknown(sending, "ClockWentBack", fact)
 }
 
 /// No task was found, and this is what the target tells.
@@ -155,29 +195,28 @@ pub(super) fn traced(sending: Sending, traces: Traces) -> (State, Vec<Effect>) {
             let message = format!("done: its answer never came and no task was found, but {how}");
             end(State::Dispatching(sending), Outcome::Succeeded, "FoundDone", message)
         }
-        Traces::NotDone(why) | Traces::Unclear(why) => {
-            let what_is_known = format!("{}; {why}", none_found(&sending.intent));
-            unknown(sending, "NoTaskFound", &what_is_known)
+        Traces::NotDone(why) => not_done(sending, why),
+        Traces::Unclear(why) => {
+            let facts = vec![answer_of(&sending), none_found(&sending.intent), why];
+            in_doubt(State::Dispatching(sending).end(Outcome::Indeterminate, "NoTaskFound", ""), facts)
         }
     }
 }
 
-fn unknown(sending: Sending, reason: &str, what_is_known: &str) -> (State, Vec<Effect>) {
+fn unknown(sending: Sending, reason: &str, what_is_known: String) -> (State, Vec<Effect>) {
+    let facts = vec![answer_of(&sending), what_is_known];
+    in_doubt(State::Dispatching(sending).end(Outcome::Indeterminate, reason, ""), facts)
+}
+
+fn answer_of(sending: &Sending) -> String {
     let answer =
         if sending.answered_done { "it was answered without its task" } else { "its answer never came" };
-    let message = format!(
-        "the call was announced and {answer}; {what_is_known}. Look at the target itself, then make a new \
-         plan for what is still to be done"
-    );
-    end(State::Dispatching(sending), Outcome::Indeterminate, reason, message)
+    answer.to_owned()
 }
 
 fn none_found(intent: &Intent) -> String {
     let Intent { node, sender, at, .. } = intent;
-    format!(
-        "node {node} lists no task of {sender} for it around {}. It may or may not have been carried out",
-        at.0
-    )
+    format!("node {node} lists no task of {sender} for it around {}", at.0)
 }
 
 fn listed(upids: &[&Upid]) -> String {
@@ -220,11 +259,9 @@ pub(super) fn followed(
         }
         TaskState::Stopped { exit_status } => stopped(order, sending, upid, &exit_status, now),
         TaskState::Vanished => {
-            let message = format!(
-                "Proxmox no longer knows its task {upid}: how it ended can't be read. Look at the target itself, then \
-                 make a new plan for what is still to be done"
-            );
-            end(State::Running(sending, upid), Outcome::Indeterminate, "TaskVanished", message)
+            let fact = format!("Proxmox no longer knows its task {upid}: how it ended can't be read");
+            let ended = State::Running(sending, upid).end(Outcome::Indeterminate, "TaskVanished", "");
+            in_doubt(ended, vec![fact])
         }
     }
 }
@@ -235,7 +272,7 @@ pub(super) fn next_look(age: SignedDuration, now: Timestamp) -> Timestamp {
 
 /// Often at first, then ever less: a task that has run for a minute is not over in the next second.
 pub fn pause_between_looks(age: SignedDuration) -> SignedDuration {
-    (age / 4).clamp(SignedDuration::from_millis(200), SignedDuration::from_secs(10))
+    (age / 4).clamp(SignedDuration::from_millis(200), LONGEST_PAUSE)
 }
 
 fn stopped(
@@ -259,11 +296,11 @@ fn stopped(
         TaskVerdict::Failed => {
             (Outcome::Failed, "TaskFailed", format!("its task ended in an error: {shown}"))
         }
-        TaskVerdict::Unknown => (
-            Outcome::Indeterminate,
-            "TaskKilled",
-            format!("its task was killed ({shown}): how far it came is not known. Look at the target itself"),
-        ),
+        TaskVerdict::Unknown => {
+            let fact = format!("its task was killed ({shown}): how far it came is not known");
+            let ended = State::Running(sending, upid).end(Outcome::Indeterminate, "TaskKilled", "");
+            return in_doubt(Ended { task: Some(task), ..ended }, vec![fact]);
+        }
     };
     let ended = State::Running(sending, upid).end(outcome, reason, message);
     finish(Ended { task: Some(task), ..ended })

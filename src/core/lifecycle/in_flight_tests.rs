@@ -53,7 +53,7 @@ fn an_answer_that_it_is_done_is_remembered_whatever_comes_in_between() {
 fn what_can_not_have_a_task_is_done_when_it_is_answered() {
     let mut draft = draft();
     draft.task_types = vec![];
-    let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft };
+    let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft, before: None };
     let (state, _) = step(&order(), confirmed, Event::Approvals(tally(1)), noon());
     let (state, _) = step(&order(), state, Event::Sent(Sent::Done), noon());
     assert_eq!(ended(state).1, "Done");

@@ -2,8 +2,11 @@
 //!
 //! `event` names what can happen and what can be asked for, `state` what a plan can be, `step` is the one transition
 //! function (`weigh` is its part about approvals, `recheck` the one right before dispatch, `in_flight` and `handed_over`
-//! what follows it), `report` writes a state down as the status that people and programs read, and reads it back.
+//! what follows it, `again` what may follow that, once more), `doubt` is what a person needs who has to decide about it,
+//! `report` writes a state down as the status that people and programs read, and reads it back.
 
+mod again;
+mod doubt;
 mod ending;
 mod event;
 mod handed_over;
@@ -14,13 +17,19 @@ mod state;
 mod step;
 mod weigh;
 
+pub use again::LEFT_AS_IT_IS;
+pub use doubt::{Home, what_to_type};
 pub use event::{Blocked, Effect, Event, IntentDraft, Rivals, Telling};
 pub use in_flight::pause_between_looks;
 pub use recheck::goes_on_at_once;
 pub use report::{Corrupt, is_under_way, judged, read, report};
 pub use state::{Ended, Order, Outcome, Sending, Setback, State};
-pub use step::step;
+pub use step::{AT_ONCE, step};
 
+#[cfg(test)]
+mod again_tests;
+#[cfg(test)]
+mod doubt_tests;
 #[cfg(test)]
 mod handed_over_tests;
 #[cfg(test)]

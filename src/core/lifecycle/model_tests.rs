@@ -1,6 +1,7 @@
 //! The life of a plan under every event, in any order, with crashes in between.
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
     *,
 };
 use crate::{
-    api::{Phase, ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult},
+    api::{Phase, PlanStatus, ProxmoxActionPlan, ProxmoxActionPlanSpec, ReadResult},
     core::{
         approval::{Proof, Tally},
         audit::AuditEvent,
@@ -129,9 +130,14 @@ fn is_question(effect: &Effect) -> bool {
 struct World {
     plan: ProxmoxActionPlan,
     state: State,
-    calls: usize,
+    /// The attempts that a call left for.
+    calls: Vec<i64>,
     intents: usize,
     approved_when_sent: bool,
+    /// The attempt that was unknown last: nobody decides without naming it.
+    unknown: Option<i64>,
+    /// The attempt of which the target told last that it did nothing.
+    not_done: Option<i64>,
 }
 
 impl World {
@@ -140,9 +146,11 @@ impl World {
         Self {
             plan: ProxmoxActionPlan::new("p", spec),
             state: State::Pending { blocked: None },
-            calls: 0,
+            calls: vec![],
             intents: 0,
             approved_when_sent: true,
+            unknown: None,
+            not_done: None,
         }
     }
 
@@ -153,27 +161,44 @@ impl World {
                 Effect::Audit(AuditEvent::Intent, _) => self.intents += 1,
                 Effect::WriteStatus => self.write(now),
                 Effect::Send { .. } => {
-                    self.calls += 1;
-                    assert!(self.intents >= self.calls, "sent without an intent in the audit log");
                     let on_record = self.plan.status.as_ref().unwrap();
+                    let attempt = on_record.attempts;
                     assert_eq!(on_record.phase, Phase::Dispatching, "sent without an intent on record");
+                    assert!(!self.calls.contains(&attempt), "attempt {attempt} was sent twice");
+                    self.calls.push(attempt);
+                    assert!(self.intents >= self.calls.len(), "sent without an intent in the audit log");
+                    let before = Some(attempt - 1).filter(|before| *before > 0);
+                    assert!(
+                        before == self.unknown || before.is_some() && before == self.not_done,
+                        "attempt {attempt} was made of its own accord"
+                    );
                     let approvals = on_record.approvals.as_ref().unwrap();
                     self.approved_when_sent &= approvals.granted.len() >= approvals.required as usize;
-                    let hash = on_record.plan_hash.clone().unwrap();
-                    self.approved_when_sent &= approvals.granted.iter().all(|granted| granted.uid == hash);
+                    self.approved_when_sent &= self.unknown.is_none() || !approvals.granted.is_empty();
+                    let about = about(&on_record.plan_hash.clone().unwrap(), self.unknown);
+                    self.approved_when_sent &= approvals.granted.iter().all(|granted| granted.uid == about);
                 }
                 _ => {}
             }
         }
     }
 
-    /// Approvals as they come in are for the judgement that stands then: their uid says which.
-    fn dated(&self, event: Event) -> Event {
+    /// Approvals as they come in are for the judgement that stands then, and name the attempt that is unknown: their uid
+    /// says which.
+    fn dated(&mut self, event: Event) -> Event {
+        if let (Event::Traces(Traces::NotDone(_)), Phase::Dispatching) = (&event, self.state.phase()) {
+            self.not_done = self.state.intent().map(|intent| intent.attempt);
+        }
         let (Event::Approvals(mut tally), Some(judged)) = (event.clone(), self.state.judged()) else {
             return event;
         };
+        let hash = judged.plan_hash.to_string();
+        if !self.state.phase().is_terminal() || self.state.phase() == Phase::Indeterminate {
+            let asked = self.state.question().map(|question| question.attempt);
+            assert_eq!(asked, self.unknown, "people are asked about another attempt: {:?}", self.state);
+        }
         for granted in &mut tally.backing.granted {
-            granted.uid = judged.plan_hash.to_string();
+            granted.uid = about(&hash, self.unknown);
         }
         Event::Approvals(tally)
     }
@@ -183,8 +208,38 @@ impl World {
         let before = self.plan.clone();
         let status = report(&self.state, before.status.as_ref(), Some(1), Some(&Proof::ApiServer), now);
         self.plan.status = Some(status);
+        if self.state.phase() == Phase::Indeterminate {
+            self.unknown = self.state.intent().map(|intent| intent.attempt);
+        }
         let checked = self.plan.validate_cel_update(&before);
         assert!(checked.is_ok(), "{checked:?}: {:?} -> {:?}", before.status, self.plan.status);
+    }
+}
+
+/// What an approval is about.
+fn about(plan_hash: &str, attempt: Option<i64>) -> String {
+    format!("{plan_hash} {attempt:?}")
+}
+
+/// The state as the next look reads it, after what was written at `noon`.
+fn on_record(state: State, written: &PlanStatus) -> State {
+    match state {
+        State::Confirmed { before: Some(before), .. } => on_record(*before, written),
+        State::Confirmed { judged, backing, .. } => State::Approved { judged, backing, blocked: None },
+        State::NotDone(sending, _) => State::Dispatching(sending),
+        State::Pending { blocked: None } => State::Pending {
+            blocked: read(Some(written)).ok().and_then(|state| match state {
+                State::Pending { blocked } => blocked,
+                _ => None,
+            }),
+        },
+        State::Ended(mut ended) => {
+            if let Some(doubt) = &mut ended.doubt {
+                doubt.since = Some(Time(noon()));
+            }
+            State::Ended(ended)
+        }
+        other => other,
     }
 }
 
@@ -192,7 +247,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..Default::default() })]
 
     #[test]
-    fn whatever_happens_at_most_one_call_leaves_and_only_with_its_approvals(
+    fn whatever_happens_each_attempt_sends_one_call_at_most_and_only_with_its_approvals(
         order in any_order(),
         happenings in prop::collection::vec(any_happening(), 1..40),
     ) {
@@ -211,9 +266,8 @@ proptest! {
             if survives != usize::MAX || !effects.iter().any(is_question) {
                 world.state = read(world.plan.status.as_ref()).unwrap();
             }
-            prop_assert!(world.calls <= 1);
             prop_assert!(world.approved_when_sent);
-            prop_assert!(world.calls == 0 || !(order.dry_run || order.reads));
+            prop_assert!(world.calls.is_empty() || !(order.dry_run || order.reads));
         }
     }
 
@@ -223,15 +277,7 @@ proptest! {
         for event in events {
             state = step(&order(), state, event, noon()).0;
             let written = report(&state, None, Some(1), Some(&Proof::ApiServer), noon());
-            let expected = match state.clone() {
-                State::Confirmed { judged, backing, .. } => State::Approved { judged, backing, blocked: None },
-                State::Pending { blocked: None } => State::Pending { blocked: read(Some(&written)).ok().and_then(|state| match state {
-                    State::Pending { blocked } => blocked,
-                    _ => None,
-                }) },
-                other => other,
-            };
-            prop_assert_eq!(read(Some(&written)).unwrap(), expected);
+            prop_assert_eq!(read(Some(&written)).unwrap(), on_record(state.clone(), &written));
         }
     }
 }

@@ -132,6 +132,7 @@ fn bench<'a>(plan: &'a ObjectMeta, judged: &'a Judged) -> Bench<'a> {
         environment: "home",
         tier: Tier::Lab,
         judged,
+        question: None,
         proof: &Proof::ApiServer,
         now: noon(),
     }

@@ -33,7 +33,7 @@ pub(super) fn rechecked(
         return end(approved(judged, backing), Outcome::Cancelled, denial.reason, denial.message);
     }
     if is_the_same(&judged, &now_judged) {
-        return (State::Confirmed { judged, backing, draft }, vec![Effect::GatherApprovals]);
+        return (State::Confirmed { judged, backing, draft, before: None }, vec![Effect::GatherApprovals]);
     }
     let what_moved = moved(&judged, &now_judged).join("; ");
     if now_judged.demand.is_none() {
@@ -50,7 +50,7 @@ pub fn goes_on_at_once(before: &Judged, now: &Judged) -> bool {
 
 /// The hash stands for whom it needs, too. But what was judged before is read out of the status, and whoever could write
 /// there while nobody watched may have left the hash as it is and asked for fewer people.
-fn is_the_same(before: &Judged, now: &Judged) -> bool {
+pub(super) fn is_the_same(before: &Judged, now: &Judged) -> bool {
     before.plan_hash == now.plan_hash && before.risk == now.risk && before.demand.told() == now.demand.told()
 }
 
@@ -65,7 +65,7 @@ fn goes_on(judged: Judged, draft: IntentDraft, what_moved: &str) -> (State, Vec<
         tell(true, "TargetMoved", &message),
         Effect::GatherApprovals,
     ];
-    (State::Confirmed { judged, backing: Backing::default(), draft }, effects)
+    (State::Confirmed { judged, backing: Backing::default(), draft, before: None }, effects)
 }
 
 fn taken_back(

@@ -1,11 +1,11 @@
 //! A state as the status that people and programs read, and back.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use thiserror::Error;
 
 use crate::{
-    api::{ApprovalProgress, Phase, PlanStatus, READY, RECONCILING, STALLED, set_condition},
+    api::{ApprovalProgress, Doubt, Phase, PlanStatus, READY, RECONCILING, STALLED, set_condition},
     core::{
         approval::{Backing, Proof},
         demand::Demand,
@@ -45,6 +45,9 @@ pub fn report(
     proof: Option<&Proof>,
     now: Timestamp,
 ) -> PlanStatus {
+    if let State::Confirmed { before: Some(attempt), .. } = state {
+        return report(attempt, before, generation, proof, now);
+    }
     let (reason, message) = words(state);
     let judged = state.judged();
     let worth = worth(proof, before);
@@ -69,12 +72,20 @@ pub fn report(
         intent: state.intent().cloned(),
         upid: state.upid().map(ToString::to_string),
         task: state.task().cloned(),
+        doubt: ended.and_then(|ended| dated(ended.doubt.clone()?, now)),
+        earlier: state.earlier().to_vec(),
         result: ended.and_then(|ended| ended.result.clone()),
         provenance: before.and_then(|status| status.provenance.clone()),
         conditions: before.map(|status| status.conditions.clone()).unwrap_or_default(),
     };
     set_conditions(&mut status, state, generation, now);
     status
+}
+
+/// Since when it is in doubt: since it was first written down.
+fn dated(mut doubt: Doubt, now: Timestamp) -> Option<Doubt> {
+    doubt.since.get_or_insert(Time(now));
+    Some(doubt)
 }
 
 fn bounded(text: &str, max: usize) -> String {
@@ -121,11 +132,11 @@ fn words(state: &State) -> (String, String) {
         }
         State::Approved { .. } => plain(NOT_BEFORE, "nothing is missing: waits for notBefore".to_owned()),
         State::Confirmed { .. } => plain(NOT_BEFORE, "nothing is missing: is about to be sent".to_owned()),
-        State::Dispatching(sending) if sending.answered_done => plain(
+        State::Dispatching(sending) | State::NotDone(sending, _) if sending.answered_done => plain(
             ANSWERED_DONE,
             "Proxmox answered that it is done; looks whether a task works on it".to_owned(),
         ),
-        State::Dispatching(sending) => {
+        State::Dispatching(sending) | State::NotDone(sending, _) => {
             plain(DISPATCHING, format!("the call was announced as attempt {}", sending.intent.attempt))
         }
         State::Running(_, upid) => plain(RUNNING, format!("Proxmox works on it: {upid}")),
@@ -167,7 +178,8 @@ pub fn read(status: Option<&PlanStatus>) -> Result<State, Corrupt> {
         let judged = judged.clone().ok_or(need("a judgement"))?;
         let answered_done = status.reason == ANSWERED_DONE;
         let blocked = blocked(ordinary).filter(|_| !answered_done);
-        Ok(Sending { judged, backing: backing(), intent, answered_done, blocked })
+        let earlier = status.earlier.clone();
+        Ok(Sending { judged, backing: backing(), intent, answered_done, blocked, earlier })
     };
     let upid = || status.upid.as_ref().and_then(|upid| upid.parse().ok());
     Ok(match status.phase {
@@ -218,6 +230,8 @@ fn ended(status: &PlanStatus, outcome: Outcome) -> State {
         intent: status.intent.clone(),
         upid: status.upid.as_ref().and_then(|upid| upid.parse().ok()),
         task: status.task.clone(),
+        doubt: status.doubt.clone(),
+        earlier: status.earlier.clone(),
         result: status.result.clone(),
     }))
 }

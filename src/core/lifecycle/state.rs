@@ -1,7 +1,9 @@
 use jiff::Timestamp;
 
 use crate::{
-    api::{GrantedApproval, Intent, Phase, ProxmoxActionPlanSpec, ReadResult, TaskReport},
+    api::{
+        Doubt, EarlierAttempt, GrantedApproval, Intent, Phase, ProxmoxActionPlanSpec, ReadResult, TaskReport,
+    },
     catalog,
     core::{approval::Backing, ha::HaGoal, judge::Judged, task::Upid},
 };
@@ -64,14 +66,19 @@ pub enum State {
         backing: Backing,
         blocked: Option<Blocked>,
     },
-    /// Approved, and judged by the target as it was a moment ago: it has to be dispatched at once. On record it is Approved.
+    /// Approved, and judged by the target as it was a moment ago: it has to be dispatched at once. On record it is Approved,
+    /// or what the attempt before has come to.
     Confirmed {
         judged: Judged,
         backing: Backing,
         draft: IntentDraft,
+        /// What it goes back to when anything stands in the way of another attempt.
+        before: Option<Box<State>>,
     },
     /// The intent is on record; the call may be on its way.
     Dispatching(Sending),
+    /// Its call was certainly not carried out, for this reason: another one may be sent. On record it is Dispatching.
+    NotDone(Sending, String),
     /// Proxmox works on it.
     Running(Sending, Upid),
     /// The task has handed the request to the HA manager, which works on it now.
@@ -96,6 +103,8 @@ pub struct Sending {
     pub answered_done: bool,
     /// What keeps its outcome from being read.
     pub blocked: Option<Blocked>,
+    /// The attempts before this one.
+    pub earlier: Vec<EarlierAttempt>,
 }
 
 /// A plan that has ended, with all that is known of it.
@@ -109,6 +118,10 @@ pub struct Ended {
     pub intent: Option<Intent>,
     pub upid: Option<Upid>,
     pub task: Option<TaskReport>,
+    /// If its outcome is unknown. Reason and message may then tell what has become of the question.
+    pub doubt: Option<Doubt>,
+    /// The attempts before the last one.
+    pub earlier: Vec<EarlierAttempt>,
     pub result: Option<ReadResult>,
 }
 
@@ -141,8 +154,9 @@ impl State {
         match self {
             Self::Pending { .. } => Phase::Pending,
             Self::AwaitingApproval { .. } => Phase::AwaitingApproval,
-            Self::Approved { .. } | Self::Confirmed { .. } => Phase::Approved,
-            Self::Dispatching(_) => Phase::Dispatching,
+            Self::Approved { .. } | Self::Confirmed { before: None, .. } => Phase::Approved,
+            Self::Confirmed { before: Some(before), .. } => before.phase(),
+            Self::Dispatching(_) | Self::NotDone(..) => Phase::Dispatching,
             Self::Running(..) | Self::HaWorking(..) => Phase::Running,
             Self::Ended(ended) => ended.outcome.phase(),
         }
@@ -154,10 +168,8 @@ impl State {
             Self::AwaitingApproval { judged, .. }
             | Self::Approved { judged, .. }
             | Self::Confirmed { judged, .. } => Some(judged),
-            Self::Dispatching(sending) | Self::Running(sending, _) | Self::HaWorking(sending, ..) => {
-                Some(&sending.judged)
-            }
             Self::Ended(ended) => ended.judged.as_ref(),
+            _ => self.sending().map(|sending| &sending.judged),
         }
     }
 
@@ -168,10 +180,8 @@ impl State {
             Self::AwaitingApproval { backing, .. }
             | Self::Approved { backing, .. }
             | Self::Confirmed { backing, .. } => Some(backing),
-            Self::Dispatching(sending) | Self::Running(sending, _) | Self::HaWorking(sending, ..) => {
-                Some(&sending.backing)
-            }
             Self::Ended(ended) => Some(&ended.backing),
+            _ => self.sending().map(|sending| &sending.backing),
         }
     }
 
@@ -179,12 +189,30 @@ impl State {
         self.backing().map_or(&[], |backing| &backing.granted)
     }
 
+    /// Of the last attempt that is on record.
     pub fn intent(&self) -> Option<&Intent> {
         match self {
-            Self::Dispatching(sending) | Self::Running(sending, _) | Self::HaWorking(sending, ..) => {
-                Some(&sending.intent)
-            }
+            Self::Confirmed { before, .. } => before.as_ref()?.intent(),
             Self::Ended(ended) => ended.intent.as_ref(),
+            _ => self.sending().map(|sending| &sending.intent),
+        }
+    }
+
+    /// The attempts before that one.
+    pub fn earlier(&self) -> &[EarlierAttempt] {
+        match self {
+            Self::Confirmed { before: Some(before), .. } => before.earlier(),
+            Self::Ended(ended) => &ended.earlier,
+            _ => self.sending().map_or(&[], |sending| &sending.earlier),
+        }
+    }
+
+    fn sending(&self) -> Option<&Sending> {
+        match self {
+            Self::Dispatching(sending)
+            | Self::NotDone(sending, _)
+            | Self::Running(sending, _)
+            | Self::HaWorking(sending, ..) => Some(sending),
             _ => None,
         }
     }
@@ -198,7 +226,7 @@ impl State {
     }
 
     /// How its task has ended.
-    pub(super) fn task(&self) -> Option<&TaskReport> {
+    pub fn task(&self) -> Option<&TaskReport> {
         match self {
             Self::HaWorking(.., task) => Some(task),
             Self::Ended(ended) => ended.task.as_ref(),
@@ -210,10 +238,8 @@ impl State {
     pub(super) fn blocked(&self) -> Option<&Blocked> {
         match self {
             Self::Pending { blocked } | Self::Approved { blocked, .. } => blocked.as_ref(),
-            Self::Dispatching(sending) | Self::Running(sending, _) | Self::HaWorking(sending, ..) => {
-                sending.blocked.as_ref()
-            }
             Self::AwaitingApproval { .. } | Self::Confirmed { .. } | Self::Ended(_) => None,
+            _ => self.sending()?.blocked.as_ref(),
         }
     }
 
@@ -222,7 +248,10 @@ impl State {
         match self {
             Self::Pending { blocked } | Self::Approved { blocked, .. } => *blocked = Some(why),
             Self::Dispatching(sending) if sending.answered_done => {}
-            Self::Dispatching(sending) | Self::Running(sending, _) | Self::HaWorking(sending, ..) => {
+            Self::Dispatching(sending)
+            | Self::NotDone(sending, _)
+            | Self::Running(sending, _)
+            | Self::HaWorking(sending, ..) => {
                 sending.blocked = Some(why);
             }
             Self::AwaitingApproval { .. } | Self::Confirmed { .. } | Self::Ended(_) => {}
@@ -236,7 +265,7 @@ impl State {
             Self::Pending { .. }
                 | Self::AwaitingApproval { .. }
                 | Self::Approved { .. }
-                | Self::Confirmed { .. }
+                | Self::Confirmed { before: None, .. }
         )
     }
 
@@ -251,6 +280,8 @@ impl State {
             intent: self.intent().cloned(),
             upid: self.upid().cloned(),
             task: self.task().cloned(),
+            doubt: None,
+            earlier: self.earlier().to_vec(),
             result: None,
         }
     }

@@ -1,28 +1,39 @@
 use jiff::{SignedDuration, Timestamp};
 
-use crate::core::{approval::Backing, audit::AuditEvent, judge::Judged};
+use crate::{
+    api::EarlierAttempt,
+    core::{approval::Backing, audit::AuditEvent, judge::Judged},
+};
 
 use super::{
-    ending::{end, finish, tell},
+    again::{another, confirmed_again, held_up, stays},
+    ending::{end, finish, in_doubt, tell},
     event::{Blocked, Effect, Event, IntentDraft},
     handed_over::seen,
-    in_flight::{adjudicate, adopt, announcement, answered, followed, traced},
+    in_flight::{adjudicate, adopt, announced_after, answered, followed, traced},
     recheck::rechecked,
     state::{Ended, Order, Outcome, Sending, State},
     weigh::{awaiting, waits_for, weigh},
 };
 
 /// A call that has not left by then is not sent: its approvals and its place in the task list would be out of date.
-const AT_ONCE: SignedDuration = SignedDuration::from_secs(5);
+pub const AT_ONCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// What a plan becomes when something happens to it, and what has to be done about it.
 ///
 /// An event that does not fit the state changes nothing: it came too late or too early.
 pub fn step(order: &Order, state: State, event: Event, now: Timestamp) -> (State, Vec<Effect>) {
     match (state, event) {
+        (State::Confirmed { before: Some(before), judged, draft, .. }, Event::Approvals(tally)) => {
+            confirmed_again(order, *before, (judged, draft), tally, now)
+        }
+        // What was found out a moment ago is worth nothing once anything else happens.
+        (State::Confirmed { before: Some(before), .. }, event) => step(order, *before, event, now),
+
         (state, Event::Woken) => woken(order, state, now),
         (state, Event::Deleted) => deleted(order, state, now),
         (state, Event::Blocked(blocked)) => blocked_by(order, state, blocked),
+        (before, event) if before.asks() => another(order, before, event, now),
 
         (state @ State::Pending { .. }, Event::Invalid(violations)) => {
             let problems: Vec<String> = violations.iter().map(ToString::to_string).collect();
@@ -63,8 +74,8 @@ pub fn step(order: &Order, state: State, event: Event, now: Timestamp) -> (State
             state @ (State::Dispatching(_) | State::Running(..) | State::HaWorking(..)),
             Event::Abandoned(blocked),
         ) => {
-            let message = format!("the plan was deleted and its outcome can't be read: {}", blocked.message);
-            end(state, Outcome::Indeterminate, "Abandoned", message)
+            let fact = format!("the plan was deleted and its outcome can't be read: {}", blocked.message);
+            in_doubt(state.end(Outcome::Indeterminate, "Abandoned", ""), vec![fact])
         }
 
         (state, _) => (state, vec![]),
@@ -79,10 +90,13 @@ fn woken(order: &Order, state: State, now: Timestamp) -> (State, Vec<Effect>) {
     match state {
         State::Pending { .. } => (state, vec![Effect::Judge]),
         State::AwaitingApproval { .. } | State::Approved { .. } => (state, vec![Effect::GatherApprovals]),
-        State::Confirmed { .. } => (state, vec![]),
+        State::Confirmed { .. } | State::NotDone(..) => (state, vec![]),
         State::Dispatching(sending) => adjudicate(sending, now),
         State::Running(..) => (state, vec![Effect::LookAtTask]),
         State::HaWorking(..) => (state, vec![Effect::LookAtHa]),
+        State::Ended(ended) if ended.asks() => {
+            (State::Ended(ended), vec![Effect::Release, Effect::GatherApprovals])
+        }
         State::Ended(_) => (state, vec![Effect::Release]),
     }
 }
@@ -92,12 +106,19 @@ fn deleted(order: &Order, state: State, now: Timestamp) -> (State, Vec<Effect>) 
     if state.is_before_dispatch() {
         return end(state, Outcome::Cancelled, "Deleted", "the plan was deleted before it was sent");
     }
-    woken(order, state, now)
+    match state {
+        State::Ended(_) => (state, vec![Effect::Release]),
+        State::NotDone(..) => stays(state, "the plan is being deleted"),
+        state => woken(order, state, now),
+    }
 }
 
 /// Says what stands in the way, once.
 fn blocked_by(order: &Order, state: State, blocked: Blocked) -> (State, Vec<Effect>) {
-    let mut state = no_longer_confirmed(state);
+    let mut state = match no_longer_confirmed(state) {
+        State::Ended(ended) if ended.asks() => return held_up(ended, blocked),
+        state => state,
+    };
     let is_news = state.blocked() != Some(&blocked);
     let telling = tell(!blocked.passes_by_itself(), &blocked.reason, &blocked.message);
     state.set_blocked(blocked);
@@ -113,6 +134,7 @@ fn blocked_by(order: &Order, state: State, blocked: Blocked) -> (State, Vec<Effe
 fn no_longer_confirmed(state: State) -> State {
     match state {
         State::Confirmed { judged, backing, .. } => approved(judged, backing),
+        State::NotDone(sending, _) => State::Dispatching(sending),
         state => state,
     }
 }
@@ -157,13 +179,14 @@ pub(super) fn too_late(state: State) -> (State, Vec<Effect>) {
 pub(super) fn dispatch(
     judged: Judged,
     backing: Backing,
-    draft: IntentDraft,
+    (draft, earlier): (IntentDraft, Vec<EarlierAttempt>),
     until: Option<Timestamp>,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
+    let attempt = earlier.last().map_or(1, |last| last.intent.attempt + 1);
     let at_once = now.saturating_add(AT_ONCE).unwrap_or(Timestamp::MAX);
     let effects = vec![
-        Effect::Audit(AuditEvent::Intent, announcement(&judged)),
+        Effect::Audit(AuditEvent::Intent, announced_after(&judged, &earlier)),
         Effect::WriteStatus,
         Effect::Send { until: until.map_or(at_once, |until| until.min(at_once)) },
     ];
@@ -171,9 +194,10 @@ pub(super) fn dispatch(
         State::Dispatching(Sending {
             judged,
             backing,
-            intent: draft.begin(1, now),
+            intent: draft.begin(attempt, now),
             answered_done: false,
             blocked: None,
+            earlier,
         }),
         effects,
     )

@@ -90,6 +90,7 @@ pub(super) fn draft() -> IntentDraft {
         task_types: vec!["qmstart".into(), "hastart".into()],
         sender: "agent@pve!operator".into(),
         node_time: noon(),
+        digest: None,
         settle: SignedDuration::from_secs(35),
     }
 }
@@ -166,7 +167,7 @@ fn an_approval_that_is_revoked_in_the_last_moment_stops_dispatch() {
 /// It may also have ended: no change of any object tells.
 #[test]
 fn a_plan_whose_approval_is_gone_in_the_last_moment_is_looked_at_again() {
-    let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft: draft() };
+    let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft: draft(), before: None };
     let (_, effects) = step(&order(), confirmed, Event::Approvals(tally(0)), noon());
     assert_eq!(effects, [Effect::WakeAt(noon())]);
 }
@@ -217,7 +218,7 @@ fn nothing_leaves_after_its_announcement_has_grown_old() {
     let soon = noon() + SignedDuration::from_secs(2);
     let (_, effects) = sent(&Order { not_after: Some(soon), ..order() });
     assert_eq!(effects.last(), Some(&Effect::Send { until: soon }));
-    let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft: draft() };
+    let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft: draft(), before: None };
     let ending = Tally { stands_until: Some(soon), ..tally(1) };
     let (_, effects) = step(&order(), confirmed, Event::Approvals(ending), noon());
     assert_eq!(effects.last(), Some(&Effect::Send { until: soon }));
@@ -266,7 +267,7 @@ fn a_plan_past_its_time_expires_in_every_phase_before_dispatch() {
     ] {
         assert_eq!(step(&order, state, Event::Woken, noon()).0.phase(), Phase::Expired);
     }
-    let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft: draft() };
+    let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft: draft(), before: None };
     let (state, effects) = step(&order, confirmed, Event::Approvals(tally(1)), noon());
     assert_eq!(state.phase(), Phase::Expired);
     assert!(!sends(&effects));

@@ -21,7 +21,7 @@ use super::{
 const ADMISSION_NOT_IN_FORCE: &str = "AdmissionNotInForce";
 
 /// When to look again whether the admission policies are back. Somebody who is told will hardly be faster.
-const ADMISSION_PAUSE: SignedDuration = SignedDuration::from_secs(15);
+pub(super) const ADMISSION_PAUSE: SignedDuration = SignedDuration::from_secs(15);
 
 /// What a plan waits for, in words.
 pub(super) fn waits_for(judged: &Judged, granted: &[GrantedApproval]) -> String {
@@ -86,11 +86,8 @@ fn nothing_is_proven(
     why: &str,
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
-    let message = format!(
-        "nothing is sent, because the admission policies are not in force which prove who asks and who approves: {why}. Put \
-         those of the chart back, or let the operator's owner do without them (--without-admission-policies)"
-    );
-    let blocked = Blocked { reason: ADMISSION_NOT_IN_FORCE.to_owned(), message: message.clone() };
+    let blocked = not_in_force(why);
+    let message = blocked.message.clone();
     let setback = Setback { reason: ADMISSION_NOT_IN_FORCE.to_owned(), message: message.clone() };
     let is_told = match state {
         State::AwaitingApproval { setback: before, .. } => before.as_ref() == Some(&setback),
@@ -115,13 +112,21 @@ fn nothing_is_proven(
     (state, effects)
 }
 
+pub(super) fn not_in_force(why: &str) -> Blocked {
+    let message = format!(
+        "nothing is sent, because the admission policies are not in force which prove who asks and who approves: {why}. Put \
+         those of the chart back, or let the operator's owner do without them (--without-admission-policies)"
+    );
+    Blocked { reason: ADMISSION_NOT_IN_FORCE.to_owned(), message }
+}
+
 fn enough(order: &Order, state: State, judged: Judged, tally: Tally, now: Timestamp) -> (State, Vec<Effect>) {
     if let State::Confirmed { draft, .. } = state {
         if order.is_over(now) {
             return too_late(approved(judged, tally.backing));
         }
         let until = next_alarm(order.not_after, tally.stands_until);
-        return dispatch(judged, tally.backing, draft, until, now);
+        return dispatch(judged, tally.backing, (draft, vec![]), until, now);
     }
     let blocked = state.blocked().filter(|blocked| blocked.reason != ADMISSION_NOT_IN_FORCE).cloned();
     let state = State::Approved { judged, backing: tally.backing, blocked };

@@ -35,7 +35,7 @@ fn not_in_force(tally: Tally) -> Event {
 }
 
 fn confirmed(judged: Judged) -> State {
-    State::Confirmed { judged, backing: backing(1), draft: draft() }
+    State::Confirmed { judged, backing: backing(1), draft: draft(), before: None }
 }
 
 /// What is on record, read back.

@@ -32,6 +32,7 @@ fn intent() -> Intent {
         node_time: moment.clone(),
         at: moment.clone(),
         settles_at: moment,
+        digest: None,
     }
 }
 

@@ -77,9 +77,9 @@ impl<'a> Lookout<'a> {
         query: &[(&str, String)],
     ) -> Result<Envelope<T>, ReadError> {
         let answer = Arc::clone(lock(&self.answers).entry(format!("{path} {query:?}")).or_default());
-        let Envelope { data, changes } = answer.get_or_init(|| self.ask(path, query)).await.clone()?;
+        let Envelope { data, changes, total } = answer.get_or_init(|| self.ask(path, query)).await.clone()?;
         let data = serde_json::from_value(data).map_err(|error| self.misread(path, &error.to_string()))?;
-        Ok(Envelope { data, changes })
+        Ok(Envelope { data, changes, total })
     }
 
     async fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<Envelope<Value>, ReadError> {

@@ -18,7 +18,10 @@ use super::{
     refused::{Refusal, dated},
     state::State,
 };
-use crate::ports::{Clock, Key, Notice, Severity, StoreError};
+use crate::{
+    ports::{Clock, Key, Notice, Severity, StoreError},
+    store::refusals::Refusals,
+};
 
 /// How long an object whose file is gone keeps its identity. Editors and `git checkout` remove a file and write it
 /// anew: that must not cost a plan its status. It can't be read in the meantime.
@@ -65,6 +68,7 @@ pub(super) struct Contents {
     /// The last look was not digested to its end.
     unfinished: bool,
     pub(super) changes: watch::Sender<u64>,
+    pub(super) told: Refusals,
 }
 
 /// What one look at the files yields.
@@ -113,6 +117,7 @@ impl Contents {
             in_the_making: false,
             unfinished: true,
             changes: watch::Sender::new(0),
+            told: Refusals::default(),
         })
     }
 
@@ -256,17 +261,22 @@ impl Contents {
         for refusal in new.into_iter().filter_map(|index| refusals.get(index)) {
             let file = refusal.file.as_deref().unwrap_or(Path::new("-")).display();
             tracing::warn!(%file, kind = refusal.kind(), name = refusal.name(), why = refusal.why, "not accepted");
+            self.told.tell(refusal.on_record(refusal.id().and_then(|id| self.uid_of(&id))));
             if let Some(id) = refusal.id() {
                 let notice = Notice {
                     severity: Severity::Warning,
                     reason: "Refused".to_owned(),
                     message: refusal.why.clone(),
                 };
-                self.tell(&id, self.objects.get(&id).map(|entry| entry.object.uid()), &notice);
+                self.tell(&id, self.uid_of(&id), &notice);
             }
         }
         self.refused = refusals;
         Ok(())
+    }
+
+    fn uid_of(&self, id: &Id) -> Option<&str> {
+        self.objects.get(id).map(|entry| entry.object.uid())
     }
 
     /// Tells people something about an object.

@@ -51,8 +51,8 @@ use writes::Known;
 
 use crate::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
-    core::admission::Admission,
-    ports::{Changes, Clock, Key, Kind, Notice, Severity, Store, StoreError},
+    core::{admission::Admission, lifecycle::Home},
+    ports::{Changes, Clock, Key, Kind, Notice, Refusal, Severity, Store, StoreError},
 };
 
 /// Where to live.
@@ -191,6 +191,10 @@ impl DirectoryStore {
 }
 
 impl Store for DirectoryStore {
+    fn home(&self) -> Home {
+        Home::Directory
+    }
+
     async fn get<K: Kind>(&self, key: &Key) -> Result<Option<K>, StoreError> {
         let id = id_of::<K>(key);
         let mut patient = true;
@@ -293,6 +297,10 @@ impl Store for DirectoryStore {
     async fn report_malformed<K: Kind>(&self, key: &Key, problem: &str) -> Result<(), StoreError> {
         let (id, problem) = (id_of::<K>(key), problem.to_owned());
         self.run("report a malformed object", move |contents| contents.report(id, &problem)).await
+    }
+
+    fn refusals(&self) -> BoxStream<'static, Refusal> {
+        self.shared.lock().told.hear()
     }
 
     async fn publish<K: Kind>(&self, about: &K, notice: Notice) {

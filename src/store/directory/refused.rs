@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::document::Id;
-use crate::ports::Key;
+use crate::{core::audit::RefusedObject, ports::Key};
 
 /// One thing that was not accepted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +75,18 @@ impl Refusal {
             kind: self.kind.clone()?,
             key: Key::new(self.namespace.as_deref()?, self.name.as_deref()?),
         })
+    }
+
+    /// As others keep it.
+    pub(super) fn on_record(&self, uid: Option<&str>) -> crate::ports::Refusal {
+        let object = RefusedObject {
+            kind: self.kind.clone().unwrap_or_default(),
+            name: self.name.clone().unwrap_or_default(),
+            uid: uid.unwrap_or_default().to_owned(),
+            file: self.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default(),
+        };
+        let namespace = self.namespace.clone().unwrap_or_default();
+        crate::ports::Refusal { namespace, object, why: self.why.clone() }
     }
 
     /// The same complaint, perhaps on another line.

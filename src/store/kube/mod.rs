@@ -2,15 +2,18 @@
 //!
 //! Reads are live, writes are fenced by the resourceVersion that was read, and nothing is repeated here. `admission` finds
 //! out whether names are forced to be true and `clock` what time the API server dates by: an approval counts only if it
-//! came in later than that was known. `identity` says who this process is there, `secrets` reads what it may.
+//! came in later than that was known. `identity` says who this process is there, `lease` which of several such processes
+//! leads, `secrets` reads what it may.
 
 mod admission;
 mod clock;
 mod identity;
+mod lease;
 mod secrets;
 
 pub use admission::{ExpectedPolicies, UnfitName};
 pub use identity::own_name;
+pub use lease::{Candidate, Lead, Lost};
 pub use secrets::KubeSecrets;
 
 use std::{fmt::Display, time::Duration};
@@ -33,8 +36,9 @@ use tokio::sync::Semaphore;
 
 use crate::{
     api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
-    core::admission::Admission,
-    ports::{Changes, FINALIZER, Key, Kind, Notice, Severity, Store, StoreError},
+    core::{admission::Admission, audit::RefusedObject, lifecycle::Home},
+    ports::{Changes, FINALIZER, Key, Kind, Notice, Refusal, Severity, Store, StoreError},
+    store::refusals::Refusals,
 };
 
 /// No single call to the API server may take longer: a write that hangs must not hold up what comes after it.
@@ -62,6 +66,7 @@ pub struct KubeStore {
     recorder: Recorder,
     /// `None` if the owner does without them.
     policies: Option<ExpectedPolicies>,
+    refusals: Refusals,
 }
 
 impl std::fmt::Debug for KubeStore {
@@ -75,7 +80,8 @@ impl KubeStore {
     /// approvals are taken as they are written.
     pub fn new(client: Client, namespace: Option<String>, policies: Option<ExpectedPolicies>) -> Self {
         let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: None };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, namespace, policies }
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { recorder, client, namespace, policies, refusals: Refusals::default() }
     }
 
     fn api<K: Kind>(&self, namespace: &str) -> Api<K> {
@@ -161,12 +167,21 @@ async fn bounded<T>(
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, StoreError> {
     let _turn = CALLS.acquire().await;
-    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+    bounded_by(CALL_TIMEOUT, what, object, call).await
+}
+
+async fn bounded_by<T>(
+    limit: Duration,
+    what: &str,
+    object: impl Display,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(limit, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(in_our_words(what, object.to_string(), error)),
         Err(_) => Err(StoreError::Unavailable {
             what: format!("{what} {object}"),
-            why: format!("no answer from the API server within {} s", CALL_TIMEOUT.as_secs()),
+            why: format!("no answer from the API server within {} s", limit.as_secs()),
         }),
     }
 }
@@ -192,6 +207,10 @@ pub(crate) fn told(error: &kube::Error) -> String {
 }
 
 impl Store for KubeStore {
+    fn home(&self) -> Home {
+        Home::Cluster
+    }
+
     async fn get<K: Kind>(&self, key: &Key) -> Result<Option<K>, StoreError> {
         // No resourceVersion: the API server answers from etcd's quorum, not from its watch cache.
         match bounded("read", key, self.api::<K>(&key.namespace).get(&key.name)).await {
@@ -262,7 +281,18 @@ impl Store for KubeStore {
         };
         // The API server refuses every write to an object that its own schema no longer fits: only an Event gets through.
         self.tell(object.object_ref(&()), key, Severity::Warning, "Malformed", problem).await;
+        let object = RefusedObject {
+            kind: K::kind(&()).into_owned(),
+            name: key.name.clone(),
+            uid: object.metadata.uid.unwrap_or_default(),
+            file: String::new(),
+        };
+        self.refusals.tell(Refusal { namespace: key.namespace.clone(), object, why: problem.to_owned() });
         Ok(())
+    }
+
+    fn refusals(&self) -> BoxStream<'static, Refusal> {
+        self.refusals.hear()
     }
 
     async fn publish<K: Kind>(&self, about: &K, notice: Notice) {

@@ -1,12 +1,9 @@
 //! What the audit log tells.
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader},
-    path::Path,
-};
+use std::path::Path;
 
 use crate::{
+    audit::verify,
     cli::Failure,
     core::audit::{AuditEvent, AuditRecord},
 };
@@ -14,29 +11,19 @@ use crate::{
 use super::{Entry, Named, Record, Source};
 
 /// A log that nobody named may be missing.
-pub(super) fn read(path: &Path, asked_for: bool, named: Named<'_>) -> Result<Record, Failure> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(_) if !asked_for && !path.exists() => return Ok(Record::default()),
-        Err(error) => return Err(format!("failed to read the audit log {}: {error}", path.display()).into()),
-    };
-    let (mut record, mut unreadable) = (Record::default(), 0);
-    for line in BufReader::new(file).split(b'\n') {
-        let line = line.map_err(|error| format!("failed to read {}: {error}", path.display()))?;
-        if line.is_empty() {
-            continue;
-        }
-        match serde_json::from_slice::<AuditRecord>(&line) {
-            Ok(told) if told.namespace == named.namespace && told.plan == named.name => {
-                record.entries.push(entry(told));
-            }
-            Ok(_) => {}
-            Err(_) => unreadable += 1,
-        }
+pub(super) fn read(folder: &Path, asked_for: bool, named: Named<'_>) -> Result<Record, Failure> {
+    if !asked_for && !folder.exists() {
+        return Ok(Record::default());
     }
-    if unreadable > 0 {
-        record.unreadable.push(format!("{}: lines that are no audit records: {unreadable}", path.display()));
-    }
+    let mut record = Record::default();
+    let chain = verify(folder, |_, _, line| {
+        let told: AuditRecord = serde_json::from_slice(line)?;
+        if told.namespace == named.namespace && told.plan == named.name {
+            record.entries.push(entry(told));
+        }
+        Ok(())
+    })?;
+    record.unreadable = chain.problems.iter().map(ToString::to_string).collect();
     Ok(record)
 }
 
@@ -46,8 +33,10 @@ fn entry(told: AuditRecord) -> Entry {
         && let Some(call) = &told.call
     {
         message = format!("{} {}: {message}", call.method, call.path);
-        if !told.approved_by.is_empty() {
-            message = format!("{message} (approved by {})", told.approved_by.join(", "));
+        let approvers: Vec<&str> =
+            told.approvals.iter().map(|approval| approval.granted.approved_by.as_str()).collect();
+        if !approvers.is_empty() {
+            message = format!("{message} (approved by {})", approvers.join(", "));
         }
     }
     if let Some(upid) = told.upid.filter(|upid| !message.contains(upid.as_str())) {

@@ -20,7 +20,7 @@ pub(super) struct History {
     plan: String,
     #[command(flatten)]
     folder: Folder,
-    /// The audit log; `audit.jsonl` in the state directory if absent. That of an operator in a cluster needs no
+    /// The folder of the audit log; `audit` in the state directory if absent. That of an operator in a cluster needs no
     /// directory.
     #[arg(long)]
     audit: Option<PathBuf>,
@@ -68,7 +68,7 @@ impl History {
     pub(super) fn run(self) -> Result<(), Failure> {
         let named = Named { namespace: &self.folder.namespace, name: &self.plan };
         let state = self.folder.state();
-        let audit = self.audit.clone().unwrap_or_else(|| state.join("audit.jsonl"));
+        let audit = self.audit.clone().unwrap_or_else(|| state.join("audit"));
         let read = log::read(&audit, self.audit.is_some(), named)?;
         let kept = kept::read(&state, named);
         let commits = commits::read(&self.folder.dir, &kept.files, named)?;

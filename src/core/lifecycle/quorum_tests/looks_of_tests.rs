@@ -134,6 +134,7 @@ impl World {
                 Tier::Lab
             },
             judged: state.judged().unwrap(),
+            question: None,
             proof: &proof,
             now: at(self.now),
         };

@@ -1,0 +1,3 @@
+//! What can be asked of a running process.
+
+pub mod health;

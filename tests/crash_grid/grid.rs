@@ -1,0 +1,247 @@
+//! Which runs there are, and many of them at the same time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    str::FromStr,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    call::Effect,
+    classes::{self, Class, named},
+    gate::{Boundary, Fault, MUTATION},
+    run::{Cell, Report, Scenario},
+    site::{Site, sites},
+    support::{
+        cluster::Cluster,
+        rows::{Row, scale},
+    },
+};
+
+/// Of calls of one kind so many are tried: a task may be looked at any number of times.
+fn of_a_kind(effect: Effect) -> u32 {
+    match effect {
+        Effect::Connects | Effect::Reads | Effect::Watches => 2,
+        Effect::Writes | Effect::Mutates => 5,
+    }
+}
+
+/// How much of the grid is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Every kind of boundary with every fault, on some class.
+    Sample,
+    /// Every boundary of every class with every fault.
+    Full,
+}
+
+impl FromStr for Extent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "sample" => Ok(Self::Sample),
+            "full" => Ok(Self::Full),
+            other => Err(format!("`{other}` is neither sample nor full")),
+        }
+    }
+}
+
+type Course = (String, Scenario);
+
+/// What is counted without a fault.
+fn references(extent: Extent) -> Vec<Course> {
+    let course = |class: &str, scenario| (class.to_owned(), scenario);
+    let beginning = [course("start", Scenario::Beginning)];
+    let (requests, recoveries) = match extent {
+        Extent::Sample => (vec!["start", "stop"], vec!["snapshot"]),
+        Extent::Full => {
+            let all = classes::all().into_iter().map(|class| class.name).collect();
+            // How an operator begins depends on nothing that is asked for; how it recovers, on how it can be found out.
+            (all, vec!["start", "snapshot", "rollback", "tags", "pool"])
+        }
+    };
+    let requests = requests.into_iter().map(|class| course(class, Scenario::Request));
+    let recoveries = recoveries.into_iter().map(|class| course(class, Scenario::Recovery));
+    requests.chain(beginning).chain(recoveries).collect()
+}
+
+/// The faults that make a difference at a call.
+fn faults(effect: Effect) -> &'static [Fault] {
+    use Fault::{KilledAfter, KilledAndLate, KilledBefore, KilledUnanswered, Lost, Slow, Unanswered};
+    match effect {
+        // Nothing has left yet: it is as if the call were lost.
+        Effect::Connects => &[],
+        // Whether it was carried out makes no difference.
+        Effect::Reads | Effect::Watches => &[KilledBefore, KilledAfter, Lost],
+        Effect::Writes => &[KilledBefore, KilledUnanswered, KilledAfter, Lost, Unanswered],
+        Effect::Mutates => {
+            &[KilledBefore, KilledUnanswered, KilledAfter, KilledAndLate, Lost, Unanswered, Slow]
+        }
+    }
+}
+
+fn cells_of((class, scenario): &Course, trace: &[(Boundary, Effect)]) -> Vec<(Effect, Cell)> {
+    let near = trace.iter().filter(|(at, effect)| at.nth <= of_a_kind(*effect));
+    let cell =
+        |at: &Boundary, fault| Cell { class: class.clone(), scenario: *scenario, at: at.clone(), fault };
+    near.flat_map(|(at, effect)| faults(*effect).iter().map(|fault| (*effect, cell(at, *fault)))).collect()
+}
+
+/// Of the calls that only read each kind with one fault, by turns; and every write of a plan's status with each.
+fn sample(cells: Vec<(Effect, Cell)>) -> Vec<Cell> {
+    let mut reads: BTreeMap<String, Vec<Cell>> = BTreeMap::new();
+    let mut chosen = vec![];
+    for (effect, cell) in cells {
+        match effect {
+            Effect::Mutates => {}
+            Effect::Writes if cell.at.call.contains("plans/") => {
+                if cell.class == "start" && cell.scenario == Scenario::Request {
+                    chosen.push(cell);
+                }
+            }
+            _ => reads.entry(kind(&cell.at.call)).or_default().push(cell),
+        }
+    }
+    chosen
+        .extend(reads.into_values().enumerate().map(|(turn, cells)| cells[(7 * turn) % cells.len()].clone()));
+    chosen
+}
+
+/// The change itself, of each class with another fault. That there is one is known before anything is counted.
+fn changes() -> Vec<Cell> {
+    let that_change = classes::all().into_iter().filter(|class| !class.is_harmless);
+    let by_turns = that_change.zip(faults(Effect::Mutates).iter().cycle());
+    let cell = |(class, fault): (Class, &Fault)| {
+        let at = Boundary { call: MUTATION.to_owned(), nth: 1 };
+        Cell { class: class.name.to_owned(), scenario: Scenario::Request, at, fault: *fault }
+    };
+    by_turns.map(cell).collect()
+}
+
+/// A call without the names of what it is about.
+fn kind(call: &str) -> String {
+    let is_named =
+        |part: &str| part.chars().any(|c| c.is_ascii_digit()) || ["p", "home", "lxc"].contains(&part);
+    let parts: Vec<&str> = call.split('/').map(|part| if is_named(part) { "_" } else { part }).collect();
+    match parts.as_slice() {
+        // Looks at the cluster differ in nothing but what they show.
+        [verb, whole @ ("cluster" | "access"), ..] => format!("{verb}/{whole}"),
+        parts => parts.iter().take(4).copied().collect::<Vec<_>>().join("/"),
+    }
+}
+
+/// What was found, class by class.
+#[derive(Default)]
+struct Found {
+    boundaries: BTreeSet<(Scenario, Boundary)>,
+    runs: u64,
+    missed: u64,
+    indeterminate: u64,
+    violations: u64,
+}
+
+/// Does it all with so many runs at once, and returns what is wrong.
+pub(crate) async fn try_all(extent: Extent, at_once: usize) -> Vec<String> {
+    let began = Instant::now();
+    let cluster = Cluster::shared();
+    let sites = sites(&cluster, at_once).await;
+    let mut wrong = vec![];
+    let undisturbed = references(extent).into_iter().map(|course| (course, None));
+    let changes = if extent == Extent::Sample { changes() } else { vec![] };
+    let (sites, first) = play(sites, undisturbed.chain(changes.into_iter().map(ordered)).collect()).await;
+    let mut cells = vec![];
+    for ((course, _), report) in first.iter().filter(|((_, cell), _)| cell.is_none()) {
+        let (class, scenario) = course;
+        wrong.extend(report.violations.iter().map(|problem| format!("{class} {scenario}: {problem}")));
+        cells.extend(cells_of(course, &report.trace));
+    }
+    let cells: Vec<Cell> = match extent {
+        Extent::Sample => sample(cells),
+        Extent::Full => cells.into_iter().map(|(_, cell)| cell).collect(),
+    };
+    let (_, second) = play(sites, cells.into_iter().map(ordered).collect()).await;
+    let mut found: BTreeMap<String, Found> = BTreeMap::new();
+    let disturbed = first.into_iter().chain(second).filter_map(|((_, cell), report)| Some((cell?, report)));
+    for (cell, report) in disturbed {
+        found.entry(cell.class.clone()).or_default().add(&cell, &report);
+        for problem in report.violations {
+            wrong.push(format!(
+                "{cell}: {problem}\n    alone: GRID_ONE=\"{cell}\" cargo test --test crash_grid one"
+            ));
+        }
+    }
+    tell(&found, began.elapsed());
+    wrong
+}
+
+impl Found {
+    fn add(&mut self, cell: &Cell, report: &Report) {
+        self.boundaries.insert((cell.scenario, cell.at.clone()));
+        self.runs += 1;
+        self.missed += u64::from(!report.hit);
+        self.indeterminate += u64::from(report.is_indeterminate);
+        self.violations += u64::from(!report.violations.is_empty());
+    }
+}
+
+fn tell(found: &BTreeMap<String, Found>, took: Duration) {
+    for (class, Found { boundaries, runs, missed, indeterminate, violations }) in found {
+        let what = format!(
+            "{class}: {} boundaries, {missed} runs passed theirs by, {indeterminate} ended Indeterminate",
+            boundaries.len()
+        );
+        Row { part: "crash grid", what: &what, tried: *runs, unit: "runs", violations: *violations }.note();
+    }
+    let runs: u64 = found.values().map(|found| found.runs).sum();
+    let per_minute = runs as f64 * 60.0 / took.as_secs_f64();
+    println!("{runs} runs in {took:.0?}: {per_minute:.0} a minute");
+}
+
+type Ordered = (Course, Option<Cell>);
+
+fn ordered(cell: Cell) -> Ordered {
+    ((cell.class.clone(), cell.scenario), Some(cell))
+}
+
+/// Every site takes what is next until nothing is left.
+async fn play(sites: Vec<Site>, runs: Vec<Ordered>) -> (Vec<Site>, Vec<(Ordered, Report)>) {
+    let (left, reports) = (Mutex::new(VecDeque::from(runs)), Mutex::new(vec![]));
+    let work = async |mut site: Site| {
+        loop {
+            let Some(run) = left.lock().unwrap().pop_front() else { return site };
+            let ((class, scenario), cell) = &run;
+            let trap = cell.as_ref().map(|cell| (cell.at.clone(), cell.fault));
+            let report = site.play(&named(class), *scenario, trap).await;
+            if std::env::var_os("GRID_SHOW").is_some() {
+                let shown = cell.as_ref().map_or_else(|| format!("{class} {scenario}"), ToString::to_string);
+                let Report { took, hit, is_indeterminate, violations, .. } = &report;
+                println!(
+                    "{took:>6.1?} hit {hit} indeterminate {is_indeterminate} {} {shown}",
+                    violations.len()
+                );
+            }
+            reports.lock().unwrap().push((run, report));
+        }
+    };
+    let sites = futures::future::join_all(sites.into_iter().map(work)).await;
+    (sites, reports.into_inner().unwrap())
+}
+
+/// One run alone, with everything that passed.
+pub(crate) async fn try_one(cell: &Cell) {
+    let cluster = Cluster::shared();
+    let mut site = sites(&cluster, 1).await.remove(0);
+    let report = site.play(&named(&cell.class), cell.scenario, Some((cell.at.clone(), cell.fault))).await;
+    for (at, effect) in &report.trace {
+        println!("{effect:?} {} {}", at.nth, at.call);
+    }
+    println!("hit: {}, Indeterminate: {}, took {:.1?}", report.hit, report.is_indeterminate, report.took);
+    assert!(report.violations.is_empty(), "{}", report.violations.join("\n"));
+}
+
+/// What the environment asks for.
+pub(crate) fn extent() -> Extent {
+    scale("GRID", Extent::Sample)
+}

@@ -1,0 +1,84 @@
+//! What has to be true of a run, whatever has happened in it.
+
+use std::collections::BTreeSet;
+
+use proxmox_agent::{
+    api::Phase,
+    pve::sim::{LedgerEntry, Outcome},
+};
+
+use crate::{audit::announced, run::Traces};
+
+/// What is not as it has to be.
+pub(crate) fn judge(traces: &Traces) -> Vec<String> {
+    let mut wrong = vec![];
+    if traces.log.contains("panicked") {
+        wrong.push("the operator has panicked".to_owned());
+    }
+    wrong.extend(at_most_once(traces));
+    wrong.extend(end(traces));
+    wrong
+}
+
+fn at_most_once(traces: &Traces) -> Vec<String> {
+    let arrived: Vec<String> = traces.arrived.iter().map(described).collect();
+    let intents: BTreeSet<String> = announced(&traces.audit).into_iter().collect();
+    let mut wrong = vec![];
+    if traces.class.is_harmless && !arrived.is_empty() {
+        wrong.push(format!("it was never to change anything: {arrived:?}"));
+    }
+    if arrived.len() > intents.len() {
+        wrong.push(format!("{} were announced, but these arrived: {arrived:?}", intents.len()));
+    }
+    if carried_out(traces).count() > 1 {
+        wrong.push(format!("it was carried out more than once: {arrived:?}"));
+    }
+    wrong
+}
+
+fn carried_out<'a>(traces: &'a Traces) -> impl Iterator<Item = &'a LedgerEntry> {
+    traces.arrived.iter().filter(|entry| entry.outcome == Outcome::Executed)
+}
+
+fn described(entry: &LedgerEntry) -> String {
+    let upid = entry.upid.as_deref().unwrap_or("no task");
+    format!("{} {} {} {:?}, {upid}", entry.time, entry.method, entry.path, entry.outcome)
+}
+
+fn end(traces: &Traces) -> Vec<String> {
+    let (mut wrong, status) = (vec![], &traces.status);
+    let told = format!("{} ({}: {})", status.phase, status.reason, status.message);
+    let is_on_record = traces.audit.iter().any(|record| record["event"] == "ended");
+    if !is_on_record {
+        wrong.push(format!("it is {told}, and the audit log has no end"));
+    }
+    match status.phase {
+        Phase::Succeeded if traces.class.is_harmless => {}
+        Phase::Succeeded => {
+            if carried_out(traces).count() != 1 {
+                wrong.push(format!("it is {told}, but was not carried out"));
+            }
+        }
+        Phase::Indeterminate => wrong.extend(is_really_unknown(traces, &told)),
+        _ => wrong.push(format!("it is {told}, for no reason")),
+    }
+    let tasks: BTreeSet<&str> = traces.arrived.iter().filter_map(|entry| entry.upid.as_deref()).collect();
+    if let Some(upid) = &status.upid
+        && !tasks.contains(upid.as_str())
+    {
+        wrong.push(format!("its task is {upid}, which is another's: {tasks:?}"));
+    }
+    wrong
+}
+
+/// Nobody has to be asked for what could have been found out.
+fn is_really_unknown(traces: &Traces, told: &str) -> Option<String> {
+    if !traces.may_lack_an_answer {
+        return Some(format!("it is {told}, and its answer was there"));
+    }
+    if announced(&traces.audit).is_empty() {
+        return Some(format!("it is {told}, and was never announced"));
+    }
+    let with_a_task = carried_out(traces).find(|entry| entry.upid.is_some());
+    with_a_task.map(|entry| format!("it is {told}, but its task is there: {}", described(entry)))
+}

@@ -1,0 +1,126 @@
+//! Those who ask and those who approve.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    runtime::watcher::watch_object,
+};
+use proxmox_agent::api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan};
+use serde_json::{Value, json};
+
+use crate::{
+    classes::Class,
+    support::{
+        cluster::Cluster,
+        manifests::{APPROVER, REQUESTER, with},
+    },
+};
+
+/// Longer than any pause that the operator makes. Only a run that fails takes so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
+
+/// What every plan is called, so that all runs make the same calls.
+pub(crate) const PLAN: &str = "p";
+
+pub(crate) struct People {
+    requester: Api<ProxmoxActionPlan>,
+    approver: Api<ProxmoxActionApproval>,
+    pub(crate) plans: Api<ProxmoxActionPlan>,
+    pub(crate) approvals: Api<ProxmoxActionApproval>,
+}
+
+impl People {
+    pub(crate) async fn of(cluster: &Cluster, namespace: &str) -> Self {
+        let admin = cluster.client("admin").await;
+        Self {
+            requester: Api::namespaced(cluster.client("requester").await, namespace),
+            approver: Api::namespaced(cluster.client("approver").await, namespace),
+            plans: Api::namespaced(admin.clone(), namespace),
+            approvals: Api::namespaced(admin, namespace),
+        }
+    }
+
+    pub(crate) async fn ask(&self, class: &Class) -> ProxmoxActionPlan {
+        self.ask_with(class, &json!({})).await
+    }
+
+    /// With `more` in the plan's spec.
+    pub(crate) async fn ask_with(&self, class: &Class, more: &Value) -> ProxmoxActionPlan {
+        let spec = json!({"action": class.action, "target": class.target, "params": class.params, "dryRun": class.dry_run});
+        self.ask_for(PLAN, &with(spec, more)).await
+    }
+
+    pub(crate) async fn ask_for(&self, name: &str, what: &Value) -> ProxmoxActionPlan {
+        let plan = json!({
+            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionPlan", "metadata": {"name": name},
+            "spec": with(json!({"environment": "home", "requestedBy": REQUESTER}), what),
+        });
+        let plan = serde_json::from_value(plan).unwrap();
+        self.requester.create(&PostParams::default(), &plan).await.unwrap()
+    }
+
+    pub(crate) async fn approve(&self, name: &str, plan: &ProxmoxActionPlan) {
+        let status = plan.status.clone().unwrap_or_default();
+        let approval = json!({
+            "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionApproval", "metadata": {"name": name},
+            "spec": {
+                "planRef": {"name": plan.name_any(), "uid": plan.uid()}, "planHash": status.plan_hash,
+                "decision": "Approve", "approved_by": APPROVER, "environment": "home", "risk": status.risk,
+                "expiresAt": "2999-01-01T00:00:00Z",
+            },
+        });
+        let approval = serde_json::from_value(approval).unwrap();
+        match self.approver.create(&PostParams::default(), &approval).await {
+            Ok(_) => {}
+            // It was approved before an operator died.
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            Err(error) => panic!("it can't be approved: {error}"),
+        }
+    }
+
+    pub(crate) async fn bring_to_an_end(&self) -> Result<(), String> {
+        self.bring_plan_to_an_end(PLAN).await
+    }
+
+    /// Approves what waits for it, until the plan has ended.
+    pub(crate) async fn bring_plan_to_an_end(&self, name: &str) -> Result<(), String> {
+        let mut looks = watch_object(self.plans.clone(), name).boxed();
+        let mut approved: Option<String> = None;
+        let mut last = None;
+        let following = async {
+            while let Some(look) = looks.next().await {
+                let Ok(Some(plan)) = look else { continue };
+                let status = plan.status.clone().unwrap_or_default();
+                if status.phase.is_terminal() {
+                    return Some(());
+                }
+                if status.phase == Phase::AwaitingApproval && approved != status.plan_hash {
+                    approved.clone_from(&status.plan_hash);
+                    let hash = status.plan_hash.clone().unwrap_or_default();
+                    let tail = &hash[hash.len() - 8..];
+                    self.approve(&format!("{name}-{tail}"), &plan).await;
+                }
+                last = Some(plan);
+            }
+            None
+        };
+        let ended = tokio::time::timeout(PATIENCE, following).await.ok().flatten();
+        ended.ok_or_else(|| format!("it has not ended: {:?}", last.map(|plan| plan.status)))
+    }
+
+    /// Takes everything away, for the next run.
+    pub(crate) async fn clear(&self) {
+        for plan in self.plans.list(&ListParams::default()).await.unwrap() {
+            let name = plan.name_any();
+            let free = json!({"metadata": {"finalizers": null}});
+            let _ = self.plans.patch(&name, &PatchParams::default(), &Patch::Merge(&free)).await;
+            let _ = self.plans.delete(&name, &DeleteParams::default()).await;
+        }
+        for approval in self.approvals.list(&ListParams::default()).await.unwrap() {
+            let _ = self.approvals.delete(&approval.name_any(), &DeleteParams::default()).await;
+        }
+    }
+}

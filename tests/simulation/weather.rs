@@ -1,0 +1,51 @@
+//! How rough it gets: which things go wrong in a run, and how often.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::dice::Dice;
+
+/// Rates are in a thousand.
+#[derive(Debug)]
+pub(crate) struct Weather {
+    is_rough: AtomicBool,
+    /// Of requests to the API server.
+    pub(crate) api: u64,
+    /// Of what a watch tells.
+    pub(crate) watch: u64,
+    /// Of reads of Proxmox.
+    pub(crate) reads: u64,
+    /// Of calls that change something.
+    pub(crate) calls: u64,
+    /// Of tasks.
+    pub(crate) tasks: u64,
+    /// Of records of the audit log.
+    pub(crate) audit: u64,
+}
+
+impl Weather {
+    /// Some runs are calm in most respects: there, what goes wrong is not drowned by what goes wrong as well.
+    pub(crate) fn of(dice: &Dice) -> Arc<Self> {
+        let rate = |rates: &[u64]| *dice.one_of(rates);
+        Arc::new(Self {
+            is_rough: AtomicBool::new(true),
+            api: rate(&[0, 5, 20, 60]),
+            watch: rate(&[0, 20, 100]),
+            reads: rate(&[0, 5, 30]),
+            calls: rate(&[0, 200, 500]),
+            tasks: rate(&[0, 100, 300]),
+            audit: rate(&[0, 0, 30]),
+        })
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn clear_up(&self) {
+        self.is_rough.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn strikes(&self, dice: &Dice, rate: u64) -> bool {
+        self.is_rough.load(Ordering::SeqCst) && dice.permille(rate)
+    }
+}
