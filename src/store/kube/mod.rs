@@ -156,8 +156,8 @@ impl KubeStore {
     }
 }
 
-/// Each call has a connection of its own, and a connection keeps buffers: what reads ten thousand plans at once needs a
-/// hundred times the memory that it works with.
+/// Calls at the same time. Each has a connection of its own, with buffers that stay for a while after it; a start among
+/// thousands of plans would open hundreds. What keeps the lead does not stand in this line.
 static CALLS: Semaphore = Semaphore::const_new(16);
 
 /// Runs one call, when it is its turn, with a time limit, and puts its error into our words.
