@@ -12,7 +12,7 @@ test: ## check everything: format, lints, tests against a real API server, licen
 verify-contract: ## compare the simulated Proxmox with fakepve, an independent imitation
 	@tools/verify-contract
 
-# Not part of `test`: it takes ten minutes, and what else runs on the machine shows in it.
+# Not part of `test`: it takes minutes, and what else runs on the machine shows in it.
 bench-memory: ## how much memory a plan takes that waits for its approval; fails above 6 KiB
 	@cargo bench --bench memory
 
