@@ -21,7 +21,7 @@ impl Process {
             std::fs::File::options().create(true).append(true).open(files.join("operator.log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"))
             .args(["operator", "--namespace", namespace, "--audit"])
-            .arg(files.join("audit.jsonl"))
+            .arg(files.join("audit"))
             .arg("--git")
             .arg(files.join("git"))
             .args(["--lease-namespace", namespace, "--replica", replica, "--health", "127.0.0.1:0"])
