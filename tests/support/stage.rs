@@ -129,6 +129,11 @@ impl Stage {
         tokio::time::timeout(PATIENCE, operator.wait()).await.expect("it did not stop").unwrap()
     }
 
+    /// The process of the operator.
+    pub(crate) fn operator_id(&self) -> u32 {
+        self.operator.as_ref().and_then(Child::id).unwrap()
+    }
+
     pub(crate) fn audit_folder(&self) -> PathBuf {
         self.audit_of("one")
     }
@@ -153,7 +158,7 @@ impl Stage {
         log().split(told).last().unwrap().lines().next().unwrap().trim().to_owned()
     }
 
-    /// The audit log, line by line, without that it began.
+    /// The audit log, line by line, without what it tells of itself.
     pub(crate) fn audit(&self) -> Vec<Value> {
         records_in(&self.audit_folder())
     }
