@@ -102,12 +102,12 @@ impl Store for Troubled {
     async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
         self.inner.plans_for(namespace, target).await
     }
-    async fn plans_of(
+    async fn plans_sent(
         &self,
         namespace: &str,
         environment: &str,
     ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
-        self.inner.plans_of(namespace, environment).await
+        self.inner.plans_sent(namespace, environment).await
     }
     async fn policies_of(&self, namespace: &str) -> Result<Vec<ProxmoxPolicy>, StoreError> {
         self.inner.policies_of(namespace).await

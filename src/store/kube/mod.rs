@@ -32,6 +32,7 @@ use kube::{
     },
 };
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::{
     api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
@@ -42,6 +43,17 @@ use crate::{
 
 /// No single call to the API server may take longer: a write that hangs must not hold up what comes after it.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// So many objects come in one answer: a page is held as a whole, as text and as objects.
+const PAGE: u32 = 50;
+/// In these no call was announced.
+const UNSENT: [Phase; 6] = [
+    Phase::Pending,
+    Phase::AwaitingApproval,
+    Phase::Approved,
+    Phase::Denied,
+    Phase::Expired,
+    Phase::Cancelled,
+];
 /// Who speaks in Events.
 const CONTROLLER: &str = "proxmox-agent";
 
@@ -144,12 +156,17 @@ impl KubeStore {
     }
 }
 
-/// Runs one call with a time limit and puts its error into our words.
+/// Each call has a connection of its own, and a connection keeps buffers: what reads ten thousand plans at once needs a
+/// hundred times the memory that it works with.
+static CALLS: Semaphore = Semaphore::const_new(16);
+
+/// Runs one call, when it is its turn, with a time limit, and puts its error into our words.
 async fn bounded<T>(
     what: &str,
     object: impl Display,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, StoreError> {
+    let _turn = CALLS.acquire().await;
     bounded_by(CALL_TIMEOUT, what, object, call).await
 }
 
@@ -211,12 +228,13 @@ impl Store for KubeStore {
         self.list(namespace, &format!("spec.target={target}")).await
     }
 
-    async fn plans_of(
+    async fn plans_sent(
         &self,
         namespace: &str,
         environment: &str,
     ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
-        self.list(namespace, &format!("spec.environment={environment}")).await
+        let others: String = UNSENT.iter().map(|phase| format!(",status.phase!={phase}")).collect();
+        self.list(namespace, &format!("spec.environment={environment}{others}")).await
     }
 
     async fn policies_of(&self, namespace: &str) -> Result<Vec<ProxmoxPolicy>, StoreError> {
@@ -287,7 +305,7 @@ impl Store for KubeStore {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
-        watcher(api, watcher::Config::default()).default_backoff().boxed()
+        watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff().boxed()
     }
 
     async fn admission(&self) -> Result<Admission, StoreError> {
