@@ -1,6 +1,6 @@
 # The commands of this project. Each is short; the work is done by cargo and by the scripts in tools/.
 .DEFAULT_GOAL := help
-.PHONY: help test verify-contract bench-memory demo cluster-demo crds docs advisories clean
+.PHONY: help test verify-contract bench-memory bench-audit demo cluster-demo crds docs advisories clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ demo: ## the whole way of a request, against the simulated Proxmox, without a cl
 cluster-demo: ## the same on a real API server, which stays up to be tried
 	@cargo build --quiet --bins
 	@tools/cluster-demo
+
+# Not part of `test`: it takes a gigabyte of disk, and its numbers are those of the machine.
+bench-audit: ## what an append to the audit log costs, at its beginning and after a million lines
+	@cargo bench --quiet --bench audit
 
 crds: ## write crds/ anew from src/api
 	@mkdir -p crds

@@ -15,7 +15,6 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
@@ -164,11 +163,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
                 self.tell(telling).await;
                 Ok(None)
             }
-            Effect::Send { until } => self.send(until).boxed().await.map(Some),
-            Effect::LookAtTask => self.look_at_task().boxed().await.map(Some),
-            Effect::LookAtHa => self.look_at_ha().boxed().await.map(Some),
-            Effect::SearchTasks => self.search_tasks().boxed().await.map(Some),
-            Effect::LookForTraces => self.look_for_traces().boxed().await.map(Some),
+            Effect::Send { until } => self.send(until).await.map(Some),
+            Effect::LookAtTask => self.look_at_task().await.map(Some),
+            Effect::LookAtHa => self.look_at_ha().await.map(Some),
+            Effect::SearchTasks => self.search_tasks().await.map(Some),
+            Effect::LookForTraces => self.look_for_traces().await.map(Some),
             Effect::Hold => {
                 self.hold().await;
                 Ok(None)
