@@ -4,6 +4,10 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::{
+    CustomResourceExt,
+    core::cel::{CompiledSchema, compile_schema, validate_compiled},
+};
 use proxmox_agent::{
     api::{
         Decision, Phase, PlanRef, PlanStatus, ProxmoxActionApproval, ProxmoxActionApprovalSpec,
@@ -75,6 +79,7 @@ pub(crate) struct Life {
     pub(crate) setting: Setting,
     order: Order,
     plan: ProxmoxActionPlan,
+    rules: CompiledSchema,
     books: RefCell<Books>,
 }
 
@@ -97,7 +102,9 @@ impl Life {
     pub(crate) fn new(setting: Setting) -> Self {
         let mut plan = ProxmoxActionPlan::new("p", setting.spec());
         plan.metadata.namespace = Some("default".into());
-        let life = Self { setting, order: setting.order(), plan, books: RefCell::default() };
+        let schema = ProxmoxActionPlan::crd().spec.versions[0].schema.clone().unwrap().open_api_v3_schema;
+        let rules = compile_schema(&serde_json::to_value(schema).unwrap());
+        let life = Self { setting, order: setting.order(), plan, rules, books: RefCell::default() };
         assert_eq!(life.books.borrow_mut().keep_effects(vec![], vec![]), 0, "a look begins without effects");
         life
     }
@@ -184,11 +191,11 @@ impl Life {
         if let Some(known) = books.taken.get(&(before, after)) {
             return *known;
         }
-        let with = |status: Id| ProxmoxActionPlan {
-            status: books.statuses.get(status).clone(),
-            ..self.plan.clone()
+        let with = |status: Id| {
+            let status = books.statuses.get(status).clone();
+            serde_json::to_value(ProxmoxActionPlan { status, ..self.plan.clone() }).unwrap()
         };
-        let taken = with(after).validate_cel_update(&with(before)).is_ok();
+        let taken = validate_compiled(&self.rules, &with(after), Some(&with(before))).is_ok();
         books.taken.insert((before, after), taken);
         taken
     }

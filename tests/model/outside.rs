@@ -3,6 +3,7 @@
 use proxmox_agent::api::Phase;
 
 use crate::{
+    book::Id,
     life::Life,
     moves::{Kind, Moves, Who},
     record,
@@ -16,7 +17,8 @@ pub(crate) fn moves(moves: &mut Moves<'_>, world: &World) {
     if world.left.people > 0 {
         trouble(moves, world);
     }
-    if let Some(status) = world.late_write {
+    let is_taken = |status: &Id| moves.life.takes(world.plan.status, *status);
+    if let Some(status) = world.late_write.filter(is_taken) {
         let mut next = *world;
         let breaks = record::put_on_record(moves, &mut next, status, None);
         moves.add_judged((Who::ApiServer, Kind::Chance, "keeps the late write"), next, breaks);

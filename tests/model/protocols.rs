@@ -45,7 +45,7 @@ fn a_lease_alone_is_found_out() {
 
 #[test]
 fn an_intent_without_a_fence_is_found_out() {
-    is_found_out("intent without resourceVersion", Protocol { fenced: false, ..SHIPPED });
+    is_found_out("intent without resourceVersion", Protocol { fenced: false, ruled: false, ..SHIPPED });
 }
 
 #[test]

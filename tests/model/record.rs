@@ -46,8 +46,7 @@ pub(crate) fn write(moves: &mut Moves<'_>, world: &World, number: usize) {
     }
     if life.setting.protocol.ruled && !life.takes(world.plan.status, look.status) {
         let next = broken_off(*world, number, true);
-        let breaks = Some("the API server takes what the program writes");
-        return moves.add_judged((who, Kind::Due, "writes the status, which is refused"), next, breaks);
+        return moves.add(who, Kind::Due, "writes the status, which is refused", next);
     }
     let mut kept = *world;
     kept.replicas[number].look.is_announced = is_intent_of(life, &world.replicas[number], number);

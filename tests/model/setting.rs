@@ -69,7 +69,7 @@ pub(crate) struct Faults {
 pub(crate) struct Protocol {
     pub(crate) intent_on_record: bool,
     pub(crate) fenced: bool,
-    /// The API server keeps the rules of the plan's kind. All has to hold without them too.
+    /// The API server keeps the rules of the plan's kind, by which an end is final and an intent write-once.
     pub(crate) ruled: bool,
     pub(crate) asks_the_lease: bool,
     pub(crate) keeps_the_deadline: bool,
@@ -83,7 +83,7 @@ pub(crate) struct Protocol {
 pub(crate) const SHIPPED: Protocol = Protocol {
     intent_on_record: true,
     fenced: true,
-    ruled: false,
+    ruled: true,
     asks_the_lease: false,
     keeps_the_deadline: true,
     waits_until_settled: true,

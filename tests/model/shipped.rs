@@ -3,7 +3,7 @@
 use crate::{
     explore::{Explored, Rules, explore},
     rows::{Row, scale},
-    setting::{Class, Faults, Protocol, Setting, Stranger},
+    setting::{Class, Faults, Setting, Stranger},
 };
 
 /// Says so if a rule is broken, and how.
@@ -79,18 +79,6 @@ fn what_people_decide_to_send_again_is_sent_once_more_for_each_decision() {
     ] {
         let faults = Faults { crashes: crashes() - 1, wire: wire(), ..Faults::default() };
         holds(Setting { decisions: scale("SENDS", 2) - 1, ..Setting::of(name, class, faults) });
-    }
-}
-
-#[test]
-fn the_rules_of_the_kind_let_pass_whatever_the_program_writes() {
-    let faults = Faults { crashes: 1, ..Faults::default() };
-    for (name, class) in [
-        ("writes held against the rules of the kind", Class::Untold),
-        ("writes held against the rules of the kind, refusing key", Class::RefusingKey),
-    ] {
-        let setting = Setting::of(name, class, faults);
-        holds(Setting { protocol: Protocol { ruled: true, ..setting.protocol }, decisions: 1, ..setting });
     }
 }
 

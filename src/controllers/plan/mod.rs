@@ -148,10 +148,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     /// future, and in all that it lives in, they would need more stack than there is.
     async fn perform(&mut self, effect: Effect) -> Result<Option<Event>, Error> {
         match effect {
-            Effect::Judge => self.judge().boxed().await.map(Some),
-            Effect::Read => self.read().boxed().await.map(Some),
-            Effect::GatherApprovals => self.gather_approvals().boxed().await.map(Some),
-            Effect::Recheck => self.recheck().boxed().await.map(Some),
+            Effect::Judge => Box::pin(self.judge()).await.map(Some),
+            Effect::Read => Box::pin(self.read()).await.map(Some),
+            Effect::GatherApprovals => Box::pin(self.gather_approvals()).await.map(Some),
+            Effect::Recheck => Box::pin(self.recheck()).await.map(Some),
             Effect::Audit(event, message) => {
                 if event == AuditEvent::Intent {
                     self.make_sure_of_the_lead()?;
