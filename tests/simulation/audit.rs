@@ -7,7 +7,10 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use proxmox_agent::{core::audit::{AuditRecord, Head}, ports::AuditLog};
+use proxmox_agent::{
+    core::audit::{AuditRecord, Head},
+    ports::AuditLog,
+};
 
 use crate::{dice::Dice, history::History, weather::Weather};
 

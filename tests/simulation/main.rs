@@ -49,7 +49,8 @@ fn for_each_seed(seeds: std::ops::Range<u64>, planted: Option<Planted>, look: im
 }
 
 fn told(ran: &Ran) -> String {
-    format!("{}\n{}\nSEED={} shows it again", ran.lines.join("\n"), ran.violations.join("\n"), ran.seed)
+    let Ran { lines, log, violations, seed, .. } = ran;
+    format!("{}\n\n{log}\n{}\nSEED={seed} shows it again", lines.join("\n"), violations.join("\n"))
 }
 
 /// Adds up what many runs have seen.

@@ -201,8 +201,7 @@ impl People {
 
     fn create(&self, network: &Network, plural: &str, object: &Value) {
         let at = network.history.elapsed();
-        let made =
-            with(network, |objects| objects.create(plural, object.clone(), at).map(|made| made.text));
+        let made = with(network, |objects| objects.create(plural, object.clone(), at).map(|made| made.text));
         network.history.note("people", format!("create {made:?}"));
     }
 

@@ -103,10 +103,7 @@ impl Objects {
     /// `selector` names fields by their paths, such as `spec.target=qemu/100`.
     pub(crate) fn list(&self, plural: &str, selector: &str) -> Vec<Stored> {
         let of_kind = self.all.iter().filter(|(id, _)| id.plural == plural);
-        of_kind
-            .filter(|(_, stored)| selects(selector, stored))
-            .map(|(_, stored)| stored.clone())
-            .collect()
+        of_kind.filter(|(_, stored)| selects(selector, stored)).map(|(_, stored)| stored.clone()).collect()
     }
 
     pub(crate) fn create(&mut self, plural: &str, mut object: Value, at: Duration) -> Written {

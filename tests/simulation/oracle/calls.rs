@@ -155,7 +155,8 @@ impl Allowed<'_> {
             wrong.push("left against a no".to_owned());
         }
         let valid = there.iter().filter(|yes| !yes.is_over(believed));
-        let said_yes: BTreeSet<&str> = valid.filter_map(|yes| yes.yes_to(self.life, self.status, question)).collect();
+        let said_yes: BTreeSet<&str> =
+            valid.filter_map(|yes| yes.yes_to(self.life, self.status, question)).collect();
         let base = catalog::find(&spec.action).unwrap().base_risk;
         let wanted = people::wanted(self.status.risk.unwrap().max(base)).max(question.map_or(0, |_| 1));
         if said_yes.len() < wanted {

@@ -33,7 +33,7 @@ pub(super) fn check(
         if life.last().phase.is_terminal() {
             is_untrue(evidence, life, calls).into_iter().for_each(&mut complain);
         }
-came_too_late(life, calls).into_iter().for_each(&mut complain);
+        came_too_late(life, calls).into_iter().for_each(&mut complain);
         was_done_twice(life, calls).into_iter().for_each(&mut complain);
     }
 }
@@ -53,7 +53,8 @@ fn came_too_late(life: &Life, calls: &[(i64, Entry)]) -> Vec<String> {
     let late = calls.iter().filter_map(|(attempt, entry)| {
         let settled_at = life.settled_at(*attempt)?;
         let came_at = entry.at;
-        (came_at > settled_at).then(|| format!("attempt {attempt} was settled at {settled_at:?} and came at {came_at:?}"))
+        (came_at > settled_at)
+            .then(|| format!("attempt {attempt} was settled at {settled_at:?} and came at {came_at:?}"))
     });
     late.collect()
 }

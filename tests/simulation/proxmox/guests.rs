@@ -147,7 +147,9 @@ impl Cluster {
             (Method::Post, ["snapshot"]) if guest.snapshots.contains_key(&param("snapname")) => {
                 return Err((500, format!("snapshot name '{}' already used", param("snapname"))));
             }
-            (Method::Post, ["snapshot"]) => ("qmsnapshot", Effect::Snapshot(vmid, param("snapname"), param("description"))),
+            (Method::Post, ["snapshot"]) => {
+                ("qmsnapshot", Effect::Snapshot(vmid, param("snapname"), param("description")))
+            }
             (Method::Post, ["migrate"]) if guest.in_ha => {
                 ("hamigrate", Effect::Migrate(vmid, param("target")))
             }

@@ -18,9 +18,10 @@ pub(super) enum Effect {
 impl Effect {
     pub(super) fn guest(&self) -> u32 {
         match self {
-            Self::Power(vmid, _) | Self::Snapshot(vmid, ..) | Self::Destroy(vmid) | Self::Migrate(vmid, _) => {
-                *vmid
-            }
+            Self::Power(vmid, _)
+            | Self::Snapshot(vmid, ..)
+            | Self::Destroy(vmid)
+            | Self::Migrate(vmid, _) => *vmid,
             Self::Clone { from, .. } => *from,
         }
     }
