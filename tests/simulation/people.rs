@@ -162,7 +162,8 @@ impl People {
             3 => spec["decision"] = json!("Deny"),
             4 => spec["risk"] = json!("low"),
             5 => {
-                spec["expiresAt"] = json!(history::at(now.saturating_sub(Duration::from_secs(5))).to_string())
+                spec["expiresAt"] =
+                    json!(history::at(now.saturating_sub(Duration::from_secs(5))).to_string());
             }
             6..9 => spec["expiresAt"] = json!(later(500, 8_000)),
             _ => {}

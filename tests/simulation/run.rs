@@ -23,6 +23,8 @@ use crate::{
 const ROUGH: Duration = Duration::from_secs(45);
 /// So much later all has to be settled.
 const PATIENCE: Duration = Duration::from_secs(900);
+/// Who was cut off comes back only after a while, and has to read everything anew.
+const NOTICED: Duration = Duration::from_secs(150);
 const STEP: Duration = Duration::from_millis(250);
 
 /// An error that is built in on purpose, to see that it is found.
@@ -42,6 +44,8 @@ pub(crate) struct Ran {
     pub(crate) violations: Vec<String>,
     pub(crate) fingerprint: String,
     pub(crate) lines: Vec<String>,
+    /// What the program logged.
+    pub(crate) log: String,
     pub(crate) faults: BTreeMap<&'static str, u64>,
     pub(crate) plans: u64,
     pub(crate) mutations: u64,
@@ -238,6 +242,7 @@ impl World {
     fn clear_up(&mut self) {
         self.history.note("chaos", "it clears up");
         self.weather.clear_up();
+        self.network.connect_all();
         for number in 0..self.replicas.len() {
             self.again(number, Later::Start);
             self.again(number, Later::GoOn);
@@ -254,7 +259,7 @@ impl World {
             let phase = plan["status"]["phase"].as_str().unwrap_or("Pending");
             !["Pending", "Approved", "Dispatching", "Running"].contains(&phase)
         });
-        evidence_is_complete && self.history.elapsed() > ROUGH + Duration::from_secs(60)
+        evidence_is_complete && self.history.elapsed() > ROUGH + NOTICED
     }
 
     async fn ran(mut self, log: &Log) -> Ran {
@@ -283,6 +288,7 @@ impl World {
             violations: oracle::violations(&evidence),
             fingerprint: self.history.fingerprint(),
             lines: self.history.lines(),
+            log: evidence.log,
             faults: self.history.faults(),
             plans: ends.values().sum(),
             mutations: evidence.ledger.iter().filter(|entry| entry.done.is_some()).count() as u64,

@@ -182,7 +182,7 @@ impl Allowed<'_> {
                 .filter(|(who, at, _)| *who == self.entry.by && *at <= self.entry.left_at)
         };
         let begin = self.entry.left_at.saturating_sub(LOOK);
-        let before = of_sender().filter(move |(_, at, _)| *at < begin).next_back();
+        let before = of_sender().rfind(move |(_, at, _)| *at < begin);
         let since = of_sender().filter(move |(_, at, _)| *at >= begin);
         before.into_iter().chain(since).map(|(_, _, ahead)| *ahead)
     }
