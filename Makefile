@@ -1,6 +1,6 @@
 # The commands of this project. Each is short; the work is done by cargo and by the scripts in tools/.
 .DEFAULT_GOAL := help
-.PHONY: help test verify-contract demo cluster-demo crds docs advisories clean
+.PHONY: help test verify-contract bench-memory demo cluster-demo crds docs advisories clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,6 +11,10 @@ test: ## check everything: format, lints, tests against a real API server, licen
 # Not part of `test`: it needs Python and packages from its registry.
 verify-contract: ## compare the simulated Proxmox with fakepve, an independent imitation
 	@tools/verify-contract
+
+# Not part of `test`: it takes ten minutes, and what else runs on the machine shows in it.
+bench-memory: ## how much memory a plan takes that waits for its approval; fails above 6 KiB
+	@cargo bench --bench memory
 
 demo: ## the whole way of a request, against the simulated Proxmox, without a cluster
 	@[ -x "$${CARGO_TARGET_DIR:-target}/debug/proxmox-agent" ] || echo 'building proxmox-agent: a minute or two, the first time only'
