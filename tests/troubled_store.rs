@@ -274,17 +274,17 @@ async fn what_became_of_a_call_is_kept_though_the_admission_policies_can_not_be_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_does_not_adopt_the_task_of_another_plan() {
     let (home, sim) = Home::beside(World::sample()).await;
-    let when = Trigger { path: Some("/nodes/*/*/*/snapshot".to_owned()), ..Trigger::default() };
+    let when = Trigger { path: Some("/nodes/*/vzdump".to_owned()), ..Trigger::default() };
     sim.set_faults(vec![Fault::LostRequest { when }]);
-    home.plan("one", "create_snapshot", "qemu/101", &json!({}));
-    home.plan("two", "create_snapshot", "qemu/101", &json!({}));
+    home.plan("one", "backup_guest", "qemu/101", &json!({"storage": "local"}));
+    home.plan("two", "backup_guest", "qemu/101", &json!({"storage": "local"}));
     let plans = home.settle_in(Trouble::None).await;
     assert_eq!(proxmox::executed(&sim), 1);
     let succeeded: Vec<_> = plans.iter().filter(|(_, status)| status.phase == Phase::Succeeded).collect();
     assert_eq!(
         succeeded.len(),
         1,
-        "one snapshot was taken, but: {:?}",
+        "one backup was made, but: {:?}",
         plans.iter().map(|(name, s)| (name, s.phase, &s.upid, &s.message)).collect::<Vec<_>>()
     );
 }

@@ -42,7 +42,9 @@ fn crashes_and_lost_answers(name: &'static str, class: Class) -> Setting {
 
 #[test]
 fn what_proxmox_refuses_the_second_time_is_done_at_most_once() {
-    holds(crashes_and_lost_answers("crashes and lost answers, refusing key", Class::RefusingKey));
+    // It is sent again by itself if it was not carried out: a crash leads further here than elsewhere.
+    let faults = Faults { crashes: crashes() - 1, wire: wire() - 1, ..Faults::default() };
+    holds(Setting::of("crashes and lost answers, refusing key", Class::RefusingKey, faults));
 }
 
 #[test]
@@ -77,7 +79,7 @@ fn what_people_decide_to_send_again_is_sent_once_more_for_each_decision() {
         ("decisions to send again, no trace", Class::Untold),
         ("decisions to send again, refusing key", Class::RefusingKey),
     ] {
-        let faults = Faults { crashes: crashes() - 1, wire: wire(), ..Faults::default() };
+        let faults = Faults { crashes: crashes() - 1, wire: wire() - 1, ..Faults::default() };
         holds(Setting { decisions: scale("SENDS", 2) - 1, ..Setting::of(name, class, faults) });
     }
 }
@@ -85,7 +87,7 @@ fn what_people_decide_to_send_again_is_sent_once_more_for_each_decision() {
 #[test]
 fn a_store_that_fails_in_between_changes_nothing_about_it() {
     let faults = Faults { crashes: crashes() - 1, store: store(), ..Faults::default() };
-    holds(Setting::of("lost, late and refused writes", Class::RefusingKey, faults));
+    holds(Setting::of("lost, late and refused writes", Class::Untold, faults));
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn nothing_is_sent_when_its_time_is_over() {
 
 #[test]
 fn a_task_that_fails_or_is_forgotten_is_told_as_it_is() {
-    let faults = Faults { crashes: crashes(), tasks: 1, ..Faults::default() };
+    let faults = Faults { crashes: crashes() - 1, tasks: 1, ..Faults::default() };
     holds(Setting::of("tasks that fail, are killed or forgotten", Class::Untold, faults));
     holds(Setting::of("tasks that fail, are killed or forgotten, HA manager", Class::Ha, faults));
 }
@@ -124,15 +126,15 @@ fn no_other_task_is_taken_for_its_own() {
         ("a task of another plan at the same time", Stranger::OfAnotherPlan),
         ("a task that could be another plan's", Stranger::Contested),
     ] {
-        holds(Setting { stranger, ..Setting::of(name, Class::RefusingKey, faults) });
+        holds(Setting { stranger, ..Setting::of(name, Class::Untold, faults) });
     }
 }
 
 #[test]
 fn clocks_that_differ_settle_nothing_too_early() {
-    let faults = Faults { crashes: crashes(), ..Faults::default() };
+    let faults = Faults { crashes: crashes() - 1, ..Faults::default() };
     for (name, skew) in [("a clock that is ahead", 2), ("a clock that is behind", -2)] {
-        holds(Setting { skew, is_slow: true, ..Setting::of(name, Class::RefusingKey, faults) });
+        holds(Setting { skew, is_slow: true, ..Setting::of(name, Class::Untold, faults) });
     }
 }
 
