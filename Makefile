@@ -1,6 +1,6 @@
 # The commands of this project. Each is short; the work is done by cargo and by the scripts in tools/.
 .DEFAULT_GOAL := help
-.PHONY: help test campaign verify-contract demo cluster-demo crds docs advisories clean
+.PHONY: help test campaign verify-contract bench-memory bench-audit demo cluster-demo crds docs advisories clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,10 @@ campaign: ## attack at-most-once by all means, and write the numbers into docs/r
 verify-contract: ## compare the simulated Proxmox with fakepve, an independent imitation
 	@tools/verify-contract
 
+# Not part of `test`: it takes minutes, and what else runs on the machine shows in it.
+bench-memory: ## how much memory a plan takes that waits for its approval; fails above 6 KiB
+	@cargo bench --bench memory
+
 demo: ## the whole way of a request, against the simulated Proxmox, without a cluster
 	@[ -x "$${CARGO_TARGET_DIR:-target}/debug/proxmox-agent" ] || echo 'building proxmox-agent: a minute or two, the first time only'
 	@cargo build --quiet --bin proxmox-agent
@@ -24,6 +28,10 @@ demo: ## the whole way of a request, against the simulated Proxmox, without a cl
 cluster-demo: ## the same on a real API server, which stays up to be tried
 	@cargo build --quiet --bins
 	@tools/cluster-demo
+
+# Not part of `test`: it takes a gigabyte of disk, and its numbers are those of the machine.
+bench-audit: ## what an append to the audit log costs, at its beginning and after a million lines
+	@cargo bench --quiet --bench audit
 
 crds: ## write crds/ anew from src/api
 	@mkdir -p crds

@@ -108,8 +108,9 @@ pub trait Store: Clone + Send + Sync + 'static {
         target: &str,
     ) -> impl Future<Output = Result<Vec<ProxmoxActionPlan>, StoreError>> + Send;
 
-    /// All plans of an environment, read live.
-    fn plans_of(
+    /// The plans of an environment whose call was announced, be it long ago, read live. There are far fewer of them than of
+    /// those that wait.
+    fn plans_sent(
         &self,
         namespace: &str,
         environment: &str,

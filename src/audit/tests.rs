@@ -382,6 +382,28 @@ mod of_the_writer {
     }
 
     #[test]
+    fn where_nothing_can_be_set_aside_only_the_outcome_of_a_call_is_tried() {
+        let house = House::new();
+        let mut writer = writer(&house);
+        writer.swap_file(device("/dev/full"));
+        let intent = AuditRecord { event: AuditEvent::Intent, ..outcome("next") };
+        let answers = writer.append(&[intent, outcome("of the one before")]);
+        let told: Vec<String> = answers.into_iter().map(|answer| answer.unwrap_err().why).collect();
+        assert!(told[0].contains("no room is left but for the outcomes"), "{told:?}");
+        assert!(told[1].contains("No space left"), "{told:?}");
+    }
+
+    #[test]
+    fn room_is_set_aside_behind_the_end_without_the_file_getting_longer() {
+        let house = House::new();
+        let mut writer = writer(&house);
+        assert!(writer.append(&[record("one")])[0].is_ok());
+        let found = fs::metadata(house.segment("a", 1)).unwrap();
+        let on_disk = std::os::unix::fs::MetadataExt::blocks(&found) * 512;
+        assert!(found.len() < 4096 && on_disk >= room::RESERVE, "{} bytes in {on_disk}", found.len());
+    }
+
+    #[test]
     fn a_record_too_large_to_be_kept_does_not_take_the_others_with_it() {
         let house = House::new();
         let mut writer = writer(&house);

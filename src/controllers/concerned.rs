@@ -8,12 +8,66 @@ use kube::{
 };
 
 use crate::{
-    api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy},
-    ports::Kind,
+    api::{
+        Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxActionPlanSpec,
+        ProxmoxEnvironment, ProxmoxPolicy,
+    },
+    ports::{Key, Kind},
 };
 
-/// The objects of a kind as they were last seen.
+/// What is remembered of the objects of a kind, as they were last seen.
 pub(super) type Cache<K> = reflector::Store<DeserializeGuard<K>>;
+
+/// A kind of which there may be thousands: only what is asked for below is kept of each. Every look reads its object anew.
+pub(super) trait Remembered: Kind {
+    /// Leaves nothing of spec and status but that.
+    fn forget_the_rest(&mut self);
+}
+
+impl Remembered for ProxmoxActionPlan {
+    fn forget_the_rest(&mut self) {
+        let environment = std::mem::take(&mut self.spec.environment);
+        self.spec = ProxmoxActionPlanSpec { environment, ..Default::default() };
+        self.status =
+            self.status.take().map(|PlanStatus { phase, .. }| PlanStatus { phase, ..Default::default() });
+    }
+}
+
+impl Remembered for ProxmoxActionApproval {
+    fn forget_the_rest(&mut self) {
+        self.spec.reason.clear();
+        self.status = None;
+    }
+}
+
+impl Remembered for ProxmoxEnvironment {
+    fn forget_the_rest(&mut self) {
+        self.status = None;
+    }
+}
+
+impl Remembered for ProxmoxPolicy {
+    fn forget_the_rest(&mut self) {
+        self.status = None;
+    }
+}
+
+pub(super) fn forget_the_rest<K: Remembered>(object: &mut DeserializeGuard<K>) {
+    let ObjectMeta { name, namespace, uid, resource_version, generation, deletion_timestamp, .. } =
+        std::mem::take(object.meta_mut());
+    *object.meta_mut() = ObjectMeta {
+        name,
+        namespace,
+        uid,
+        resource_version,
+        generation,
+        deletion_timestamp,
+        ..Default::default()
+    };
+    if let Ok(object) = &mut object.0 {
+        object.forget_the_rest();
+    }
+}
 
 pub(super) fn reference<K: Kind, O: Resource>(name: &str, beside: &O) -> ObjectRef<DeserializeGuard<K>> {
     ObjectRef::new(name).within(beside.meta().namespace.as_deref().unwrap_or_default())
@@ -83,11 +137,10 @@ pub(super) fn approvals_beside(
     select(approvals, concerned)
 }
 
+/// In the order of their names: the same change leads to the same looks in the same order, in every process.
 fn select<K: Kind>(cache: &Cache<K>, concerned: impl Fn(&K) -> bool) -> Vec<ObjectRef<DeserializeGuard<K>>> {
-    let objects = cache.state();
-    objects
-        .iter()
-        .filter(|object| object.0.as_ref().is_ok_and(&concerned))
-        .map(|object| ObjectRef::from_obj(object.as_ref()))
-        .collect()
+    let mut objects = cache.state();
+    objects.retain(|object| object.0.as_ref().is_ok_and(&concerned));
+    objects.sort_by_cached_key(|object| Key::of(object.as_ref()));
+    objects.iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }

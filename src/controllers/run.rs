@@ -8,7 +8,7 @@ use futures::{
 };
 use jiff::Timestamp;
 use kube::{
-    Resource, ResourceExt,
+    Resource,
     core::DeserializeGuard,
     runtime::{
         Controller, WatchStreamExt,
@@ -29,7 +29,10 @@ use super::{
     changes::{
         forgotten_when_gone, touched, what_approvals_depend_on, what_plans_depend_on, what_writers_change,
     },
-    concerned::{Cache, approvals_beside, approvals_in, approvals_on, plans_beside, plans_in, reference},
+    concerned::{
+        Cache, Remembered, approvals_beside, approvals_in, approvals_on, forget_the_rest, plans_beside,
+        plans_in, reference,
+    },
     crowd::Crowd,
     environment,
     looks::Looks,
@@ -165,9 +168,9 @@ async fn run_policies<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
 }
 
 /// A controller over a store's changes. Our own status writes are no reason for another look.
-fn controller<K: Kind, S: Store>(store: &S) -> (Controller<DeserializeGuard<K>>, Cache<K>) {
+fn controller<K: Remembered, S: Store>(store: &S) -> (Controller<DeserializeGuard<K>>, Cache<K>) {
     let (reader, writer) = reflector::store();
-    let changes = store.watch::<K>().modify(|object| object.managed_fields_mut().clear()).reflect(writer);
+    let changes = store.watch::<K>().modify(forget_the_rest).reflect(writer);
     let changes = touched(changes.boxed(), what_writers_change);
     let config = Config::default().concurrency(CONCURRENCY).debounce(Duration::ZERO);
     (Controller::for_stream(changes, reader.clone()).with_config(config), reader)

@@ -33,7 +33,7 @@ impl Slots {
             return Ok(None);
         }
         // Read first: whoever is let through after that is remembered here.
-        let on_record = store.plans_of(&environment.namespace, &environment.name).await?;
+        let on_record = store.plans_sent(&environment.namespace, &environment.name).await?;
         let mut environments = self.environments();
         let known = environments.entry(environment.clone()).or_default();
         known.extend(on_record.iter().filter_map(|plan| Some((plan.uid()?, sent(plan)?))));

@@ -291,6 +291,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_a_long_log_the_end_is_kept_and_no_secret_in_any_spelling() {
+        let line = |text: &str| serde_json::json!({ "n": 1, "t": text });
+        let first = serde_json::json!({ "data": [line("begin")], "total": 450 });
+        let end = serde_json::json!({
+            "data": [line("password is qua gga%1"), line("again: qua+gga%251"), line("TASK OK")], "total": 450,
+        });
+        let server = Server::plain([Reply::ok(&first.to_string()), Reply::ok(&end.to_string())]).await;
+        let secrets = BTreeMap::from([("password".to_owned(), SecretString::from("qua gga%1"))]);
+        let log = log_of(&server.client(&Trust::Anyone), &UPID.parse().unwrap(), &secrets).await.unwrap();
+        assert_eq!(log.lines, ["password is [redacted]", "again: [redacted]", "TASK OK"]);
+        assert_eq!(log.before, 447);
+        assert!(server.requests()[1].contains("/log?start=250&limit=200 HTTP"), "{:?}", server.requests());
+    }
+
+    #[tokio::test]
+    async fn a_log_without_end_is_cut_at_its_beginning() {
+        let rows: Vec<_> = (0..150).map(|n| serde_json::json!({ "n": n, "t": "x".repeat(900) })).collect();
+        let answer = serde_json::json!({ "data": rows, "total": 150 });
+        let server = Server::plain([Reply::ok(&answer.to_string())]).await;
+        let log =
+            log_of(&server.client(&Trust::Anyone), &UPID.parse().unwrap(), &BTreeMap::new()).await.unwrap();
+        assert_eq!((log.lines.len(), log.before), (MOST_BYTES / 900, 150 - MOST_BYTES / 900));
+    }
+
+    #[tokio::test]
     async fn a_node_tells_its_own_time() {
         let answer = r#"{"data":{"time":1795222270,"localtime":1795225870,"timezone":"Europe/Vienna"}}"#;
         let server = Server::plain([Reply::ok(answer)]).await;

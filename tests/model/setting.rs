@@ -172,6 +172,7 @@ impl Setting {
             task_types: if has_task { vec![self.task_type().to_owned()] } else { vec![] },
             sender: SENDER.into(),
             node_time,
+            drafted_at: node_time,
             digest: None,
             settle: SETTLE,
         }

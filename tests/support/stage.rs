@@ -72,7 +72,7 @@ impl Stage {
         let files = tempfile::tempdir().unwrap();
         let stage = Self { cluster, namespace, sim, admin, operator: None, files };
         give_roles(&stage.cluster, &[&stage.namespace]).await;
-        let_lead(&stage.cluster, &stage.namespace).await;
+        let_lead(&stage.cluster, &[&stage.namespace]).await;
         stage.apply_as_admin(&stage.secret()).await;
         if let Some(preset) = setting.preset {
             stage.apply_as_admin(&stage.policy(preset)).await;
@@ -106,8 +106,9 @@ impl Stage {
             .arg(self.audit_of(name))
             .arg("--git")
             .arg(self.files.path().join("git"))
-            .args(["--lease-namespace", &self.namespace, "--replica", name, "--health", "127.0.0.1:0"])
+            .args(["--lease-namespace", &self.namespace, "--health", "127.0.0.1:0"])
             .args(options)
+            .env("PROXMOX_AGENT_REPLICA", name)
             .env("KUBECONFIG", self.cluster.kubeconfig("operator"))
             .env("RUST_LOG", "debug")
             .stderr(Stdio::from(log))
@@ -126,6 +127,11 @@ impl Stage {
         let mut operator = self.operator.take().unwrap();
         signal(&operator, "TERM").await;
         tokio::time::timeout(PATIENCE, operator.wait()).await.expect("it did not stop").unwrap()
+    }
+
+    /// The process of the operator.
+    pub(crate) fn operator_id(&self) -> u32 {
+        self.operator.as_ref().and_then(Child::id).unwrap()
     }
 
     pub(crate) fn audit_folder(&self) -> PathBuf {
@@ -152,7 +158,7 @@ impl Stage {
         log().split(told).last().unwrap().lines().next().unwrap().trim().to_owned()
     }
 
-    /// The audit log, line by line, without that it began.
+    /// The audit log, line by line, without what it tells of itself.
     pub(crate) fn audit(&self) -> Vec<Value> {
         records_in(&self.audit_folder())
     }

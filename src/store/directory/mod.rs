@@ -244,13 +244,16 @@ impl Store for DirectoryStore {
         self.list(namespace, move |object| object.spec["target"].as_str() == Some(&target)).await
     }
 
-    async fn plans_of(
+    async fn plans_sent(
         &self,
         namespace: &str,
         environment: &str,
     ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
         let environment = environment.to_owned();
-        self.list(namespace, move |object| object.spec["environment"].as_str() == Some(&environment)).await
+        let of_it = move |object: &object::Object| object.spec["environment"].as_str() == Some(&environment);
+        let mut plans: Vec<ProxmoxActionPlan> = self.list(namespace, of_it).await?;
+        plans.retain(|plan| plan.status.as_ref().is_some_and(|status| status.intent.is_some()));
+        Ok(plans)
     }
 
     async fn policies_of(&self, namespace: &str) -> Result<Vec<ProxmoxPolicy>, StoreError> {
@@ -262,7 +265,7 @@ impl Store for DirectoryStore {
         namespace: &str,
         environment: &str,
     ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
-        let mut plans = self.plans_of(namespace, environment).await?;
+        let mut plans = self.plans_sent(namespace, environment).await?;
         plans.retain(|plan| plan.status.as_ref().is_some_and(|status| status.phase.is_in_flight()));
         Ok(plans)
     }
