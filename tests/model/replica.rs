@@ -36,7 +36,7 @@ pub(crate) fn moves(moves: &mut Moves<'_>, world: &World, number: usize) {
 /// The time that a replica's own clock shows.
 pub(crate) fn clock(life: &Life, world: &World, number: usize) -> u8 {
     let skew = if number == 1 { life.setting.skew } else { 0 };
-    world.time.saturating_add_signed(skew)
+    world.time.checked_add_signed(skew).expect("the world begins late enough")
 }
 
 /// The time by which it takes a call for settled.

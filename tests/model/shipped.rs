@@ -3,7 +3,7 @@
 use crate::{
     explore::{Explored, Rules, explore},
     rows::{Row, scale},
-    setting::{Class, Faults, Setting, Stranger},
+    setting::{Class, Faults, Protocol, Setting, Stranger},
 };
 
 /// Says so if a rule is broken, and how.
@@ -135,7 +135,9 @@ fn no_other_task_is_taken_for_its_own() {
 fn clocks_that_differ_settle_nothing_too_early() {
     for (name, skew) in [("a clock that is ahead", 2), ("a clock that is behind", -2)] {
         let faults = Faults { crashes: crashes() - 1, ..Faults::default() };
-        holds(Setting { skew, ..Setting::of(name, Class::RefusingKey, faults) });
+        let setting = Setting { skew, ..Setting::of(name, Class::RefusingKey, faults) };
+        // What is sent again here rests on the target, whatever the list tells.
+        holds(Setting { protocol: Protocol { list_loses_entries: false, ..setting.protocol }, ..setting });
     }
 }
 

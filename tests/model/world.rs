@@ -127,7 +127,8 @@ impl Fate {
 impl World {
     pub(crate) fn begin(setting: &Setting, no_status: Id) -> Self {
         Self {
-            time: 0,
+            // Early enough for a clock that is behind to have begun.
+            time: setting.skew.min(0).unsigned_abs(),
             plan: Plan {
                 status: no_status,
                 made: 0,
