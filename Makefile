@@ -1,6 +1,6 @@
 # The commands of this project. Each is short; the work is done by cargo and by the scripts in tools/.
 .DEFAULT_GOAL := help
-.PHONY: help test verify-contract bench-memory bench-audit demo cluster-demo crds docs advisories clean
+.PHONY: help test campaign verify-contract bench-memory bench-audit demo cluster-demo crds docs advisories clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -8,11 +8,15 @@ help: ## show this
 test: ## check everything: format, lints, tests against a real API server, licences
 	@tools/check
 
+# Not part of `test`, which runs a small part of each: it takes up to forty minutes. tools/campaign says how it is scaled.
+campaign: ## attack at-most-once by all means, and write the numbers into docs/reliability.md
+	@tools/campaign
+
 # Not part of `test`: it needs Python and packages from its registry.
 verify-contract: ## compare the simulated Proxmox with fakepve, an independent imitation
 	@tools/verify-contract
 
-# Not part of `test`: it takes ten minutes, and what else runs on the machine shows in it.
+# Not part of `test`: it takes minutes, and what else runs on the machine shows in it.
 bench-memory: ## how much memory a plan takes that waits for its approval; fails above 6 KiB
 	@cargo bench --bench memory
 

@@ -222,12 +222,12 @@ async fn a_change_that_is_refused_is_not_asked_of_anybody_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_time_is_over_no_other_endpoint_is_tried() {
     let sim = cluster("").await;
-    let (gone, there) = (Relay::to(&sim).await, Relay::to(&sim).await);
-    let client = client(&[&gone, &there]);
+    let (slow, there) = (Relay::to(&sim).await, Relay::to(&sim).await);
+    let client = client(&[&slow, &there]);
     client.meet().await.unwrap();
-    gone.cut();
+    slow.hold();
     let before = there.connections();
-    // It is spent on the one that is gone.
+    // It is spent on the one that never shakes hands.
     let hardly_any = Departure::within(Arc::new(SystemClock), Arc::new(Alone), Duration::from_millis(300));
     let sent = client.send(&start(), &BTreeMap::new(), &hardly_any).await;
     assert!(matches!(&sent, Sent::NotSent { why } if why.contains("time to leave has passed")), "{sent:?}");

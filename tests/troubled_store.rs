@@ -42,6 +42,10 @@ enum Trouble {
     AnswerOfWriteLost(Phase),
     /// Somebody else wrote a label just before the write of this phase. Once.
     Conflict(Phase),
+    /// Another replica has followed the task to its end while this one looked at it. Once.
+    Overtaken,
+    /// From then on nothing but an end may be written.
+    EndedByAnother,
     /// Somebody else has announced the same call a moment before.
     AnotherReplica,
     /// The write of the intent takes so long.
@@ -145,6 +149,16 @@ impl Store for Troubled {
                 self.inner.replace_status(&serde_json::from_value::<K>(theirs).unwrap()).await?;
                 self.inner.replace_status(object).await
             }
+            Trouble::Overtaken if is(Phase::Running) => {
+                *self.trouble.lock().unwrap() = Trouble::EndedByAnother;
+                let mut theirs = serde_json::to_value(object).unwrap();
+                theirs["status"]["phase"] = json!(Phase::Failed);
+                self.inner.replace_status(&serde_json::from_value::<K>(theirs).unwrap()).await?;
+                Err(StoreError::Conflict { object: "the plan".into() })
+            }
+            Trouble::EndedByAnother if is(Phase::Dispatching) || is(Phase::Running) => {
+                panic!("{phase} was written over an end")
+            }
             Trouble::Conflict(wanted) if is(wanted) => {
                 *self.trouble.lock().unwrap() = Trouble::None;
                 Err(StoreError::Conflict { object: "the plan".into() })
@@ -231,6 +245,14 @@ async fn a_refusal_is_kept_although_somebody_else_wrote_to_the_plan_meanwhile() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_another_replica_has_written_is_not_written_over() {
+    let (home, _sim) = Home::beside(World::sample()).await;
+    home.plan("p", "start_guest", "qemu/101", &json!({}));
+    let plans = home.settle_in(Trouble::Overtaken).await;
+    assert_eq!(plans[0].1.phase, Phase::Failed, "{}: {}", plans[0].1.reason, plans[0].1.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_after_not_after_however_long_the_intent_takes_to_be_written() {
     let (home, sim) = Home::beside(World::sample()).await;
     let end = Timestamp::from_second(Timestamp::now().as_second() + 600).unwrap();
@@ -252,17 +274,17 @@ async fn what_became_of_a_call_is_kept_though_the_admission_policies_can_not_be_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_does_not_adopt_the_task_of_another_plan() {
     let (home, sim) = Home::beside(World::sample()).await;
-    let when = Trigger { path: Some("/nodes/*/*/*/snapshot".to_owned()), ..Trigger::default() };
+    let when = Trigger { path: Some("/nodes/*/vzdump".to_owned()), ..Trigger::default() };
     sim.set_faults(vec![Fault::LostRequest { when }]);
-    home.plan("one", "create_snapshot", "qemu/101", &json!({}));
-    home.plan("two", "create_snapshot", "qemu/101", &json!({}));
+    home.plan("one", "backup_guest", "qemu/101", &json!({"params": {"storage": "local"}}));
+    home.plan("two", "backup_guest", "qemu/101", &json!({"params": {"storage": "local"}}));
     let plans = home.settle_in(Trouble::None).await;
-    assert_eq!(proxmox::executed(&sim), 1);
+    assert_eq!(proxmox::executed(&sim), 1, "{plans:?}");
     let succeeded: Vec<_> = plans.iter().filter(|(_, status)| status.phase == Phase::Succeeded).collect();
     assert_eq!(
         succeeded.len(),
         1,
-        "one snapshot was taken, but: {:?}",
+        "one backup was made, but: {:?}",
         plans.iter().map(|(name, s)| (name, s.phase, &s.upid, &s.message)).collect::<Vec<_>>()
     );
 }

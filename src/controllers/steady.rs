@@ -23,6 +23,14 @@ impl Steady {
     pub(super) fn on(clock: &Arc<dyn Clock>) -> Self {
         Self { clock: Arc::clone(clock), ahead: Mutex::new((clock.now(), clock.monotonic())) }
     }
+
+    /// Somebody else's clock is that far already.
+    pub(super) fn is_at_least(&self, moment: Timestamp) {
+        let now = self.now();
+        if moment > now {
+            *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = (moment, self.clock.monotonic());
+        }
+    }
 }
 
 impl Clock for Steady {
@@ -105,6 +113,11 @@ mod tests {
         ] {
             told.show(wall, monotonic);
             assert_eq!(steady.now().as_second(), expected, "{wall} {monotonic}");
+        }
+        // The API server's clock is ahead, and then behind.
+        for (theirs, expected) in [(5030, 5030), (5010, 5030)] {
+            steady.is_at_least(Timestamp::from_second(theirs).unwrap());
+            assert_eq!(steady.now().as_second(), expected, "{theirs}");
         }
     }
 }

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// The records of a plan. A line that was torn by a crash is no record.
-pub(crate) fn records(files: &Path, uid: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(files.join("audit/00000001.jsonl")).unwrap_or_default();
+/// The records of a plan on an operator's volume. A line that was torn by a crash is no record.
+pub(crate) fn records(volume: &Path, uid: &str) -> Vec<Value> {
+    let segments = std::fs::read_dir(volume.join("audit")).into_iter().flatten();
+    let text: String =
+        segments.filter_map(|segment| std::fs::read_to_string(segment.unwrap().path()).ok()).collect();
     let records = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     records.filter(|record| record["planUid"] == uid).collect()
 }

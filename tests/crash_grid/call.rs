@@ -53,7 +53,10 @@ fn kubernetes(request: &Parts, segments: &[&str]) -> Call {
         ["events", ..] => rest.truncate(1),
         // Their names depend on what they are for, or all of them are read at once.
         [
-            "proxmoxactionapprovals" | "validatingadmissionpolicies" | "validatingadmissionpolicybindings",
+            "leases"
+            | "proxmoxactionapprovals"
+            | "validatingadmissionpolicies"
+            | "validatingadmissionpolicybindings",
             name,
             ..,
         ] => *name = "_",

@@ -21,10 +21,21 @@ pub(crate) struct Class {
     /// Nothing may ever be changed by it.
     pub(crate) is_harmless: bool,
     pub(crate) dry_run: bool,
+    /// Whether it was carried out can always be seen, or it may be sent once more: nobody ever has to be asked.
+    pub(crate) is_always_known: bool,
 }
 
 fn class(name: &'static str, action: &'static str, target: &'static str, params: Value) -> Class {
-    Class { name, action, target, params, world: json!({}), is_harmless: false, dry_run: false }
+    Class {
+        name,
+        action,
+        target,
+        params,
+        world: json!({}),
+        is_harmless: false,
+        dry_run: false,
+        is_always_known: false,
+    }
 }
 
 pub(crate) fn all() -> Vec<Class> {
@@ -34,18 +45,27 @@ pub(crate) fn all() -> Vec<Class> {
         class("shutdown", "shutdown_guest", "qemu/100", json!({})),
         class("stop", "stop_guest", "lxc/200", json!({})),
         // A task, and a name that is refused the second time.
-        class("snapshot", "create_snapshot", "qemu/101", json!({"snapshot": "grid"})),
+        Class {
+            is_always_known: true,
+            ..class("snapshot", "create_snapshot", "qemu/101", json!({"snapshot": "grid"}))
+        },
         class("snapshot-delete", "delete_snapshot", "qemu/101", json!({"snapshot": "before"})),
-        class("clone", "clone_guest", "qemu/101", json!({"newid": 300, "name": "copy-1", "full": true})),
+        Class {
+            is_always_known: true,
+            ..class("clone", "clone_guest", "qemu/101", json!({"newid": 300, "name": "copy-1", "full": true}))
+        },
         class("delete", "delete_guest", "qemu/102", json!({})),
         // A task, and nothing that tells one run from two.
         class("rollback", "rollback_snapshot", "qemu/101", json!({"snapshot": "before"})),
         class("migrate", "migrate_guest", "qemu/100", json!({"destination": "pve2", "online": true})),
         class("move-disk", "move_disk", "qemu/101", json!({"disk": "scsi0", "storage": "tank"})),
         // Done when it is answered, fenced by a digest.
-        class("tags", "set_guest_tags", "qemu/100", json!({"tags": "db;prod"})),
+        Class {
+            is_always_known: true,
+            ..class("tags", "set_guest_tags", "qemu/100", json!({"tags": "db;prod"}))
+        },
         // Done when it is answered, and there or not.
-        class("pool", "create_pool", "pool/new", json!({})),
+        Class { is_always_known: true, ..class("pool", "create_pool", "pool/new", json!({})) },
         // Done when it is answered, and nothing that tells one run from two.
         class("firewall", "add_firewall_rule", "qemu/101", json!({"type": "in", "action": "ACCEPT"})),
         // Only handed over by its task.

@@ -60,6 +60,9 @@ async fn bear(
     for plan in site.people.plans.list(&ListParams::default()).await.unwrap() {
         let status = plan.status.clone().unwrap_or_default();
         *phases.entry(status.phase.to_string()).or_default() += 1;
+        if status.phase == Phase::Indeterminate {
+            println!("{}: {}", plan.name_any(), status.message);
+        }
         if !matches!(status.phase, Phase::Succeeded | Phase::Indeterminate) {
             wrong.push(format!("{} is {}: {}", plan.name_any(), status.phase, status.message));
         }

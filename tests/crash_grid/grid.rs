@@ -161,7 +161,10 @@ pub(crate) async fn try_all(extent: Extent, at_once: usize) -> Vec<String> {
         Extent::Sample => sample(cells),
         Extent::Full => cells.into_iter().map(|(_, cell)| cell).collect(),
     };
-    let (_, second) = play(sites, cells.into_iter().map(ordered).collect()).await;
+    let all = cells.len();
+    let last = began + Duration::from_secs(scale("GRID_SECONDS", 24 * 60 * 60));
+    let (_, second) = play_until(last, sites, spread(cells).into_iter().map(ordered).collect()).await;
+    println!("{} of {all} boundaries and faults were tried", second.len());
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
     let disturbed = first.into_iter().chain(second).filter_map(|((_, cell), report)| Some((cell?, report)));
     for (cell, report) in disturbed {
@@ -205,12 +208,28 @@ fn ordered(cell: Cell) -> Ordered {
     ((cell.class.clone(), cell.scenario), Some(cell))
 }
 
-/// Every site takes what is next until nothing is left.
+/// In an order in which any beginning has something of everything.
+fn spread(cells: Vec<Cell>) -> Vec<Cell> {
+    const STEP: usize = 61;
+    let count = cells.len();
+    (0..STEP).flat_map(|first| (first..count).step_by(STEP)).map(|place| cells[place].clone()).collect()
+}
+
 async fn play(sites: Vec<Site>, runs: Vec<Ordered>) -> (Vec<Site>, Vec<(Ordered, Report)>) {
+    play_until(Instant::now() + Duration::from_secs(24 * 60 * 60), sites, runs).await
+}
+
+/// Every site takes what is next until nothing is left, or the time is over.
+async fn play_until(
+    last: Instant,
+    sites: Vec<Site>,
+    runs: Vec<Ordered>,
+) -> (Vec<Site>, Vec<(Ordered, Report)>) {
     let (left, reports) = (Mutex::new(VecDeque::from(runs)), Mutex::new(vec![]));
     let work = async |mut site: Site| {
         loop {
-            let Some(run) = left.lock().unwrap().pop_front() else { return site };
+            let next = left.lock().unwrap().pop_front().filter(|_| Instant::now() < last);
+            let Some(run) = next else { return site };
             let ((class, scenario), cell) = &run;
             let trap = cell.as_ref().map(|cell| (cell.at.clone(), cell.fault));
             let report = site.play(&named(class), *scenario, trap).await;

@@ -76,6 +76,9 @@ fn is_really_unknown(traces: &Traces, told: &str) -> Option<String> {
     if !traces.may_lack_an_answer {
         return Some(format!("it is {told}, and its answer was there"));
     }
+    if traces.class.is_always_known {
+        return Some(format!("it is {told}, but what it does can always be seen"));
+    }
     if announced(&traces.audit).is_empty() {
         return Some(format!("it is {told}, and was never announced"));
     }

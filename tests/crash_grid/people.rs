@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
@@ -30,6 +31,7 @@ pub(crate) struct People {
     approver: Api<ProxmoxActionApproval>,
     pub(crate) plans: Api<ProxmoxActionPlan>,
     pub(crate) approvals: Api<ProxmoxActionApproval>,
+    leases: Api<Lease>,
 }
 
 impl People {
@@ -39,7 +41,8 @@ impl People {
             requester: Api::namespaced(cluster.client("requester").await, namespace),
             approver: Api::namespaced(cluster.client("approver").await, namespace),
             plans: Api::namespaced(admin.clone(), namespace),
-            approvals: Api::namespaced(admin, namespace),
+            approvals: Api::namespaced(admin.clone(), namespace),
+            leases: Api::namespaced(admin, namespace),
         }
     }
 
@@ -113,6 +116,9 @@ impl People {
 
     /// Takes everything away, for the next run.
     pub(crate) async fn clear(&self) {
+        for lease in self.leases.list(&ListParams::default()).await.unwrap() {
+            let _ = self.leases.delete(&lease.name_any(), &DeleteParams::default()).await;
+        }
         for plan in self.plans.list(&ListParams::default()).await.unwrap() {
             let name = plan.name_any();
             let free = json!({"metadata": {"finalizers": null}});

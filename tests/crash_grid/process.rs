@@ -14,9 +14,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `proxmox-agent operator` for a namespace, with everything of its own in a folder. Under the name of one that
-    /// was killed it leads at once.
-    pub(crate) fn start(replica: &str, kubeconfig: &Path, namespace: &str, files: &Path) -> Self {
+    /// Starts `proxmox-agent operator` for a namespace, with everything of its own on a volume.
+    pub(crate) fn start(kubeconfig: &Path, namespace: &str, replica: &str, files: &Path) -> Self {
         let log =
             std::fs::File::options().create(true).append(true).open(files.join("operator.log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"))

@@ -67,10 +67,9 @@ pub(crate) async fn sites(cluster: &Arc<Cluster>, count: usize) -> Vec<Site> {
     for _ in 0..count {
         namespaces.push(cluster.namespace().await);
     }
-    give_roles(cluster, &namespaces.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    for namespace in &namespaces {
-        let_lead(cluster, namespace).await;
-    }
+    let names: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+    give_roles(cluster, &names).await;
+    let_lead(cluster, &names).await;
     let sites: Vec<Site> =
         futures::future::join_all(namespaces.into_iter().map(|namespace| Site::new(cluster, namespace)))
             .await;
@@ -126,7 +125,7 @@ impl Site {
 
     /// Another operator begins.
     pub(crate) fn start(&self, volume: &Path) -> Arc<Process> {
-        let process = Arc::new(Process::start("one", &self.kubeconfig, &self.namespace, volume));
+        let process = Arc::new(Process::start(&self.kubeconfig, &self.namespace, "one", volume));
         self.gate.guards(&process);
         process
     }
@@ -149,7 +148,7 @@ impl Site {
 
 impl Beside {
     pub(crate) fn start(&self) -> Arc<Process> {
-        let process = Arc::new(Process::start("two", &self.kubeconfig, &self.namespace, &self.volume));
+        let process = Arc::new(Process::start(&self.kubeconfig, &self.namespace, "two", &self.volume));
         self.gate.guards(&process);
         process
     }

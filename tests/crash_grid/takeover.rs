@@ -68,12 +68,13 @@ async fn stands_still(site: &mut Site, class: &Class, at: Boundary) -> Vec<Strin
     let beside = site.beside(&stage).await;
     let first = site.start(&stage.volume);
     site.gate.quiet().await;
+    let second = beside.start();
+    beside.gate.quiet().await;
     site.gate.arm(Some((at, Fault::Stopped)));
     site.people.ask(class).await;
     if tokio::time::timeout(PATIENCE, site.gate.sprung()).await.is_err() {
         return vec!["it never came there".to_owned()];
     }
-    let second = beside.start();
     let mut wrong: Vec<String> = site.people.bring_to_an_end().await.err().into_iter().collect();
     beside.gate.quiet().await;
     let (before, sent_before) = (site.people.plans.get(PLAN).await.unwrap(), arrived(&stage));

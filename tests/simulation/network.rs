@@ -15,7 +15,7 @@ use http::{Request, Response};
 use http_body_util::StreamBody;
 use hyper::body::{Bytes, Frame};
 use kube::client::Body;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
     api::{Answer, Asked, Objects, Refused, Watch, line},
@@ -35,8 +35,8 @@ type Streamed = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>
 #[derive(Debug)]
 pub(crate) struct Network {
     objects: Mutex<Objects>,
-    /// Told of each change, and when all watches are to end.
-    told: watch::Sender<u64>,
+    /// Told of each change, and when all watches are to end. No `watch`: that throws dice of its own.
+    told: Notify,
     dice: Dice,
     weather: Arc<Weather>,
     pub(crate) history: History,
@@ -73,6 +73,17 @@ enum Fate {
     DoneAndFailed(u16),
 }
 
+/// What becomes of a change that a watch should tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    None,
+    Ends,
+    LosesTrack,
+    Lags,
+    Hides,
+    Repeats,
+}
+
 /// The name of the server in the list of those who get no answer.
 const SERVER: &str = "server";
 
@@ -80,7 +91,7 @@ impl Network {
     pub(crate) fn new(dice: Dice, weather: Arc<Weather>, history: History) -> Arc<Self> {
         Arc::new(Self {
             objects: Mutex::default(),
-            told: watch::Sender::new(0),
+            told: Notify::new(),
             dice,
             weather,
             history,
@@ -97,7 +108,7 @@ impl Network {
 
     /// Something was written past the network.
     pub(crate) fn tell(&self) {
-        self.told.send_modify(|count| *count += 1);
+        self.told.notify_waiters();
     }
 
     pub(crate) fn approvals_read(&self) -> Vec<ApprovalsRead> {
@@ -128,6 +139,11 @@ impl Network {
         self.history.note(who, format!("is cut off for {pause:?}"));
         self.silence(who, pause);
         self.tell();
+    }
+
+    /// Nobody is cut off any more.
+    pub(crate) fn connect_all(&self) {
+        self.silent.lock().unwrap().clear();
     }
 
     fn silence(&self, who: &str, pause: Duration) {
@@ -267,51 +283,58 @@ impl Network {
         streamed(200, told.map(|line: Vec<u8>| Ok(Frame::data(line.into()))).boxed())
     }
 
-    /// Until nobody listens, or the connection ends.
+    /// Until nobody listens, or the connection ends. Whoever was not told something has to find out that it was not.
     async fn tell_changes(&self, who: &str, mut watch: Watch, lines: &mpsc::UnboundedSender<Vec<u8>>) {
-        let mut news = self.told.subscribe();
         let mut has_hidden_something = false;
         while !lines.is_closed() && !self.is_silent(who) {
-            news.mark_unchanged();
+            let news = self.told.notified();
             let change = watch.next(&self.objects());
             let Some(change) = change else {
-                let waited = tokio::time::timeout(Duration::from_secs(20), news.changed()).await;
+                let waited = tokio::time::timeout(Duration::from_secs(20), news).await;
                 if has_hidden_something && waited.is_err() {
-                    return self.lose_track(&watch, lines);
+                    break;
                 }
                 continue;
             };
             tokio::time::sleep(self.dice.millis(1..25)).await;
-            if self.weather.strikes(&self.dice, self.weather.watch) {
-                match self.dice.below(5) {
-                    0 => {
-                        self.history.fault("watch ends");
-                        return;
-                    }
-                    1 => return self.lose_track(&watch, lines),
-                    2 => {
-                        self.history.fault("watch lags");
-                        tokio::time::sleep(self.dice.millis(1_000..20_000)).await;
-                    }
-                    3 => {
-                        self.history.fault("watch event dropped");
-                        has_hidden_something = true;
-                        continue;
-                    }
-                    _ => {
-                        self.history.fault("watch event twice or stale");
-                        let before = watch.earlier(&self.objects()).unwrap_or_else(|| change.clone());
-                        let _ = lines.send(line(&before));
-                    }
+            match self.trouble() {
+                Trouble::None => {}
+                Trouble::Ends => break,
+                Trouble::LosesTrack => return self.lose_track(&watch, lines),
+                Trouble::Lags => tokio::time::sleep(self.dice.millis(1_000..20_000)).await,
+                Trouble::Hides => {
+                    has_hidden_something = true;
+                    continue;
+                }
+                Trouble::Repeats => {
+                    let before = watch.earlier(&self.objects()).unwrap_or_else(|| change.clone());
+                    let _ = lines.send(line(&before));
                 }
             }
             let _ = lines.send(line(&change));
         }
+        if has_hidden_something {
+            self.lose_track(&watch, lines);
+        }
+    }
+
+    fn trouble(&self) -> Trouble {
+        if !self.weather.strikes(&self.dice, self.weather.watch) {
+            return Trouble::None;
+        }
+        let (trouble, kind) = *self.dice.one_of(&[
+            (Trouble::Ends, "watch ends"),
+            (Trouble::LosesTrack, "watch loses track"),
+            (Trouble::Lags, "watch lags"),
+            (Trouble::Hides, "watch event dropped"),
+            (Trouble::Repeats, "watch event twice or stale"),
+        ]);
+        self.history.fault(kind);
+        trouble
     }
 
     /// The version is too old: whoever watches has to list anew.
     fn lose_track(&self, watch: &Watch, lines: &mpsc::UnboundedSender<Vec<u8>>) {
-        self.history.fault("watch loses track (410)");
         let gone =
             Answer::from(Refused::new(410, "Expired", format!("too old a version of {}", watch.plural())));
         let status: serde_json::Value = serde_json::from_slice(&gone.body).unwrap();

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     time::Duration,
 };
 
@@ -23,6 +23,8 @@ use crate::{
 const ROUGH: Duration = Duration::from_secs(45);
 /// So much later all has to be settled.
 const PATIENCE: Duration = Duration::from_secs(900);
+/// Who was cut off comes back only after a while, and has to read everything anew.
+const NOTICED: Duration = Duration::from_secs(150);
 const STEP: Duration = Duration::from_millis(250);
 
 /// An error that is built in on purpose, to see that it is found.
@@ -42,14 +44,23 @@ pub(crate) struct Ran {
     pub(crate) violations: Vec<String>,
     pub(crate) fingerprint: String,
     pub(crate) lines: Vec<String>,
+    /// What the program logged.
+    pub(crate) log: String,
     pub(crate) faults: BTreeMap<&'static str, u64>,
     pub(crate) plans: u64,
     pub(crate) mutations: u64,
     pub(crate) ends: BTreeMap<String, u64>,
 }
 
-/// In a thread of its own, which is all that its dice depend on.
 pub(crate) fn run(seed: u64, planted: Option<Planted>) -> Ran {
+    static WARM: Once = Once::new();
+    // What is made once in a process is made by a run that nobody looks at: it throws dice too.
+    WARM.call_once(|| drop(in_its_own_thread(0, None)));
+    in_its_own_thread(seed, planted)
+}
+
+/// The dice of the standard library depend on the thread alone.
+fn in_its_own_thread(seed: u64, planted: Option<Planted>) -> Ran {
     let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(move || {
         dice::load_all(seed);
         let log = Log::default();
@@ -231,6 +242,7 @@ impl World {
     fn clear_up(&mut self) {
         self.history.note("chaos", "it clears up");
         self.weather.clear_up();
+        self.network.connect_all();
         for number in 0..self.replicas.len() {
             self.again(number, Later::Start);
             self.again(number, Later::GoOn);
@@ -247,7 +259,7 @@ impl World {
             let phase = plan["status"]["phase"].as_str().unwrap_or("Pending");
             !["Pending", "Approved", "Dispatching", "Running"].contains(&phase)
         });
-        evidence_is_complete && self.history.elapsed() > ROUGH + Duration::from_secs(60)
+        evidence_is_complete && self.history.elapsed() > ROUGH + NOTICED
     }
 
     async fn ran(mut self, log: &Log) -> Ran {
@@ -276,6 +288,7 @@ impl World {
             violations: oracle::violations(&evidence),
             fingerprint: self.history.fingerprint(),
             lines: self.history.lines(),
+            log: evidence.log,
             faults: self.history.faults(),
             plans: ends.values().sum(),
             mutations: evidence.ledger.iter().filter(|entry| entry.done.is_some()).count() as u64,

@@ -73,14 +73,21 @@ pub(crate) async fn give_roles(cluster: &Cluster, namespaces: &[&str]) {
     apply(cluster, &roles).await;
 }
 
-/// The operator's right to lead, in a namespace of one's own: a release of the chart has one for all its replicas.
-pub(crate) async fn let_lead(cluster: &Cluster, namespace: &str) {
-    let environment = json!({"name": "home", "namespace": namespace, "secrets": ["pve-home"]});
+/// The operator's right to lead, in namespaces of one's own: a release of the chart has one for all its replicas.
+pub(crate) async fn let_lead(cluster: &Cluster, namespaces: &[&str]) {
+    let environment =
+        |namespace: &&str| json!({"name": "home", "namespace": namespace, "secrets": ["pve-home"]});
+    let environments: Vec<Value> = namespaces.iter().map(environment).collect();
     let part = ["--show-only", "templates/lease.yaml"];
-    let role = cluster.rendered(&json!({"environments": [environment]}), &part).await;
-    for document in role.split("\n---\n").filter(|document| document.contains("\nkind: ")) {
-        let mut object: Value = serde_saphyr::from_str(document).unwrap();
-        object["metadata"]["namespace"] = json!(namespace);
-        apply(cluster, &object.to_string()).await;
+    let role = cluster.rendered(&json!({"environments": environments}), &part).await;
+    let documents = role.split("\n---\n").filter(|document| document.contains("\nkind: "));
+    let objects: Vec<Value> = documents.map(|document| serde_saphyr::from_str(document).unwrap()).collect();
+    let mut everywhere = vec![];
+    for namespace in namespaces {
+        for mut object in objects.clone() {
+            object["metadata"]["namespace"] = json!(namespace);
+            everywhere.push(object.to_string());
+        }
     }
+    apply(cluster, &everywhere.join("\n---\n")).await;
 }

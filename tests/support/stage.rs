@@ -72,7 +72,7 @@ impl Stage {
         let files = tempfile::tempdir().unwrap();
         let stage = Self { cluster, namespace, sim, admin, operator: None, files };
         give_roles(&stage.cluster, &[&stage.namespace]).await;
-        let_lead(&stage.cluster, &stage.namespace).await;
+        let_lead(&stage.cluster, &[&stage.namespace]).await;
         stage.apply_as_admin(&stage.secret()).await;
         if let Some(preset) = setting.preset {
             stage.apply_as_admin(&stage.policy(preset)).await;

@@ -177,6 +177,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let nonce = self.ports.clock.nonce();
         let Some(Scene { hypervisor, .. }) = &self.scene else { return Ok(Event::Woken) };
         let sender = hypervisor.token_id();
+        let drafted_at = self.ports.clock.now();
         let node_time = match hypervisor.node_time(&node).await {
             Ok(node_time) => node_time,
             Err(error) => return Ok(self.unavailable(error)),
@@ -189,9 +190,12 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             task_types,
             sender,
             node_time,
+            drafted_at,
             digest: call.params.get("digest").cloned(),
             settle: self.request_timeout() + SETTLE_MARGIN,
         };
+        // Approvals end by the clock that dates them, or by ours if that is ahead.
+        self.steady.is_at_least(self.ports.store.time(&self.key.namespace).await?);
         Ok(Event::Rechecked { judged, draft })
     }
 

@@ -46,6 +46,8 @@ const SETTLE_MARGIN: SignedDuration = SignedDuration::from_secs(8);
 /// One look at one plan.
 struct Look<'a, S, H: Hypervisors> {
     ports: &'a Ports<S, H>,
+    /// The clock among the ports.
+    steady: Arc<Steady>,
     key: &'a Key,
     plan: ProxmoxActionPlan,
     state: State,
@@ -86,7 +88,8 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     together: &Together,
     key: &Key,
 ) -> Result<Option<Timestamp>, Error> {
-    let ports = &Ports { clock: Arc::new(Steady::on(&ports.clock)), ..ports.clone() };
+    let steady = Arc::new(Steady::on(&ports.clock));
+    let ports = &Ports { clock: steady.clone(), ..ports.clone() };
     let Some(plan) = ports.store.get::<ProxmoxActionPlan>(key).await? else {
         together.setbacks.forget(key);
         return Ok(None);
@@ -95,6 +98,7 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     let first = if plan.metadata.deletion_timestamp.is_some() { Event::Deleted } else { Event::Woken };
     let mut look = Look {
         ports,
+        steady,
         key,
         plan,
         state,
@@ -144,9 +148,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         Ok(())
     }
 
-    /// Does one thing, and says what came of it if it was a question.
-    ///
-    /// What takes many steps is boxed: a look that holds the room for all of them at once overflows a thread's stack.
+    /// Does one thing, and says what came of it if it was a question. Questions live on the heap: side by side in this
+    /// future, and in all that it lives in, they would need more stack than there is.
     async fn perform(&mut self, effect: Effect) -> Result<Option<Event>, Error> {
         match effect {
             Effect::Judge => Box::pin(self.judge()).await.map(Some),

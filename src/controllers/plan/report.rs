@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::ProxmoxActionPlan,
+    api::{Phase, ProxmoxActionPlan},
     controllers::Error,
     core::lifecycle::{self, Event, State, Telling},
     ports::{Hypervisors, Notice, Severity, Store, StoreError},
@@ -15,10 +15,15 @@ use super::Look;
 
 /// A task is watched without letting go of its plan for pauses up to this long; longer ones are left to a timer.
 const SHORT_PAUSE: SignedDuration = SignedDuration::from_millis(1300);
-/// How often a write is tried that others get in between of, or that tells what came of a call.
+/// How often a write is tried that others get in between of, or that is about a call.
 const WRITES: u32 = 10;
-/// The first pause before what came of a call is written again; each one after it is twice as long.
+/// The first pause before a write about a call is tried again; each one after it is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether what stands there says more of an attempt than a look knows that began before it was written.
+fn is_further(on_record: Phase, ours: Phase) -> bool {
+    on_record.is_terminal() || (on_record == Phase::Running && ours == Phase::Dispatching)
+}
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     pub(super) async fn write_status(&mut self) -> Result<(), Error> {
@@ -39,27 +44,21 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if self.plan.status.as_ref() == Some(&status) {
             return Ok(());
         }
-        let is_outcome = self.is_announced();
         self.plan.status = Some(status);
         for turn in 0..WRITES {
             match self.write_once().await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
-                // Nobody else knows what came of the call: it must not be forgotten while the store is away.
-                Err(Error::Store(StoreError::Unavailable { what, why })) if is_outcome => {
-                    tracing::warn!(plan = %self.key, %what, %why, "what came of the call is not on record yet");
+                // Nobody else knows whether the call was sent and what came of it: that must not be forgotten while the
+                // store is away.
+                Err(Error::Store(StoreError::Unavailable { what, why })) if self.state.intent().is_some() => {
+                    tracing::warn!(plan = %self.key, %what, %why, "what is known of the call is not on record yet");
                     self.ports.clock.sleep(FIRST_PAUSE * 2u32.pow(turn)).await;
                 }
                 Err(error) => return Err(error),
             }
         }
         Err(Error::NotReady("the status of the plan can't be written".to_owned()))
-    }
-
-    /// The intent of this very attempt is on record already.
-    fn is_announced(&self) -> bool {
-        let on_record = self.plan.status.as_ref().and_then(|status| status.intent.as_ref());
-        on_record.is_some_and(|intent| self.state.intent().is_some_and(|ours| ours.nonce == intent.nonce))
     }
 
     /// Returns whether it is written now.
@@ -77,7 +76,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     /// A status write was refused or got no answer. Once our own intent is on record, what came of it is ours to say,
-    /// whatever else somebody changed about the plan; before that, whoever wrote first has it.
+    /// whatever else somebody changed about the plan; before that, and when another replica has followed it further
+    /// meanwhile, whoever wrote first has it.
     async fn was_kept_after_all(&mut self, error: StoreError) -> Result<bool, Error> {
         let nonce = self.state.intent().map(|intent| intent.nonce.clone());
         let Some(live) = self.ports.store.get::<ProxmoxActionPlan>(self.key).await? else {
@@ -91,6 +91,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if wanted == Some((on_record.phase, &on_record.reason)) {
             self.plan = live;
             return Ok(true);
+        }
+        if wanted.is_some_and(|(ours, _)| is_further(on_record.phase, ours)) {
+            return Err(StoreError::Conflict { object: self.key.to_string() }.into());
         }
         self.plan.metadata = live.metadata;
         Ok(false)

@@ -1,4 +1,4 @@
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
@@ -144,14 +144,17 @@ pub struct IntentDraft {
     pub task_types: Vec<String>,
     pub sender: String,
     pub node_time: Timestamp,
+    /// When that was read: the call leaves later, and may take so much longer to settle.
+    pub drafted_at: Timestamp,
     /// Of the configuration that the call names.
     pub digest: Option<String>,
     /// How long an answer may take, and then some.
-    pub settle: jiff::SignedDuration,
+    pub settle: SignedDuration,
 }
 
 impl IntentDraft {
     pub(super) fn begin(self, attempt: i64, now: Timestamp) -> Intent {
+        let settle = self.settle + now.duration_since(self.drafted_at).max(SignedDuration::ZERO);
         Intent {
             attempt,
             nonce: self.nonce,
@@ -162,7 +165,7 @@ impl IntentDraft {
             sender: self.sender,
             node_time: Time(self.node_time),
             at: Time(now),
-            settles_at: Time(now.saturating_add(self.settle).unwrap_or(Timestamp::MAX)),
+            settles_at: Time(now.saturating_add(settle).unwrap_or(Timestamp::MAX)),
             digest: self.digest,
         }
     }

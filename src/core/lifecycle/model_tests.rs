@@ -99,6 +99,24 @@ fn any_happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
+/// Up to the question whether to make another attempt, which chance alone hardly ever comes to; and perhaps on to its
+/// last look.
+fn any_beginning() -> impl Strategy<Value = Vec<Happening>> {
+    let (judged, rechecked) = (judged(1), Event::Rechecked { judged: judged(1), draft: draft() });
+    let approved = Event::Approvals(tally(1));
+    let sent = [Event::Judged(judged), approved.clone(), rechecked.clone(), approved.clone()];
+    let told = prop_oneof![
+        Just(Traces::NotDone("it is not there".into())),
+        Just(Traces::Unclear("nothing tells".into()))
+    ];
+    let begun = (told, 0usize..3).prop_map(move |(told, on)| {
+        let again = [approved.clone(), rechecked.clone()];
+        let all = sent.iter().cloned().chain([Event::Traces(told)]).chain(again.into_iter().take(on));
+        all.map(Happening::Event).collect()
+    });
+    prop_oneof![Just(vec![]), begun]
+}
+
 fn any_order() -> impl Strategy<Value = Order> {
     let flags = (prop::bool::weighted(0.2), prop::bool::weighted(0.2), any::<bool>());
     (flags, prop::option::of(-5i64..50), prop::option::of(0i64..100)).prop_map(
@@ -249,10 +267,11 @@ proptest! {
     #[test]
     fn whatever_happens_each_attempt_sends_one_call_at_most_and_only_with_its_approvals(
         order in any_order(),
+        beginning in any_beginning(),
         happenings in prop::collection::vec(any_happening(), 1..40),
     ) {
         let mut world = World::new();
-        for (seconds, happening) in happenings.into_iter().enumerate() {
+        for (seconds, happening) in beginning.into_iter().chain(happenings).enumerate() {
             let now = noon() + SignedDuration::from_secs(seconds as i64);
             let (event, survives) = match happening {
                 Happening::Event(event) => (event, usize::MAX),

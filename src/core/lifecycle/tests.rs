@@ -90,6 +90,7 @@ pub(super) fn draft() -> IntentDraft {
         task_types: vec!["qmstart".into(), "hastart".into()],
         sender: "agent@pve!operator".into(),
         node_time: noon(),
+        drafted_at: noon(),
         digest: None,
         settle: SignedDuration::from_secs(35),
     }

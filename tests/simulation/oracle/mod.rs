@@ -44,11 +44,16 @@ pub(crate) fn violations(evidence: &Evidence) -> Vec<String> {
     wrong
 }
 
-/// How many plans came to each phase.
+/// What plans came to, and how many.
 pub(crate) fn ends(evidence: &Evidence) -> BTreeMap<String, u64> {
     let mut ends = BTreeMap::new();
     for life in lives::plans(&evidence.changes) {
-        *ends.entry(life.last().phase.to_string()).or_default() += 1;
+        let phase = life.last().phase;
+        let came_to = match life.gone_at {
+            Some(_) if !phase.is_terminal() => format!("deleted while {phase}"),
+            _ => phase.to_string(),
+        };
+        *ends.entry(came_to).or_default() += 1;
     }
     ends
 }
