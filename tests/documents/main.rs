@@ -10,6 +10,7 @@ mod markdown;
 mod policies;
 mod previews;
 mod reasons;
+mod reliability;
 mod sessions;
 
 use std::{fs, path::Path};

@@ -178,7 +178,9 @@ fn intent_of_another(life: &Life, drafted_at: u8) -> Intent {
 pub(crate) fn look_for_traces(moves: &mut Moves<'_>, world: &World, number: usize) {
     let is_done = world.calls().any(|call| matches!(call.fate, Fate::Done | Fate::Forgotten));
     let is_begun = world.calls().any(|call| call.fate.is_carried_out());
+    let attempt = moves.life.on_sight(world.replicas[number].look.state, |sight| sight.attempt);
     let traces = match moves.life.setting.class {
+        _ if attempt >= moves.life.setting.attempts => Traces::Unclear("nothing tells any more".into()),
         Class::RefusingKey if is_done => Traces::Done("its mark is there".into()),
         Class::RefusingKey if !is_begun => Traces::NotDone("its mark is not there".into()),
         Class::Goal if is_done => Traces::Done("it is as it was to be".into()),

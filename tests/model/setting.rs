@@ -112,6 +112,8 @@ pub(crate) struct Setting {
     pub(crate) is_slow: bool,
     /// So often people decide that a plan whose outcome is unknown is sent again.
     pub(crate) decisions: u8,
+    /// After so many attempts the target tells nothing any more: the program would make eight.
+    pub(crate) attempts: u8,
     /// Instead of a revocation, people delete the plan, and make another of its name.
     pub(crate) deletes: bool,
 }
@@ -131,6 +133,7 @@ impl Setting {
             not_after: None,
             is_slow: false,
             decisions: 0,
+            attempts: crate::rows::scale("SENDS", 2),
             deletes: false,
         }
     }
