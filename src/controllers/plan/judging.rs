@@ -196,7 +196,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         };
         // Approvals end by the clock that dates them, or by ours if that is ahead.
         self.steady.is_at_least(self.ports.store.time(&self.key.namespace).await?);
-        Ok(Event::Rechecked { judged, draft })
+        Ok(Event::Rechecked { judged, draft: Box::new(draft) })
     }
 
     /// A guest that is gone may have left its number to one of another kind.

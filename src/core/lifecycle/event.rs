@@ -39,7 +39,7 @@ pub enum Event {
     /// Judged again, right before dispatch.
     Rechecked {
         judged: Judged,
-        draft: IntentDraft,
+        draft: Box<IntentDraft>,
     },
     /// The call was sent once.
     Sent(Sent),

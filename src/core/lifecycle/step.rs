@@ -58,7 +58,7 @@ pub fn step(order: &Order, state: State, event: Event, now: Timestamp) -> (State
         (State::Approved { judged, backing, .. }, Event::Rechecked { judged: now_judged, draft })
             if order.sends() =>
         {
-            rechecked(order, (judged, backing), now_judged, draft, now)
+            rechecked(order, (judged, backing), now_judged, *draft, now)
         }
 
         (State::Dispatching(sending), Event::Sent(sent)) => answered(sending, sent),

@@ -140,7 +140,7 @@ fn weighed_last(order: &Order, last: Tally) -> (State, Vec<Effect>) {
     for event in [
         Event::Judged(judged(1)),
         Event::Approvals(tally(1)),
-        Event::Rechecked { judged: judged(1), draft: draft() },
+        Event::Rechecked { judged: judged(1), draft: Box::new(draft()) },
         Event::Approvals(last),
     ] {
         (state, effects) = step(order, state, event, noon());
