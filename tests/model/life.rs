@@ -10,69 +10,24 @@ use kube::{
 };
 use proxmox_agent::{
     api::{
-        Decision, Phase, PlanRef, PlanStatus, ProxmoxActionApproval, ProxmoxActionApprovalSpec,
-        ProxmoxActionPlan, Tier,
+        Decision, PlanRef, PlanStatus, ProxmoxActionApproval, ProxmoxActionApprovalSpec, ProxmoxActionPlan,
+        Tier,
     },
     core::{
         approval::{Bench, Candidate, Proof, Tally, tally},
-        audit::AuditEvent,
         lifecycle::{Effect, Event, Order, Rivals, State, read, report, step},
     },
 };
 
 use crate::{
     book::{Book, Id},
-    setting::{MOMENT, SETTLED_AFTER, Setting, moment},
+    deed::{Deed, deed},
+    setting::{Setting, moment},
+    sight::{Sight, sight},
 };
-
-/// An effect, as far as the model tells them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
-    Judge,
-    GatherApprovals,
-    Recheck,
-    AuditIntent,
-    Audit,
-    WriteStatus,
-    /// Not after so many seconds.
-    Send(i64),
-    LookAtTask,
-    LookAtHa,
-    SearchTasks,
-    LookForTraces,
-    Hold,
-    Release,
-    /// Look again, some time.
-    ComeAgain,
-    /// Look again at once.
-    WakeSoon,
-    /// Nobody's next step depends on it.
-    Tell,
-}
-
-/// What the model asks of a state.
-#[derive(Clone, Debug)]
-pub(crate) struct Sight {
-    pub(crate) phase: Phase,
-    pub(crate) reason: String,
-    pub(crate) attempt: u8,
-    pub(crate) nonce: Option<u8>,
-    /// When its intent was drafted, by the node's clock.
-    pub(crate) drafted_at: u8,
-    /// Until then the next step depends on the time.
-    pub(crate) open_until: u8,
-    /// The number of the call whose task it follows; none of ours has `STRANGE`.
-    pub(crate) task: Option<u8>,
-    pub(crate) planned_for: Option<u8>,
-    /// The attempt that people have to decide about.
-    pub(crate) question: Option<u8>,
-}
 
 /// What people have said, one bit each: yes to the target after so many moves, and to another attempt after this one.
 pub(crate) type Given = (u8, u8);
-
-/// The number of a task that is not this plan's.
-pub(crate) const STRANGE: u8 = 0xee;
 
 #[derive(Debug)]
 pub(crate) struct Life {
@@ -295,75 +250,4 @@ impl Books {
 
 fn uid(made: u8) -> String {
     format!("11111111-1111-1111-1111-11111111111{made}")
-}
-
-fn sight(state: &State, is_slow: bool) -> Sight {
-    let intent = state.intent();
-    let (drafted_at, open_until) = times(state, is_slow);
-    let reason = report(state, None, Some(1), None, moment(0)).reason;
-    Sight {
-        phase: state.phase(),
-        reason,
-        attempt: intent.map_or(0, |intent| u8::try_from(intent.attempt).unwrap()),
-        nonce: intent.map(|intent| intent.nonce.parse().unwrap()),
-        drafted_at,
-        open_until,
-        task: state.upid().map(|upid| u8::from_str_radix(&upid.as_str()[10..18], 16).unwrap()),
-        planned_for: state
-            .judged()
-            .map(|judged| judged.fingerprint["digest"].parse().expect("as the setting judges it")),
-        question: state.question().map(|question| u8::try_from(question.attempt).unwrap()),
-    }
-}
-
-/// When its intent was drafted, and until when time matters to what was drafted.
-fn times(state: &State, is_slow: bool) -> (u8, u8) {
-    let of = |at: jiff::Timestamp| {
-        let seconds = at.duration_since(moment(0)).as_secs();
-        u8::try_from((seconds + MOMENT - 1) / MOMENT).unwrap()
-    };
-    match state {
-        State::Confirmed { draft, .. } => {
-            let drafted_at = of(draft.node_time);
-            (drafted_at, drafted_at + u8::from(is_slow) * SETTLED_AFTER)
-        }
-        State::Dispatching(sending) => {
-            let drafted_at = of(sending.intent.node_time.0);
-            (drafted_at, of(sending.intent.settles_at.0).max(drafted_at + SETTLED_AFTER))
-        }
-        _ => (0, 0),
-    }
-}
-
-fn deed(effect: &Effect, clock: u8, state: &State) -> Deed {
-    match effect {
-        Effect::Judge => Deed::Judge,
-        Effect::GatherApprovals => Deed::GatherApprovals,
-        Effect::Recheck => Deed::Recheck,
-        Effect::Audit(AuditEvent::Intent, _) => Deed::AuditIntent,
-        Effect::Audit(..) => Deed::Audit,
-        Effect::WriteStatus => Deed::WriteStatus,
-        Effect::Send { until } => Deed::Send(until.duration_since(moment(0)).as_secs()),
-        Effect::LookAtTask => Deed::LookAtTask,
-        Effect::LookAtHa => Deed::LookAtHa,
-        Effect::SearchTasks => Deed::SearchTasks,
-        Effect::LookForTraces => Deed::LookForTraces,
-        Effect::Hold => Deed::Hold,
-        Effect::Release => Deed::Release,
-        Effect::WakeAt(at) => wake_at(*at, clock, state),
-        Effect::Tell(_) => Deed::Tell,
-        Effect::Read => unreachable!("the plan of the model changes something"),
-    }
-}
-
-fn wake_at(at: jiff::Timestamp, clock: u8, state: &State) -> Deed {
-    let pause = at.duration_since(moment(clock.into()));
-    let stays = matches!(state, State::Running(..)) && pause.as_millis() <= 1300;
-    let is_far = pause.as_secs() > 16 * MOMENT;
-    match (stays, is_far) {
-        (true, _) => Deed::WakeSoon,
-        // An approval that counts for a day does not end here.
-        (_, true) => Deed::Tell,
-        _ => Deed::ComeAgain,
-    }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod book;
+mod deed;
 mod explore;
 mod fingerprint;
 mod life;
@@ -20,5 +21,6 @@ mod rows;
 mod rules;
 mod setting;
 mod shipped;
+mod sight;
 mod story;
 mod world;

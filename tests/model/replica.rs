@@ -8,7 +8,8 @@ use proxmox_agent::{
 
 use crate::{
     book::Id,
-    life::{Deed, Life},
+    deed::Deed,
+    life::Life,
     moves::{Kind, Moves, Who},
     record, replies,
     setting::{MOMENT, moment},

@@ -13,11 +13,12 @@ use proxmox_agent::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
-    life::{Life, STRANGE},
+    life::Life,
     moves::{Kind, Moves, Who},
     replica::{answered, asked},
     rules,
     setting::{Class, SENDER, SETTLE, Stranger, moment},
+    sight::STRANGE,
     world::{Call, Doing, Fate, World},
 };
 

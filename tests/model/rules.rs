@@ -4,8 +4,9 @@ use proxmox_agent::api::Phase;
 
 use crate::{
     book::Id,
-    life::{Life, STRANGE, Sight},
+    life::Life,
     setting::Class,
+    sight::{STRANGE, Sight},
     world::{Call, Fate, World},
 };
 
