@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
     api::{Phase, PlanStatus, ProxmoxActionPlan},
     ports::{Key, Store},
-    pve::sim::World,
+    pve::sim::{Fault, Trigger, World},
 };
 use serde_json::json;
 use support::{home::Home, patience::until_async, proxmox, worlds};
@@ -119,6 +119,33 @@ async fn what_was_done_without_an_answer_and_without_a_task_is_known_by_its_trac
         assert_eq!(came_to(&status), (Phase::Succeeded, "FoundDone"), "{name}: {}", status.message);
     }
     assert_eq!(proxmox::executed(&sim), 3);
+}
+
+/// So many changes are lost on the way to Proxmox.
+fn lost(times: u32) -> Vec<Fault> {
+    vec![Fault::LostRequest { when: Trigger { times, ..Trigger::default() } }]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_certainly_did_nothing_is_sent_again_and_the_attempt_stays_on_record() {
+    let (home, sim) = Home::beside(World::sample()).await;
+    sim.set_faults(lost(1));
+    home.plan("p", "create_snapshot", "qemu/101", &json!({}));
+    let done = settled(&home).await;
+    assert_eq!(came_to(&done), (Phase::Succeeded, "TaskOk"), "{}", done.message);
+    assert_eq!((done.attempts, done.earlier[0].reason.as_str()), (2, "NotDone"));
+    assert_eq!(proxmox::executed(&sim), 1);
+    assert_eq!(home.audited(), ["planned", "intent", "sent", "intent", "sent", "ended"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_again_and_again_is_for_people_to_decide() {
+    let (home, sim) = Home::beside(World::sample()).await;
+    sim.set_faults(lost(3));
+    home.plan("p", "create_snapshot", "qemu/101", &json!({}));
+    let asked = settled(&home).await;
+    assert_eq!(came_to(&asked), (Phase::Indeterminate, "NoTaskFound"), "{}", asked.message);
+    assert_eq!((asked.attempts, proxmox::executed(&sim)), (3, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

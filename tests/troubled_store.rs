@@ -42,6 +42,10 @@ enum Trouble {
     AnswerOfWriteLost(Phase),
     /// Somebody else wrote a label just before the write of this phase. Once.
     Conflict(Phase),
+    /// Another replica has followed the task to its end while this one looked at it. Once.
+    Overtaken,
+    /// From then on nothing but an end may be written.
+    EndedByAnother,
     /// Somebody else has announced the same call a moment before.
     AnotherReplica,
     /// The write of the intent takes so long.
@@ -145,6 +149,16 @@ impl Store for Troubled {
                 self.inner.replace_status(&serde_json::from_value::<K>(theirs).unwrap()).await?;
                 self.inner.replace_status(object).await
             }
+            Trouble::Overtaken if is(Phase::Running) => {
+                *self.trouble.lock().unwrap() = Trouble::EndedByAnother;
+                let mut theirs = serde_json::to_value(object).unwrap();
+                theirs["status"]["phase"] = json!(Phase::Failed);
+                self.inner.replace_status(&serde_json::from_value::<K>(theirs).unwrap()).await?;
+                Err(StoreError::Conflict { object: "the plan".into() })
+            }
+            Trouble::EndedByAnother if is(Phase::Dispatching) || is(Phase::Running) => {
+                panic!("{phase} was written over an end")
+            }
             Trouble::Conflict(wanted) if is(wanted) => {
                 *self.trouble.lock().unwrap() = Trouble::None;
                 Err(StoreError::Conflict { object: "the plan".into() })
@@ -227,6 +241,14 @@ async fn a_refusal_is_kept_although_somebody_else_wrote_to_the_plan_meanwhile() 
     let (home, _sim) = Home::beside(worlds::start_meets("fault: answer, status: 403")).await;
     home.plan("p", "start_guest", "qemu/101", &json!({}));
     let plans = home.settle_in(Trouble::Conflict(Phase::Failed)).await;
+    assert_eq!(plans[0].1.phase, Phase::Failed, "{}: {}", plans[0].1.reason, plans[0].1.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_another_replica_has_written_is_not_written_over() {
+    let (home, _sim) = Home::beside(World::sample()).await;
+    home.plan("p", "start_guest", "qemu/101", &json!({}));
+    let plans = home.settle_in(Trouble::Overtaken).await;
     assert_eq!(plans[0].1.phase, Phase::Failed, "{}: {}", plans[0].1.reason, plans[0].1.message);
 }
 

@@ -6,12 +6,15 @@
 //! - `open`: taking up a chain where it was left
 //! - `writer`, `room`: putting lines on disk, and keeping room for the last ones
 //! - `verify`, `links`: whether chains are what they were, and fit together, for whoever holds them
+//! - `bundle`, `seal`: everything about one plan, signed
 //!
 //! What a line looks like is decided in [`crate::core::audit`].
 
+mod bundle;
 mod links;
 mod open;
 mod room;
+mod seal;
 mod segments;
 #[cfg(test)]
 mod tests;
@@ -37,7 +40,9 @@ use crate::{
     ports::{AuditLog, Clock},
 };
 
+pub use bundle::{Bundle, Excerpt};
 pub use links::{Witness, compare};
+pub use seal::{seal, signer};
 pub use verify::{Chain, Problem, verify};
 
 use open::Opened;
@@ -146,7 +151,7 @@ fn serve(mut writer: Writer, mut orders: mpsc::Receiver<Order>, shown: &Mutex<He
             let _ = waiting.send(answer);
         }
         if !probes.is_empty() {
-            let ready = writer.is_ready().map_err(Failure::from);
+            let ready = writer.is_ready();
             probes.into_iter().for_each(|probe| drop(probe.send(ready.clone())));
         }
     }

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use crate::core::audit::{AuditRecord, Head};
@@ -16,6 +17,9 @@ use super::{
 
 /// A file that has grown so far is followed by another one.
 pub(super) const SEGMENT_SIZE: u64 = 64 * 1024 * 1024;
+
+/// Whoever asks more often whether it could be written is told what was found last.
+const NOT_MORE_OFTEN: Duration = Duration::from_secs(1);
 
 /// Why a record is not on disk; several may have the same reason.
 #[derive(Clone, Debug)]
@@ -45,6 +49,7 @@ pub(super) struct Writer {
     /// Whether the file is known to be what was written into it.
     is_trusted: bool,
     segment_size: u64,
+    probed: Option<(Instant, Answer)>,
 }
 
 impl Writer {
@@ -61,7 +66,8 @@ impl Writer {
         let head = head.unwrap_or_else(|| Head::before_the_first(new_chain));
         let folder = folder.to_owned();
         let room = Room::default();
-        let mut writer = Self { folder, segment, file, length, head, room, is_trusted: true, segment_size };
+        let (is_trusted, probed) = (true, None);
+        let mut writer = Self { folder, segment, file, length, head, room, is_trusted, segment_size, probed };
         if lacks_newline {
             writer.put(b"\n")?;
         }
@@ -105,8 +111,16 @@ impl Writer {
         answers
     }
 
-    /// Whether a new call could be announced now.
-    pub(super) fn is_ready(&mut self) -> io::Result<()> {
+    /// Whether a new call could be announced now. Whoever asks often is told what was found a moment ago.
+    pub(super) fn is_ready(&mut self) -> Answer {
+        let found = match self.probed.take().filter(|(at, _)| at.elapsed() < NOT_MORE_OFTEN) {
+            Some(found) => found,
+            None => (Instant::now(), self.probe().map_err(Failure::from)),
+        };
+        self.probed.insert(found).1.clone()
+    }
+
+    fn probe(&mut self) -> io::Result<()> {
         self.make_sure_of_the_file()?;
         self.room.make(&self.file, self.length)?;
         let probe = self.folder.join("probe");

@@ -1,6 +1,7 @@
 //! The commands: one file each. They parse arguments, put the parts together and say in the exit code how it went.
 
 mod approve;
+mod audit;
 mod choice;
 mod crd;
 mod docs;
@@ -35,6 +36,8 @@ enum Command {
     Plan(plan::Plan),
     /// Approve or deny a plan of a directory.
     Approve(approve::Approve),
+    /// Check, show and hand out what is on record.
+    Audit(audit::Audit),
     /// Run a simulated Proxmox VE.
     Simulate(simulate::Simulate),
     /// Print the CustomResourceDefinitions, or write them into a directory.
@@ -53,6 +56,7 @@ impl Cli {
             Command::Standalone(standalone) => standalone.run().await,
             Command::Plan(plan) => plan.run(),
             Command::Approve(approve) => approve.run().map(|()| ExitCode::SUCCESS),
+            Command::Audit(audit) => audit.run(),
             Command::Simulate(simulate) => {
                 simulate.run().await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
             }

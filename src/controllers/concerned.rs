@@ -12,7 +12,7 @@ use crate::{
         Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxActionPlanSpec,
         ProxmoxEnvironment, ProxmoxPolicy,
     },
-    ports::Kind,
+    ports::{Key, Kind},
 };
 
 /// What is remembered of the objects of a kind, as they were last seen.
@@ -137,11 +137,10 @@ pub(super) fn approvals_beside(
     select(approvals, concerned)
 }
 
+/// In the order of their names: the same change leads to the same looks in the same order, in every process.
 fn select<K: Kind>(cache: &Cache<K>, concerned: impl Fn(&K) -> bool) -> Vec<ObjectRef<DeserializeGuard<K>>> {
-    let objects = cache.state();
-    objects
-        .iter()
-        .filter(|object| object.0.as_ref().is_ok_and(&concerned))
-        .map(|object| ObjectRef::from_obj(object.as_ref()))
-        .collect()
+    let mut objects = cache.state();
+    objects.retain(|object| object.0.as_ref().is_ok_and(&concerned));
+    objects.sort_by_cached_key(|object| Key::of(object.as_ref()));
+    objects.iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }

@@ -131,11 +131,8 @@ async fn every_role_has_one_duty_at_most_and_no_right_beyond_it() {
         }
         let leases = rules.iter().filter(|rule| rule.resources.iter().flatten().any(|one| one == "leases"));
         for rule in leases.filter(|rule| rule.verbs != ["create"]) {
-            assert_eq!(
-                rule.resource_names,
-                Some(vec!["proxmox-agent".to_owned()]),
-                "{name} takes other leases"
-            );
+            let own = ["proxmox-agent", "proxmox-agent-home"].map(str::to_owned);
+            assert_eq!(rule.resource_names, Some(own.to_vec()), "{name} takes other leases");
         }
         let of_admission = rules.iter().filter(|rule| {
             rule.api_groups.iter().flatten().any(|group| group == "admissionregistration.k8s.io")

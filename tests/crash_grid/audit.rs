@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// The records of a plan. A line that was torn by a crash is no record.
 pub(crate) fn records(files: &Path, uid: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(files.join("audit.jsonl")).unwrap_or_default();
+    let text = std::fs::read_to_string(files.join("audit/00000001.jsonl")).unwrap_or_default();
     let records = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     records.filter(|record| record["planUid"] == uid).collect()
 }

@@ -14,15 +14,17 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `proxmox-agent operator` for a namespace, with everything of its own in a folder.
-    pub(crate) fn start(kubeconfig: &Path, namespace: &str, files: &Path) -> Self {
+    /// Starts `proxmox-agent operator` for a namespace, with everything of its own in a folder. Under the name of one that
+    /// was killed it leads at once.
+    pub(crate) fn start(replica: &str, kubeconfig: &Path, namespace: &str, files: &Path) -> Self {
         let log =
             std::fs::File::options().create(true).append(true).open(files.join("operator.log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_proxmox-agent"))
             .args(["operator", "--namespace", namespace, "--audit"])
-            .arg(files.join("audit.jsonl"))
+            .arg(files.join("audit"))
             .arg("--git")
             .arg(files.join("git"))
+            .args(["--lease-namespace", namespace, "--replica", replica, "--health", "127.0.0.1:0"])
             .env("KUBECONFIG", kubeconfig)
             .env("RUST_LOG", std::env::var("GRID_LOG").unwrap_or_else(|_| "info".to_owned()))
             .stderr(Stdio::from(log))

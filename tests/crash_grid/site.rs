@@ -21,7 +21,7 @@ use crate::{
     process::Process,
     proxy::Proxy,
     support::{
-        chart::{give_roles, install},
+        chart::{give_roles, install, let_lead},
         cluster::{Cluster, taken},
         manifests::manifest_in,
     },
@@ -68,6 +68,9 @@ pub(crate) async fn sites(cluster: &Arc<Cluster>, count: usize) -> Vec<Site> {
         namespaces.push(cluster.namespace().await);
     }
     give_roles(cluster, &namespaces.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for namespace in &namespaces {
+        let_lead(cluster, namespace).await;
+    }
     let sites: Vec<Site> =
         futures::future::join_all(namespaces.into_iter().map(|namespace| Site::new(cluster, namespace)))
             .await;
@@ -123,7 +126,7 @@ impl Site {
 
     /// Another operator begins.
     pub(crate) fn start(&self, volume: &Path) -> Arc<Process> {
-        let process = Arc::new(Process::start(&self.kubeconfig, &self.namespace, volume));
+        let process = Arc::new(Process::start("one", &self.kubeconfig, &self.namespace, volume));
         self.gate.guards(&process);
         process
     }
@@ -146,7 +149,7 @@ impl Site {
 
 impl Beside {
     pub(crate) fn start(&self) -> Arc<Process> {
-        let process = Arc::new(Process::start(&self.kubeconfig, &self.namespace, &self.volume));
+        let process = Arc::new(Process::start("two", &self.kubeconfig, &self.namespace, &self.volume));
         self.gate.guards(&process);
         process
     }

@@ -18,6 +18,7 @@ const SPOKEN_IN: &[&str] = &[
     "core/denial.rs",
     "core/identity.rs",
     "core/judge.rs",
+    "core/lifecycle/again.rs",
     "core/lifecycle/ending.rs",
     "core/lifecycle/handed_over.rs",
     "core/lifecycle/in_flight.rs",

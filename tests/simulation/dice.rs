@@ -37,16 +37,5 @@ impl Dice {
 /// Lets everything in this thread that throws dice of its own throw the same ones again.
 pub(crate) fn load_all(seed: u64) {
     assert!(no_entropy::IS_LINKED);
-    // The first thread that asks sets it for all.
-    let _ = ahash::random_state::set_random_source(SameForAll);
     fastrand::seed(seed);
-}
-
-#[derive(Debug)]
-struct SameForAll;
-
-impl ahash::random_state::RandomSource for SameForAll {
-    fn gen_hasher_seed(&self) -> usize {
-        1
-    }
 }

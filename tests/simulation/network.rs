@@ -15,7 +15,7 @@ use http::{Request, Response};
 use http_body_util::StreamBody;
 use hyper::body::{Bytes, Frame};
 use kube::client::Body;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
     api::{Answer, Asked, Objects, Refused, Watch, line},
@@ -35,8 +35,8 @@ type Streamed = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>
 #[derive(Debug)]
 pub(crate) struct Network {
     objects: Mutex<Objects>,
-    /// Told of each change, and when all watches are to end.
-    told: watch::Sender<u64>,
+    /// Told of each change, and when all watches are to end. No `watch`: that throws dice of its own.
+    told: Notify,
     dice: Dice,
     weather: Arc<Weather>,
     pub(crate) history: History,
@@ -80,7 +80,7 @@ impl Network {
     pub(crate) fn new(dice: Dice, weather: Arc<Weather>, history: History) -> Arc<Self> {
         Arc::new(Self {
             objects: Mutex::default(),
-            told: watch::Sender::new(0),
+            told: Notify::new(),
             dice,
             weather,
             history,
@@ -97,7 +97,7 @@ impl Network {
 
     /// Something was written past the network.
     pub(crate) fn tell(&self) {
-        self.told.send_modify(|count| *count += 1);
+        self.told.notify_waiters();
     }
 
     pub(crate) fn approvals_read(&self) -> Vec<ApprovalsRead> {
@@ -269,13 +269,12 @@ impl Network {
 
     /// Until nobody listens, or the connection ends.
     async fn tell_changes(&self, who: &str, mut watch: Watch, lines: &mpsc::UnboundedSender<Vec<u8>>) {
-        let mut news = self.told.subscribe();
         let mut has_hidden_something = false;
         while !lines.is_closed() && !self.is_silent(who) {
-            news.mark_unchanged();
+            let news = self.told.notified();
             let change = watch.next(&self.objects());
             let Some(change) = change else {
-                let waited = tokio::time::timeout(Duration::from_secs(20), news.changed()).await;
+                let waited = tokio::time::timeout(Duration::from_secs(20), news).await;
                 if has_hidden_something && waited.is_err() {
                     return self.lose_track(&watch, lines);
                 }

@@ -140,6 +140,11 @@ impl People {
     fn approve(&mut self, network: &Network, plan: &Value) {
         let status = &plan["status"];
         let Some(hash) = status["planHash"].as_str() else { return };
+        let phase = status["phase"].as_str().unwrap_or_default();
+        let asks = ["AwaitingApproval", "Approved", "Indeterminate"].contains(&phase);
+        if !asks && !self.dice.permille(150) {
+            return;
+        }
         let now = network.history.elapsed();
         let later = |from: u64, to: u64| history::at(now + self.dice.millis(from..to)).to_string();
         let mut spec = json!({
@@ -147,6 +152,9 @@ impl People {
             "planHash": hash, "decision": "Approve", "approved_by": self.dice.one_of(&APPROVERS),
             "environment": "home", "risk": status["risk"],
         });
+        if phase == "Indeterminate" && self.dice.permille(800) {
+            spec["attempt"] = status["attempts"].clone();
+        }
         match self.dice.below(20) {
             0 => spec["planHash"] = json!(format!("sha256:{}", "0".repeat(64))),
             1 => spec["planRef"]["uid"] = json!("99999999-0000-4000-8000-000000000000"),
@@ -193,8 +201,7 @@ impl People {
 
     fn create(&self, network: &Network, plural: &str, object: &Value) {
         let at = network.history.elapsed();
-        let made =
-            with(network, |objects| objects.create(plural, object.clone(), at).map(|made| made.to_string()));
+        let made = with(network, |objects| objects.create(plural, object.clone(), at).map(|made| made.text));
         network.history.note("people", format!("create {made:?}"));
     }
 

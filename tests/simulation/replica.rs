@@ -188,6 +188,10 @@ impl Clock for OwnClock {
         format!("{}-{}", self.who, self.words.fetch_add(1, Ordering::SeqCst))
     }
 
+    fn fraction(&self) -> f64 {
+        fastrand::f64()
+    }
+
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         tokio::time::sleep(duration).boxed()
     }

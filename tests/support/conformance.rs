@@ -52,7 +52,7 @@ macro_rules! conformance {
     ($home:expr) => {
         $crate::conformance!($home;
             a_status_write_with_a_stale_version_is_refused, an_equal_status_is_no_write, a_spec_never_changes,
-            an_end_is_final, phases_never_go_back, upid_and_request_hash_are_written_once,
+            an_end_is_final, an_unknown_outcome_is_left_by_another_attempt_only, phases_never_go_back, upid_and_request_hash_are_written_once,
             an_approved_plan_may_wait_again_for_another_judgement, a_judgement_changes_only_while_nothing_is_announced,
             approvals_do_not_follow_to_another_judgement, a_status_is_never_removed,
             a_status_over_its_bound_is_refused, a_recreated_object_is_another_one,

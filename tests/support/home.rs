@@ -227,9 +227,13 @@ impl Home {
         self.status(plan).await
     }
 
-    /// The audit log, line by line, without that it began.
+    pub(crate) fn audit_folder(&self) -> PathBuf {
+        self.folder.path().join("audit")
+    }
+
+    /// The audit log, line by line, without what it tells of itself.
     pub(crate) fn records(&self) -> Vec<Value> {
-        records_in(&self.folder.path().join("audit"))
+        records_in(&self.audit_folder())
     }
 
     /// The audit log's events, in order.
@@ -264,7 +268,7 @@ fn ports(folder: &tempfile::TempDir, clock: &Arc<Skewed>) -> Ports<DirectoryStor
     }
 }
 
-/// What an audit log tells, line by line, without that it began.
+/// What an audit log tells, line by line, without what it tells of itself.
 pub(crate) fn records_in(folder: &Path) -> Vec<Value> {
     let Ok(entries) = fs::read_dir(folder) else { return vec![] };
     let mut segments: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -274,7 +278,7 @@ pub(crate) fn records_in(folder: &Path) -> Vec<Value> {
     // The last line may be on its way.
     let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     let records = whole.map(|line| serde_json::from_str::<Value>(line).unwrap());
-    records.filter(|record| record["event"] != "began").collect()
+    records.filter(|record| record["event"] != "began" && record["event"] != "tookOver").collect()
 }
 
 /// A running engine.

@@ -106,8 +106,9 @@ impl Stage {
             .arg(self.audit_of(name))
             .arg("--git")
             .arg(self.files.path().join("git"))
-            .args(["--lease-namespace", &self.namespace, "--replica", name, "--health", "127.0.0.1:0"])
+            .args(["--lease-namespace", &self.namespace, "--health", "127.0.0.1:0"])
             .args(options)
+            .env("PROXMOX_AGENT_REPLICA", name)
             .env("KUBECONFIG", self.cluster.kubeconfig("operator"))
             .env("RUST_LOG", "debug")
             .stderr(Stdio::from(log))
@@ -157,7 +158,7 @@ impl Stage {
         log().split(told).last().unwrap().lines().next().unwrap().trim().to_owned()
     }
 
-    /// The audit log, line by line, without that it began.
+    /// The audit log, line by line, without what it tells of itself.
     pub(crate) fn audit(&self) -> Vec<Value> {
         records_in(&self.audit_folder())
     }

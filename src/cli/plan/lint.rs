@@ -21,7 +21,7 @@ pub(super) struct Lint {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Output {
+pub(in crate::cli) enum Output {
     Text,
     Json,
 }

@@ -21,6 +21,8 @@ use clap::{Args, Subcommand};
 
 use super::Failure;
 
+pub(super) use lint::Output;
+
 #[derive(Debug, Args)]
 pub(super) struct Plan {
     #[command(subcommand)]
@@ -55,7 +57,7 @@ impl Plan {
 }
 
 /// Prints a whole text. Who reads it may stop in the middle, as `head` does.
-fn print(text: &str) -> Result<(), Failure> {
+pub(super) fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(format!("failed to print: {error}").into())

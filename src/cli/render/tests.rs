@@ -96,6 +96,46 @@ fn what_matters_most_comes_first() {
     assert!(order.is_sorted_by_key(|label| at(label)), "{labels:?}");
 }
 
+/// A plan of whose last attempt nobody knows what became.
+fn in_doubt() -> ProxmoxActionPlan {
+    let mut plan = full();
+    let status = plan.status.as_mut().unwrap();
+    status.phase = crate::api::Phase::Indeterminate;
+    status.reason = "NoTaskFound".into();
+    let doubt = json!({
+        "reason": "NoTaskFound", "known": ["attempt 2: it was announced", "its answer never came"],
+        "look": [{"what": "its tasks", "command": "pvesh get /nodes/pve1/tasks --source all --vmid 9000 --since 1795222260"}],
+        "next": [{"what": "send it again", "command": "kubectl approve delete-base -n home --attempt 2"}],
+    });
+    status.doubt = Some(serde_json::from_value(doubt).unwrap());
+    plan
+}
+
+#[test]
+fn a_command_can_be_copied_from_one_line() {
+    let text = plan(&in_doubt());
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    for line in [
+        "pvesh get /nodes/pve1/tasks --source all --vmid 9000 --since 1795222260",
+        "kubectl approve delete-base -n home --attempt 2",
+    ] {
+        assert!(lines.contains(&line), "`{line}` is no line of\n{text}");
+    }
+    assert!(
+        text.contains("known      its answer never came") && text.contains(IT_ASKS.split_at(40).0),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_has_become_of_the_question_is_told_beside_what_is_known() {
+    let mut left = in_doubt();
+    let status = left.status.as_mut().unwrap();
+    (status.reason, status.message) = ("LeftAsItIs".into(), "bob decided to leave it".into());
+    let text = plan(&left);
+    assert!(text.contains("LeftAsItIs: bob decided") && text.contains("its answer never came"), "{text}");
+}
+
 #[test]
 fn it_fits_on_a_terminal_of_80_columns() {
     for line in plan(&full()).lines() {

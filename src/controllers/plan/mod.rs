@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
@@ -144,13 +145,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         Ok(())
     }
 
-    /// Does one thing, and says what came of it if it was a question.
+    /// Does one thing, and says what came of it if it was a question. Questions live on the heap: side by side in this
+    /// future, and in all that it lives in, they would need more stack than there is.
     async fn perform(&mut self, effect: Effect) -> Result<Option<Event>, Error> {
         match effect {
-            Effect::Judge => self.judge().await.map(Some),
-            Effect::Read => self.read().await.map(Some),
-            Effect::GatherApprovals => self.gather_approvals().await.map(Some),
-            Effect::Recheck => self.recheck().await.map(Some),
+            Effect::Judge => self.judge().boxed().await.map(Some),
+            Effect::Read => self.read().boxed().await.map(Some),
+            Effect::GatherApprovals => self.gather_approvals().boxed().await.map(Some),
+            Effect::Recheck => self.recheck().boxed().await.map(Some),
             Effect::Audit(event, message) => {
                 if event == AuditEvent::Intent {
                     self.make_sure_of_the_lead()?;
@@ -162,11 +164,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
                 self.tell(telling).await;
                 Ok(None)
             }
-            Effect::Send { until } => self.send(until).await.map(Some),
-            Effect::LookAtTask => self.look_at_task().await.map(Some),
-            Effect::LookAtHa => self.look_at_ha().await.map(Some),
-            Effect::SearchTasks => self.search_tasks().await.map(Some),
-            Effect::LookForTraces => self.look_for_traces().await.map(Some),
+            Effect::Send { until } => self.send(until).boxed().await.map(Some),
+            Effect::LookAtTask => self.look_at_task().boxed().await.map(Some),
+            Effect::LookAtHa => self.look_at_ha().boxed().await.map(Some),
+            Effect::SearchTasks => self.search_tasks().boxed().await.map(Some),
+            Effect::LookForTraces => self.look_for_traces().boxed().await.map(Some),
             Effect::Hold => {
                 self.hold().await;
                 Ok(None)

@@ -24,12 +24,11 @@ use super::Look;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
-    pub(super) async fn audit(&mut self, event: AuditEvent, message: String) -> Result<(), Error> {
-        let record = self.record(event, message);
-        self.ports.audit.append(record).await.map_err(Error::Audit)
+    pub(super) async fn audit(&self, event: AuditEvent, message: String) -> Result<(), Error> {
+        self.ports.audit.append(self.record(event, message)).await.map_err(Error::Audit)
     }
 
-    fn record(&mut self, event: AuditEvent, message: String) -> AuditRecord {
+    fn record(&self, event: AuditEvent, message: String) -> AuditRecord {
         let judged = self.state.judged();
         let spec = &self.plan.spec;
         let is_first = event == AuditEvent::Planned || judged.is_none();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::ProxmoxActionPlan,
+    api::{Phase, ProxmoxActionPlan},
     controllers::Error,
     core::lifecycle::{self, Event, State, Telling},
     ports::{Hypervisors, Notice, Severity, Store, StoreError},
@@ -19,6 +19,11 @@ const SHORT_PAUSE: SignedDuration = SignedDuration::from_millis(1300);
 const WRITES: u32 = 10;
 /// The first pause before what came of a call is written again; each one after it is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether what stands there says more of an attempt than a look knows that began before it was written.
+fn is_further(on_record: Phase, ours: Phase) -> bool {
+    on_record.is_terminal() || (on_record == Phase::Running && ours == Phase::Dispatching)
+}
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     pub(super) async fn write_status(&mut self) -> Result<(), Error> {
@@ -77,7 +82,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     /// A status write was refused or got no answer. Once our own intent is on record, what came of it is ours to say,
-    /// whatever else somebody changed about the plan; before that, whoever wrote first has it.
+    /// whatever else somebody changed about the plan; before that, and when another replica has followed it further
+    /// meanwhile, whoever wrote first has it.
     async fn was_kept_after_all(&mut self, error: StoreError) -> Result<bool, Error> {
         let nonce = self.state.intent().map(|intent| intent.nonce.clone());
         let Some(live) = self.ports.store.get::<ProxmoxActionPlan>(self.key).await? else {
@@ -91,6 +97,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if wanted == Some((on_record.phase, &on_record.reason)) {
             self.plan = live;
             return Ok(true);
+        }
+        if wanted.is_some_and(|(ours, _)| is_further(on_record.phase, ours)) {
+            return Err(StoreError::Conflict { object: self.key.to_string() }.into());
         }
         self.plan.metadata = live.metadata;
         Ok(false)

@@ -107,7 +107,7 @@ pub(super) fn another(order: &Order, before: State, event: Event, now: Timestamp
         (State::NotDone(sending, why), Event::Approvals(tally)) => {
             still_wanted(order, sending, why, &tally, now)
         }
-        (State::Ended(ended), Event::Approvals(tally)) => decided(order, ended, tally, now),
+        (State::Ended(ended), Event::Approvals(tally)) => decided(order, ended, &tally, now),
         (before, Event::Rechecked { judged, draft }) => rechecked(before, judged, draft),
         (before, Event::Denied(denial)) => stays(before, &denial.message),
         (before, _) => (before, vec![]),
@@ -143,12 +143,12 @@ fn obstacle(order: &Order, judged: &Judged, tally: &Tally, now: Timestamp) -> Op
 }
 
 /// All approvals of a plan whose outcome is unknown that name its attempt.
-fn decided(order: &Order, mut ended: Box<Ended>, tally: Tally, now: Timestamp) -> (State, Vec<Effect>) {
+fn decided(order: &Order, mut ended: Box<Ended>, tally: &Tally, now: Timestamp) -> (State, Vec<Effect>) {
     let Some(judged) = ended.judged.clone() else { return (State::Ended(ended), vec![]) };
     let wake = |at: Option<Timestamp>| at.map(Effect::WakeAt);
     let until = tally.stands_until;
     ended.backing = tally.backing.clone();
-    let (state, mut effects, alarm) = match obstacle(order, &judged, &tally, now) {
+    let (state, mut effects, alarm) = match obstacle(order, &judged, tally, now) {
         None if ended.earlier.len() as i64 + 1 >= MOST_ATTEMPTS => {
             let why = format!("{MOST_ATTEMPTS} attempts were made, and no plan makes more");
             let (state, effects) = not_again(ended, &why);
@@ -163,7 +163,7 @@ fn decided(order: &Order, mut ended: Box<Ended>, tally: Tally, now: Timestamp) -
                 no.granted.name,
                 ended.intent.as_ref().map_or(0, |intent| intent.attempt)
             );
-            let (state, effects) = says(ended, LEFT_AS_IT_IS, message);
+            let (state, effects) = says(ended, LEFT_AS_IT_IS, &message);
             (state, effects, wake(Some(no.until)))
         }
         Some(Obstacle::TooFew(_)) => {
@@ -175,7 +175,7 @@ fn decided(order: &Order, mut ended: Box<Ended>, tally: Tally, now: Timestamp) -
             (state, effects, None)
         }
         Some(Obstacle::NotInForce(blocked)) => {
-            let (state, effects) = says(ended, &blocked.reason, blocked.message);
+            let (state, effects) = says(ended, &blocked.reason, &blocked.message);
             (state, effects, wake(now.checked_add(ADMISSION_PAUSE).ok()))
         }
         Some(Obstacle::Over) => {
@@ -231,7 +231,7 @@ pub(super) fn confirmed_again(
     }
     match before {
         State::NotDone(sending, why) => still_wanted(order, sending, why, &tally, now),
-        State::Ended(ended) => decided(order, ended, tally, now),
+        State::Ended(ended) => decided(order, ended, &tally, now),
         other => (other, vec![]),
     }
 }
@@ -267,8 +267,8 @@ pub(super) fn stays(before: State, but: &str) -> (State, Vec<Effect>) {
 pub(super) fn not_done(sending: Sending, why: String) -> (State, Vec<Effect>) {
     let in_vain = sending.earlier.iter().rev().take_while(|attempt| attempt.reason == NOT_DONE).count() + 1;
     if in_vain >= MOST_IN_VAIN || sending.intent.attempt >= MOST_ATTEMPTS {
-        let facts = vec![why, format!("{in_vain} attempts in a row came to nothing")];
-        return in_doubt(State::Dispatching(sending).end(Outcome::Indeterminate, "NoTaskFound", ""), facts);
+        let facts = [why, format!("{in_vain} attempts in a row came to nothing")];
+        return in_doubt(State::Dispatching(sending).end(Outcome::Indeterminate, "NoTaskFound", ""), &facts);
     }
     (State::NotDone(sending, why), vec![Effect::GatherApprovals])
 }
@@ -295,21 +295,21 @@ fn not_again(ended: Box<Ended>, but: &str) -> (State, Vec<Effect>) {
         "it stays unknown what became of attempt {attempt}, and it is not sent again, because {but}. Make a new plan for \
          what is still to be done"
     );
-    says(ended, NOT_SENT_AGAIN, message)
+    says(ended, NOT_SENT_AGAIN, &message)
 }
 
 /// Something is missing that passes, or comes again.
-pub(super) fn held_up(ended: Box<Ended>, blocked: Blocked) -> (State, Vec<Effect>) {
-    says(ended, &blocked.reason, blocked.message)
+pub(super) fn held_up(ended: Box<Ended>, blocked: &Blocked) -> (State, Vec<Effect>) {
+    says(ended, &blocked.reason, &blocked.message)
 }
 
 fn asks_again(ended: Box<Ended>) -> (State, Vec<Effect>) {
     let Some(doubt) = ended.doubt.clone() else { return (State::Ended(ended), vec![]) };
-    says(ended, &doubt.reason, doubt::told(&doubt))
+    says(ended, &doubt.reason, &doubt::told(&doubt))
 }
 
 /// What has become of the question. Told once; what is known of the attempt stays beside it.
-fn says(mut ended: Box<Ended>, reason: &str, message: String) -> (State, Vec<Effect>) {
+fn says(mut ended: Box<Ended>, reason: &str, message: &str) -> (State, Vec<Effect>) {
     let message: String = message.chars().take(LONGEST).collect();
     let is_news = (ended.reason.as_str(), &ended.message) != (reason, &message);
     let telling = tell(true, reason, &message);

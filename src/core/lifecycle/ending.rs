@@ -31,9 +31,9 @@ pub(super) fn finish(ended: Ended) -> (State, Vec<Effect>) {
 }
 
 /// Nobody can say how it ended. What is known stays on record, and another attempt is made only if people decide so.
-pub(super) fn in_doubt(mut ended: Ended, facts: Vec<String>) -> (State, Vec<Effect>) {
+pub(super) fn in_doubt(mut ended: Ended, facts: &[String]) -> (State, Vec<Effect>) {
     let backing = std::mem::take(&mut ended.backing);
-    ended.doubt = doubt::doubt(&ended, &facts, backing.granted);
+    ended.doubt = doubt::doubt(&ended, facts, backing.granted);
     ended.message = ended.doubt.as_ref().map_or_else(|| facts.join("; "), doubt::told);
     ended.judged = ended.judged.map(|judged| Judged { demand: judged.demand.clone().at_least(1), ..judged });
     finish(ended)

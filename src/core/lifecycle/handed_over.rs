@@ -55,7 +55,7 @@ pub(super) fn seen(
         HaProgress::Working if since >= goal.patience => {
             let fact = unfinished(guest, goal.patience);
             let ended = State::HaWorking(sending, upid, task).end(Outcome::Indeterminate, "HaUnfinished", "");
-            in_doubt(ended, vec![fact])
+            in_doubt(ended, &[fact])
         }
         HaProgress::Working => waits_on(sending, upid, task, now),
     }

@@ -197,15 +197,15 @@ pub(super) fn traced(sending: Sending, traces: Traces) -> (State, Vec<Effect>) {
         }
         Traces::NotDone(why) => not_done(sending, why),
         Traces::Unclear(why) => {
-            let facts = vec![answer_of(&sending), none_found(&sending.intent), why];
-            in_doubt(State::Dispatching(sending).end(Outcome::Indeterminate, "NoTaskFound", ""), facts)
+            let facts = [answer_of(&sending), none_found(&sending.intent), why];
+            in_doubt(State::Dispatching(sending).end(Outcome::Indeterminate, "NoTaskFound", ""), &facts)
         }
     }
 }
 
 fn unknown(sending: Sending, reason: &str, what_is_known: String) -> (State, Vec<Effect>) {
-    let facts = vec![answer_of(&sending), what_is_known];
-    in_doubt(State::Dispatching(sending).end(Outcome::Indeterminate, reason, ""), facts)
+    let facts = [answer_of(&sending), what_is_known];
+    in_doubt(State::Dispatching(sending).end(Outcome::Indeterminate, reason, ""), &facts)
 }
 
 fn answer_of(sending: &Sending) -> String {
@@ -261,7 +261,7 @@ pub(super) fn followed(
         TaskState::Vanished => {
             let fact = format!("Proxmox no longer knows its task {upid}: how it ended can't be read");
             let ended = State::Running(sending, upid).end(Outcome::Indeterminate, "TaskVanished", "");
-            in_doubt(ended, vec![fact])
+            in_doubt(ended, &[fact])
         }
     }
 }
@@ -299,7 +299,7 @@ fn stopped(
         TaskVerdict::Unknown => {
             let fact = format!("its task was killed ({shown}): how far it came is not known");
             let ended = State::Running(sending, upid).end(Outcome::Indeterminate, "TaskKilled", "");
-            return in_doubt(Ended { task: Some(task), ..ended }, vec![fact]);
+            return in_doubt(Ended { task: Some(task), ..ended }, &[fact]);
         }
     };
     let ended = State::Running(sending, upid).end(outcome, reason, message);

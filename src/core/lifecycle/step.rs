@@ -75,7 +75,7 @@ pub fn step(order: &Order, state: State, event: Event, now: Timestamp) -> (State
             Event::Abandoned(blocked),
         ) => {
             let fact = format!("the plan was deleted and its outcome can't be read: {}", blocked.message);
-            in_doubt(state.end(Outcome::Indeterminate, "Abandoned", ""), vec![fact])
+            in_doubt(state.end(Outcome::Indeterminate, "Abandoned", ""), &[fact])
         }
 
         (state, _) => (state, vec![]),
@@ -116,7 +116,7 @@ fn deleted(order: &Order, state: State, now: Timestamp) -> (State, Vec<Effect>) 
 /// Says what stands in the way, once.
 fn blocked_by(order: &Order, state: State, blocked: Blocked) -> (State, Vec<Effect>) {
     let mut state = match no_longer_confirmed(state) {
-        State::Ended(ended) if ended.asks() => return held_up(ended, blocked),
+        State::Ended(ended) if ended.asks() => return held_up(ended, &blocked),
         state => state,
     };
     let is_news = state.blocked() != Some(&blocked);

@@ -16,7 +16,7 @@ pub use identity::own_name;
 pub use lease::{Candidate, Lead, Lost};
 pub use secrets::KubeSecrets;
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
 use jiff::Timestamp;
@@ -54,6 +54,9 @@ const UNSENT: [Phase; 6] = [
     Phase::Expired,
     Phase::Cancelled,
 ];
+/// Each call has a connection of its own, and a connection keeps buffers: what reads ten thousand plans at once needs a
+/// hundred times the memory that it works with.
+const CALLS: usize = 16;
 /// Who speaks in Events.
 const CONTROLLER: &str = "proxmox-agent";
 
@@ -64,6 +67,8 @@ pub struct KubeStore {
     /// Only this namespace, or all of them.
     namespace: Option<String>,
     recorder: Recorder,
+    /// As many calls as may be out at once.
+    calls: Arc<Semaphore>,
     /// `None` if the owner does without them.
     policies: Option<ExpectedPolicies>,
     refusals: Refusals,
@@ -81,11 +86,23 @@ impl KubeStore {
     pub fn new(client: Client, namespace: Option<String>, policies: Option<ExpectedPolicies>) -> Self {
         let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { recorder, client, namespace, policies, refusals: Refusals::default() }
+        Self {
+            recorder,
+            client,
+            namespace,
+            policies,
+            refusals: Refusals::default(),
+            calls: Arc::new(Semaphore::new(CALLS)),
+        }
     }
 
     fn api<K: Kind>(&self, namespace: &str) -> Api<K> {
         Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Kept while a call is out.
+    async fn turn(&self) -> impl Sized + use<'_> {
+        self.calls.acquire().await
     }
 
     async fn tell(&self, about: ObjectReference, key: &Key, severity: Severity, reason: &str, message: &str) {
@@ -100,6 +117,7 @@ impl KubeStore {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
+        let _turn = self.turn().await;
         if let Err(error) = bounded("publish an event on", key, self.recorder.publish(&event, &about)).await {
             tracing::warn!(object = %key, %error, "an event was lost");
         }
@@ -135,6 +153,7 @@ impl KubeStore {
     ) -> Result<Vec<DeserializeGuard<K>>, StoreError> {
         let params = ListParams::default().fields(fields);
         let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), namespace);
+        let _turn = self.turn().await;
         Ok(bounded("list", &Key::new(namespace, fields), api.list(&params)).await?.items)
     }
 
@@ -152,21 +171,17 @@ impl KubeStore {
             json!({"metadata": {"resourceVersion": plan.resource_version(), "finalizers": finalizers}});
         let api = self.api::<ProxmoxActionPlan>(&key.namespace);
         let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
+        let _turn = self.turn().await;
         bounded("hold or release", &key, api.patch(&key.name, &params, &patch)).await
     }
 }
 
-/// Calls at the same time. Each has a connection of its own, with buffers that stay for a while after it; a start among
-/// thousands of plans would open hundreds. What keeps the lead does not stand in this line.
-static CALLS: Semaphore = Semaphore::const_new(16);
-
-/// Runs one call, when it is its turn, with a time limit, and puts its error into our words.
+/// Runs one call with a time limit and puts its error into our words.
 async fn bounded<T>(
     what: &str,
     object: impl Display,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, StoreError> {
-    let _turn = CALLS.acquire().await;
     bounded_by(CALL_TIMEOUT, what, object, call).await
 }
 
@@ -212,6 +227,7 @@ impl Store for KubeStore {
     }
 
     async fn get<K: Kind>(&self, key: &Key) -> Result<Option<K>, StoreError> {
+        let _turn = self.turn().await;
         // No resourceVersion: the API server answers from etcd's quorum, not from its watch cache.
         match bounded("read", key, self.api::<K>(&key.namespace).get(&key.name)).await {
             Ok(object) => Ok(Some(object)),
@@ -257,6 +273,7 @@ impl Store for KubeStore {
     async fn replace_status<K: Kind>(&self, object: &K) -> Result<K, StoreError> {
         let key = Key::of(object);
         let api = self.api::<K>(&key.namespace);
+        let _turn = self.turn().await;
         bounded("write the status of", &key, api.replace_status(&key.name, &PostParams::default(), object))
             .await
     }
@@ -276,7 +293,11 @@ impl Store for KubeStore {
 
     async fn report_malformed<K: Kind>(&self, key: &Key, problem: &str) -> Result<(), StoreError> {
         let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.client.clone(), &key.namespace);
-        let Some(object) = bounded("read", key, api.get_metadata_opt(&key.name)).await? else {
+        let found = {
+            let _turn = self.turn().await;
+            bounded("read", key, api.get_metadata_opt(&key.name)).await?
+        };
+        let Some(object) = found else {
             return Ok(());
         };
         // The API server refuses every write to an object that its own schema no longer fits: only an Event gets through.
@@ -309,6 +330,7 @@ impl Store for KubeStore {
     }
 
     async fn admission(&self) -> Result<Admission, StoreError> {
+        let _turn = self.turn().await;
         match &self.policies {
             Some(policies) => policies.read(&self.client).await.map(Admission::Policies),
             None => Ok(Admission::Waived),
@@ -323,6 +345,7 @@ impl Store for KubeStore {
     }
 
     async fn time(&self, namespace: &str) -> Result<Timestamp, StoreError> {
+        let _turn = self.turn().await;
         clock::time(&self.client, namespace).await
     }
 }

@@ -1,6 +1,6 @@
 //! What is stored: objects, each under a version that counts up over all of them, and every change that was ever made.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,22 @@ pub(crate) struct Change {
     pub(crate) what: What,
     pub(crate) id: Id,
     /// As it is afterwards; of one that was deleted, as it was last.
+    pub(crate) stored: Stored,
+}
+
+/// An object, and how it is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
     pub(crate) object: Arc<Value>,
+    pub(crate) text: Arc<str>,
+}
+
+impl Deref for Stored {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.object
+    }
 }
 
 /// Why a write was not taken, as the API server says it.
@@ -59,11 +74,11 @@ impl Refused {
     }
 }
 
-type Written = Result<Arc<Value>, Refused>;
+type Written = Result<Stored, Refused>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
-    all: BTreeMap<Id, Arc<Value>>,
+    all: BTreeMap<Id, Stored>,
     version: u64,
     made: u64,
     changes: Vec<Change>,
@@ -80,18 +95,15 @@ impl Objects {
         &self.changes
     }
 
-    pub(crate) fn get(&self, id: &Id) -> Result<Arc<Value>, Refused> {
+    pub(crate) fn get(&self, id: &Id) -> Written {
         let missing = || Refused::new(404, "NotFound", format!("{} \"{}\" not found", id.plural, id.name));
         self.all.get(id).cloned().ok_or_else(missing)
     }
 
     /// `selector` names fields by their paths, such as `spec.target=qemu/100`.
-    pub(crate) fn list(&self, plural: &str, selector: &str) -> Vec<Arc<Value>> {
+    pub(crate) fn list(&self, plural: &str, selector: &str) -> Vec<Stored> {
         let of_kind = self.all.iter().filter(|(id, _)| id.plural == plural);
-        of_kind
-            .filter(|(_, object)| selects(selector, object))
-            .map(|(_, object)| Arc::clone(object))
-            .collect()
+        of_kind.filter(|(_, stored)| selects(selector, stored)).map(|(_, stored)| stored.clone()).collect()
     }
 
     pub(crate) fn create(&mut self, plural: &str, mut object: Value, at: Duration) -> Written {
@@ -163,24 +175,23 @@ impl Objects {
         Ok(())
     }
 
-    fn remove(&mut self, id: &Id, last: &Value, at: Duration) -> Arc<Value> {
+    fn remove(&mut self, id: &Id, last: &Value, at: Duration) -> Stored {
         self.all.remove(id);
         self.record(id.clone(), last.clone(), What::Deleted, at)
     }
 
-    fn keep(&mut self, id: Id, object: Value, what: What, at: Duration) -> Arc<Value> {
-        let object = self.record(id.clone(), object, what, at);
-        self.all.insert(id, Arc::clone(&object));
-        object
+    fn keep(&mut self, id: Id, object: Value, what: What, at: Duration) -> Stored {
+        let stored = self.record(id.clone(), object, what, at);
+        self.all.insert(id, stored.clone());
+        stored
     }
 
-    fn record(&mut self, id: Id, mut object: Value, what: What, at: Duration) -> Arc<Value> {
+    fn record(&mut self, id: Id, mut object: Value, what: What, at: Duration) -> Stored {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let object = Arc::new(object);
-        let change = Change { version: self.version, at, what, id, object: Arc::clone(&object) };
-        self.changes.push(change);
-        object
+        let stored = Stored { text: object.to_string().into(), object: Arc::new(object) };
+        self.changes.push(Change { version: self.version, at, what, id, stored: stored.clone() });
+        stored
     }
 }
 

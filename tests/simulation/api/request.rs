@@ -7,7 +7,7 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::client::Body;
 use serde_json::{Value, json};
 
-use super::{Id, Objects, Refused};
+use super::{Id, Objects, Refused, objects::Stored};
 use crate::history;
 
 const GROUP: &str = "proxmox-agent.io/v1alpha1";
@@ -97,34 +97,33 @@ impl Asked {
 
     /// Carries it out.
     pub(crate) fn apply(&self, objects: &mut Objects, at: Duration) -> Answer {
+        let text = |stored: Stored| stored.text.to_string();
         let done = match (self.method.as_str(), &self.name) {
-            _ if self.is_event() => Ok(self.as_event(at)),
-            ("GET", Some(name)) if self.plural == "secrets" => Ok(secret(name)),
-            ("GET", Some(name)) => {
-                objects.get(&Id::new(&self.plural, name)).map(|found| Value::clone(&found))
-            }
+            _ if self.is_event() => Ok(self.as_event(at).to_string()),
+            ("GET", Some(name)) if self.plural == "secrets" => Ok(secret(name).to_string()),
+            ("GET", Some(name)) => objects.get(&Id::new(&self.plural, name)).map(text),
             ("GET", None) => Ok(self.listed(objects)),
             ("PUT", Some(name)) if self.is_status => {
-                let id = Id::new(&self.plural, name);
-                objects.replace_status(&id, &self.body, at).map(|found| Value::clone(&found))
+                objects.replace_status(&Id::new(&self.plural, name), &self.body, at).map(text)
             }
             ("PATCH", Some(name)) => {
-                let id = Id::new(&self.plural, name);
-                objects.patch_finalizers(&id, &self.body, at).map(|found| Value::clone(&found))
+                objects.patch_finalizers(&Id::new(&self.plural, name), &self.body, at).map(text)
             }
             _ => Err(Refused::new(405, "MethodNotAllowed", self.in_words())),
         };
         match done {
-            Ok(body) => Answer { code: 200, body: serde_json::to_vec(&body).unwrap() },
+            Ok(body) => Answer { code: 200, body: body.into_bytes() },
             Err(refused) => refused.into(),
         }
     }
 
-    fn listed(&self, objects: &Objects) -> Value {
-        let items: Vec<Value> =
-            objects.list(&self.plural, self.selector()).iter().map(|found| Value::clone(found)).collect();
-        let meta = json!({"resourceVersion": objects.version().to_string()});
-        json!({"apiVersion": GROUP, "kind": "List", "metadata": meta, "items": items})
+    fn listed(&self, objects: &Objects) -> String {
+        let found = objects.list(&self.plural, self.selector());
+        let items: Vec<&str> = found.iter().map(|stored| &*stored.text).collect();
+        let (version, items) = (objects.version(), items.join(","));
+        format!(
+            r#"{{"apiVersion":"{GROUP}","kind":"List","metadata":{{"resourceVersion":"{version}"}},"items":[{items}]}}"#
+        )
     }
 
     fn as_event(&self, at: Duration) -> Value {

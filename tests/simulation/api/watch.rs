@@ -1,7 +1,5 @@
 //! What a watch tells.
 
-use serde_json::json;
-
 use super::{Asked, Change, Objects, What};
 
 /// A watch on one kind, and how far it has come.
@@ -47,7 +45,5 @@ pub(crate) fn line(change: &Change) -> Vec<u8> {
         What::Modified => "MODIFIED",
         What::Deleted => "DELETED",
     };
-    let mut line = serde_json::to_vec(&json!({"type": what, "object": *change.object})).unwrap();
-    line.push(b'\n');
-    line
+    format!("{{\"type\":\"{what}\",\"object\":{}}}\n", change.stored.text).into_bytes()
 }

@@ -20,8 +20,8 @@ const FRESH: Duration = Duration::from_secs(7);
 /// How long ago a clock that was set wrong still matters.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// The calls of each plan, by its uid.
-pub(super) type OfPlans = BTreeMap<String, Vec<Entry>>;
+/// The calls of each plan by its uid, each with its attempt.
+pub(super) type OfPlans = BTreeMap<String, Vec<(i64, Entry)>>;
 
 pub(super) fn attribute(
     evidence: &Evidence,
@@ -46,7 +46,7 @@ pub(super) fn attribute(
             continue;
         };
         used.insert((life.uid.clone(), attempt));
-        of_plans.entry(life.uid.clone()).or_default().push(entry.clone());
+        of_plans.entry(life.uid.clone()).or_default().push((attempt, entry.clone()));
         if !is_in_the_audit_log(evidence, life, attempt, entry) {
             wrong.push(format!("{} was in no audit log before", described(entry)));
         }
@@ -131,7 +131,7 @@ impl Allowed<'_> {
             wrong.push("left before notBefore".to_owned());
         }
         let ended_before = self.life.statuses.iter().any(|(at, status)| {
-            *at < self.announced_at && (status.phase.is_terminal() || status.phase == Phase::Running)
+            *at < self.announced_at && status.phase.is_terminal() && status.phase != Phase::Indeterminate
         });
         if ended_before {
             wrong.push("is of a plan that had ended".to_owned());
@@ -150,13 +150,15 @@ impl Allowed<'_> {
         }
         let there: Vec<&Approval> =
             self.approvals.iter().filter(|approval| approval.is_there_at(read.version)).collect();
-        if there.iter().any(|no| no.is_for(self.life) && no.says_no() && !no.is_over(early)) {
+        let question = self.life.question_at(self.announced_at);
+        if there.iter().any(|no| no.is_for(self.life) && no.says_no(question) && !no.is_over(early)) {
             wrong.push("left against a no".to_owned());
         }
         let valid = there.iter().filter(|yes| !yes.is_over(believed));
-        let said_yes: BTreeSet<&str> = valid.filter_map(|yes| yes.yes_to(self.life, self.status)).collect();
+        let said_yes: BTreeSet<&str> =
+            valid.filter_map(|yes| yes.yes_to(self.life, self.status, question)).collect();
         let base = catalog::find(&spec.action).unwrap().base_risk;
-        let wanted = people::wanted(self.status.risk.unwrap().max(base));
+        let wanted = people::wanted(self.status.risk.unwrap().max(base)).max(question.map_or(0, |_| 1));
         if said_yes.len() < wanted {
             wrong.push(format!("left with {said_yes:?} where {wanted} are wanted"));
         }

@@ -1,6 +1,6 @@
 //! How plans end, held against what really became of their calls.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proxmox_agent::{
     api::{Phase, PlanStatus},
@@ -33,12 +33,8 @@ pub(super) fn check(
         if life.last().phase.is_terminal() {
             is_untrue(evidence, life, calls).into_iter().for_each(&mut complain);
         }
-        if let Some(ended_at) = life.ended_at() {
-            let late = calls.iter().find(|entry| entry.at > ended_at);
-            late.into_iter().for_each(|entry| {
-                complain(format!("ended at {ended_at:?} and its call came at {:?}", entry.at))
-            });
-        }
+        came_too_late(life, calls).into_iter().for_each(&mut complain);
+        was_done_twice(life, calls).into_iter().for_each(&mut complain);
     }
 }
 
@@ -52,17 +48,41 @@ fn rank(phase: Phase) -> u8 {
     }
 }
 
+/// Whatever was said of an attempt was said too early.
+fn came_too_late(life: &Life, calls: &[(i64, Entry)]) -> Vec<String> {
+    let late = calls.iter().filter_map(|(attempt, entry)| {
+        let settled_at = life.settled_at(*attempt)?;
+        let came_at = entry.at;
+        (came_at > settled_at)
+            .then(|| format!("attempt {attempt} was settled at {settled_at:?} and came at {came_at:?}"))
+    });
+    late.collect()
+}
+
+/// Attempts that nobody decided about follow each other only if the ones before did nothing.
+fn was_done_twice(life: &Life, calls: &[(i64, Entry)]) -> Option<String> {
+    let mut done_since = BTreeMap::<Option<i64>, u32>::new();
+    for (attempt, entry) in calls.iter().filter(|(_, entry)| entry.done.is_some()) {
+        let announced_at = life.intents().get(attempt).map_or(entry.at, |(at, _)| *at);
+        *done_since.entry(life.question_at(announced_at)).or_default() += 1;
+    }
+    let twice = done_since.into_iter().find(|(_, count)| *count > 1)?;
+    Some(format!("was carried out {} times without anybody being asked", twice.1))
+}
+
 fn goes_only_forward(life: &Life) -> Vec<String> {
     let mut wrong = Vec::new();
     for pair in life.statuses.windows(2) {
         let (before, after) = (&pair[0].1, &pair[1].1);
-        if rank(after.phase) < rank(before.phase) {
+        let begins_anew = after.attempts > before.attempts && after.phase == Phase::Dispatching;
+        if rank(after.phase) < rank(before.phase) && !begins_anew {
             wrong.push(format!("went back from {} to {}", before.phase, after.phase));
         }
-        if before.phase.is_terminal() && before != after {
+        let is_final = before.phase.is_terminal() && before.phase != Phase::Indeterminate;
+        if is_final && before != after {
             wrong.push(format!("changed after its end, {}", before.phase));
         }
-        if before.upid.is_some() && before.upid != after.upid {
+        if before.upid.is_some() && before.upid != after.upid && !begins_anew {
             wrong.push("changed its task".to_owned());
         }
     }
@@ -83,9 +103,9 @@ fn waits_in_vain(evidence: &Evidence, life: &Life, approvals: &[Approval]) -> Op
                 .iter()
                 .filter(|approval| approval.is_there_at(u64::MAX - 1) && !approval.is_over(now));
             let said_yes: BTreeSet<&str> =
-                there.clone().filter_map(|yes| yes.yes_to(life, &status)).collect();
+                there.clone().filter_map(|yes| yes.yes_to(life, &status, None)).collect();
             let wanted = people::wanted(status.risk.unwrap());
-            let said_no = there.clone().any(|no| no.is_for(life) && no.says_no());
+            let said_no = there.clone().any(|no| no.is_for(life) && no.says_no(None));
             (said_yes.len() >= wanted || said_no)
                 .then(|| format!("waits though {said_yes:?} said yes, or somebody no ({said_no})"))
         }
@@ -94,9 +114,10 @@ fn waits_in_vain(evidence: &Evidence, life: &Life, approvals: &[Approval]) -> Op
 }
 
 /// What a plan says of its end and what happened.
-fn is_untrue(evidence: &Evidence, life: &Life, calls: &[Entry]) -> Option<String> {
+fn is_untrue(evidence: &Evidence, life: &Life, calls: &[(i64, Entry)]) -> Option<String> {
     let status = life.last();
-    let done: Vec<&Done> = calls.iter().filter_map(|entry| entry.done.as_ref()).collect();
+    let of_attempt = calls.iter().filter(|(attempt, _)| *attempt == status.attempts);
+    let done: Vec<&Done> = of_attempt.filter_map(|(_, entry)| entry.done.as_ref()).collect();
     let task =
         status.upid.as_deref().and_then(|upid| evidence.tasks.iter().find(|task| task.upid.as_str() == upid));
     let verdict = task.map(|task| TaskVerdict::of(&task.exit));

@@ -31,8 +31,19 @@ impl Life {
         self.statuses.last().map(|(_, status)| status.clone()).unwrap_or_default()
     }
 
-    pub(crate) fn ended_at(&self) -> Option<Duration> {
-        self.statuses.iter().find(|(_, status)| status.phase.is_terminal()).map(|(at, _)| *at)
+    /// When it was said what became of an attempt, or that nobody can say.
+    pub(crate) fn settled_at(&self, attempt: i64) -> Option<Duration> {
+        let settles = |status: &PlanStatus| {
+            status.attempts > attempt || (status.attempts == attempt && status.phase.is_terminal())
+        };
+        self.statuses.iter().find(|(_, status)| settles(status)).map(|(at, _)| *at)
+    }
+
+    /// The attempt whose outcome was unknown last before then: whoever wants another one has to name it.
+    pub(crate) fn question_at(&self, at: Duration) -> Option<i64> {
+        let before = self.statuses.iter().rev().filter(|(written, _)| *written < at);
+        let mut unknown = before.filter(|(_, status)| status.phase == Phase::Indeterminate);
+        unknown.next().map(|(_, status)| status.attempts)
     }
 
     /// Announced attempts, each with the status that announced it.
@@ -64,8 +75,9 @@ impl Approval {
         self.object.spec.plan_ref.uid == life.uid && self.object.spec.plan_ref.name == life.name
     }
 
-    pub(crate) fn says_no(&self) -> bool {
-        self.object.spec.decision == Decision::Deny
+    pub(crate) fn says_no(&self, question: Option<i64>) -> bool {
+        let spec = &self.object.spec;
+        spec.decision == Decision::Deny && (spec.attempt.is_none() || spec.attempt == question)
     }
 
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
@@ -75,14 +87,14 @@ impl Approval {
     }
 
     /// Whoever says yes to exactly this, and may.
-    pub(crate) fn yes_to(&self, life: &Life, status: &PlanStatus) -> Option<&str> {
+    pub(crate) fn yes_to(&self, life: &Life, status: &PlanStatus, question: Option<i64>) -> Option<&str> {
         let spec = &self.object.spec;
         let holds = self.is_for(life)
             && spec.decision == Decision::Approve
             && Some(&spec.plan_hash) == status.plan_hash.as_ref()
             && Some(spec.risk) == status.risk
             && spec.approved_by != life.spec.requested_by
-            && spec.attempt.is_none();
+            && spec.attempt == question;
         holds.then_some(spec.approved_by.as_str())
     }
 }
@@ -90,7 +102,7 @@ impl Approval {
 pub(super) fn plans(changes: &[Change]) -> Vec<Life> {
     let mut lives: Vec<Life> = Vec::new();
     for change in changes.iter().filter(|change| change.id.plural == "proxmoxactionplans") {
-        let plan: ProxmoxActionPlan = typed(&change.object);
+        let plan: ProxmoxActionPlan = typed(&change.stored.object);
         let uid = plan.metadata.uid.unwrap();
         if change.what == What::Added {
             lives.push(Life {
@@ -116,7 +128,7 @@ pub(super) fn plans(changes: &[Change]) -> Vec<Life> {
 pub(super) fn approvals(changes: &[Change]) -> Vec<Approval> {
     let mut found: BTreeMap<String, Approval> = BTreeMap::new();
     for change in changes.iter().filter(|change| change.id.plural == "proxmoxactionapprovals") {
-        let object: ProxmoxActionApproval = typed(&change.object);
+        let object: ProxmoxActionApproval = typed(&change.stored.object);
         let uid = object.metadata.uid.clone().unwrap();
         let life = found.entry(uid).or_insert(Approval { object, from: change.version, gone_with: None });
         if change.what == What::Deleted {

@@ -8,7 +8,7 @@ pub(super) fn check(evidence: &Evidence, wrong: &mut Vec<String>) {
         evidence.forbidden.iter().map(|what| format!("the API server forbids what was written: {what}")),
     );
     let audited = evidence.records.iter().map(|kept| serde_json::to_string(&kept.record).unwrap());
-    let stored = evidence.changes.iter().map(|change| change.object.to_string());
+    let stored = evidence.changes.iter().map(|change| change.stored.text.to_string());
     let logged = evidence.log.lines().map(str::to_owned);
     let everything = audited.chain(stored).chain(logged).chain(evidence.writings.iter().cloned());
     wrong.extend(

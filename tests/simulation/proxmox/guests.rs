@@ -21,7 +21,8 @@ pub(crate) struct Guest {
     pub(crate) is_running: bool,
     pub(crate) uuid: String,
     pub(crate) in_ha: bool,
-    pub(crate) snapshots: Vec<String>,
+    /// By their names, with what is said of them.
+    pub(crate) snapshots: BTreeMap<String, String>,
     pub(crate) settings: BTreeMap<String, String>,
 }
 
@@ -68,7 +69,7 @@ impl Cluster {
             is_running,
             uuid: format!("00000000-0000-4000-8000-{vmid:012}"),
             in_ha,
-            snapshots: vec!["before".to_owned()],
+            snapshots: BTreeMap::from([("before".to_owned(), String::new())]),
             settings: BTreeMap::from([("name".to_owned(), format!("guest-{vmid}"))]),
         };
         self.guests.insert(vmid, guest);
@@ -103,7 +104,7 @@ impl Cluster {
         let Some(guest) = self.guests.get_mut(&effect.guest()) else { return };
         match effect {
             Effect::Power(_, on) => guest.is_running = on,
-            Effect::Snapshot(_, name) => guest.snapshots.push(name),
+            Effect::Snapshot(_, name, description) => drop(guest.snapshots.insert(name, description)),
             Effect::Migrate(_, node) => guest.node = node,
             Effect::Clone { .. } | Effect::Destroy(_) => {}
         }
@@ -143,10 +144,12 @@ impl Cluster {
             (Method::Post, ["status", "stop"]) if guest.in_ha => ("hastop", Effect::Power(vmid, false)),
             (Method::Post, ["status", "start"]) => ("qmstart", Effect::Power(vmid, true)),
             (Method::Post, ["status", "stop"]) => ("qmstop", Effect::Power(vmid, false)),
-            (Method::Post, ["snapshot"]) if guest.snapshots.contains(&param("snapname")) => {
+            (Method::Post, ["snapshot"]) if guest.snapshots.contains_key(&param("snapname")) => {
                 return Err((500, format!("snapshot name '{}' already used", param("snapname"))));
             }
-            (Method::Post, ["snapshot"]) => ("qmsnapshot", Effect::Snapshot(vmid, param("snapname"))),
+            (Method::Post, ["snapshot"]) => {
+                ("qmsnapshot", Effect::Snapshot(vmid, param("snapname"), param("description")))
+            }
             (Method::Post, ["migrate"]) if guest.in_ha => {
                 ("hamigrate", Effect::Migrate(vmid, param("target")))
             }
@@ -227,7 +230,8 @@ impl Cluster {
         if reference.kind != GuestKind::Qemu {
             return None;
         }
-        let snapshot = |name: &String| observe::Snapshot {
+        let snapshot = |(name, description): (&String, &String)| observe::Snapshot {
+            description: description.clone(),
             name: name.clone(),
             parent: None,
             taken_at: None,
@@ -250,6 +254,7 @@ impl Cluster {
             pool: None,
             onboot: false,
             memory: 512 << 20,
+            uptime: None,
             config: guest.settings.clone(),
             pending: BTreeMap::new(),
             snapshots: guest.snapshots.iter().map(snapshot).collect(),

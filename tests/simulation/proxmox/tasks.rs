@@ -9,7 +9,7 @@ use crate::dice::Dice;
 #[derive(Clone, Debug)]
 pub(super) enum Effect {
     Power(u32, bool),
-    Snapshot(u32, String),
+    Snapshot(u32, String, String),
     Destroy(u32),
     Clone { from: u32, to: u32, description: String },
     Migrate(u32, String),
@@ -18,9 +18,10 @@ pub(super) enum Effect {
 impl Effect {
     pub(super) fn guest(&self) -> u32 {
         match self {
-            Self::Power(vmid, _) | Self::Snapshot(vmid, _) | Self::Destroy(vmid) | Self::Migrate(vmid, _) => {
-                *vmid
-            }
+            Self::Power(vmid, _)
+            | Self::Snapshot(vmid, ..)
+            | Self::Destroy(vmid)
+            | Self::Migrate(vmid, _) => *vmid,
             Self::Clone { from, .. } => *from,
         }
     }

@@ -1,7 +1,7 @@
 //! Who may write a status, and what.
 
 use proxmox_agent::{
-    api::{ApprovalProgress, GrantedApproval, Phase, PlanStatus, ProxmoxActionPlan},
+    api::{ApprovalProgress, EarlierAttempt, GrantedApproval, Intent, Phase, PlanStatus, ProxmoxActionPlan},
     ports::{Store, StoreError},
 };
 
@@ -53,6 +53,71 @@ pub async fn phases_never_go_back<H: Home>(home: &H) {
     );
     refused_because(store.replace_status(&in_phase(&sent, Phase::Cancelled)).await, "only the outcome");
     store.replace_status(&in_phase(&sent, Phase::Indeterminate)).await.unwrap();
+}
+
+/// As another writer would have it.
+fn rewritten(plan: &ProxmoxActionPlan, change: impl FnOnce(&mut PlanStatus)) -> ProxmoxActionPlan {
+    let mut status = plan.status.clone().unwrap_or_default();
+    change(&mut status);
+    with_status(plan, status)
+}
+
+/// The next attempt, with the one before on record.
+fn attempted_again(status: &mut PlanStatus) {
+    let before = status.intent.clone().unwrap();
+    status.phase = Phase::Dispatching;
+    status.attempts += 1;
+    status.upid = None;
+    status.intent = Some(Intent { attempt: status.attempts, nonce: "another".into(), ..before.clone() });
+    status.earlier.push(EarlierAttempt {
+        since: before.at.clone(),
+        intent: before,
+        upid: None,
+        reason: "NoTaskFound".into(),
+        message: "nobody knows".into(),
+        approvals: vec![],
+    });
+}
+
+pub async fn an_unknown_outcome_is_left_by_another_attempt_only<H: Home>(home: &H) {
+    let (store, plan) = (home.store(), a_plan(home, "p").await);
+    let sent = store.replace_status(&dispatching(&plan)).await.unwrap();
+    let sent = rewritten(&sent, |status| {
+        status.phase = Phase::Indeterminate;
+        status.upid = Some("UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:100:root@pam!a:".into());
+    });
+    let unknown = store.replace_status(&sent).await.unwrap();
+    for phase in [Phase::Failed, Phase::Succeeded, Phase::Running, Phase::Dispatching, Phase::Cancelled] {
+        refused_because(store.replace_status(&in_phase(&unknown, phase)).await, "stays unknown");
+    }
+    let refused = async |why: &str, change: &dyn Fn(&mut PlanStatus)| {
+        refused_because(store.replace_status(&rewritten(&unknown, change)).await, why);
+    };
+    refused("upid is write-once", &|status| status.upid = None).await;
+    refused("intent is write-once", &|status| {
+        status.intent = dispatching(&plan)
+            .status
+            .unwrap()
+            .intent
+            .map(|intent| Intent { nonce: "forged".into(), ..intent });
+    })
+    .await;
+    refused("begins with its announcement", &|status| {
+        attempted_again(status);
+        status.phase = Phase::Indeterminate;
+    })
+    .await;
+    refused("stays on record", &|status| {
+        attempted_again(status);
+        status.earlier.clear();
+    })
+    .await;
+    let reworded = rewritten(&unknown, |status| status.message = "somebody wants it left as it is".into());
+    let reworded = store.replace_status(&reworded).await.unwrap();
+    let again = store.replace_status(&rewritten(&reworded, attempted_again)).await.unwrap();
+    let forgotten = rewritten(&again, |status| status.earlier[0].reason = "TaskOk".into());
+    refused_because(store.replace_status(&forgotten).await, "stays on record");
+    store.replace_status(&rewritten(&again, attempted_again)).await.unwrap();
 }
 
 fn judged_as(plan: &ProxmoxActionPlan, phase: Phase, plan_hash: Option<&str>) -> ProxmoxActionPlan {
