@@ -10,8 +10,9 @@ use super::{
     ending::{end, finish, in_doubt, tell},
     event::{Blocked, Effect, Event, IntentDraft},
     handed_over::seen,
-    in_flight::{adjudicate, adopt, announced_after, answered, followed, traced},
+    in_flight::{adjudicate, adopt, announced_after, answered, traced},
     recheck::rechecked,
+    running::followed,
     state::{Ended, Order, Outcome, Sending, State},
     weigh::{awaiting, waits_for, weigh},
 };
