@@ -117,14 +117,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if self.plan.metadata.deletion_timestamp.is_some() {
             return Ok(Event::Deleted);
         }
-        let Gathered { ground, candidates, .. } = match readable(gather(self.ports, &self.plan, None).await)?
-        {
-            Ok(gathered) => gathered,
-            Err(obstacle) => {
-                self.try_again_soon();
-                return Ok(Event::Blocked(obstacle.blocked));
-            }
-        };
+        let Gathered { ground, candidates, .. } =
+            match readable(gather(self.ports, &self.plan, None, || self.reading = None).await)? {
+                Ok(gathered) => gathered,
+                Err(obstacle) => {
+                    self.try_again_soon();
+                    return Ok(Event::Blocked(obstacle.blocked));
+                }
+            };
         self.proof = Some(ground.proof.clone());
         if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
             return Ok(Event::Denied(denial));
