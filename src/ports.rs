@@ -196,7 +196,7 @@ pub enum Severity {
 }
 
 /// Why a store could not do what it was asked.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub enum StoreError {
     #[error("{object} was changed by somebody else in the meantime")]
     Conflict { object: String },

@@ -101,6 +101,22 @@ async fn what_ha_has_not_done_after_a_long_time_is_for_a_person_to_look_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_never_ends_is_told_of_and_its_plan_stays_as_it_is() {
+    let (home, sim) = Home::beside(World::sample()).await;
+    sim.set_faults(vec![Fault::SlowTask { types: vec![], seconds: 1e6 }]);
+    home.plan("p", "start_guest", "qemu/101", &json!({}));
+    let running = home.run();
+    until_async("its task runs", async || home.status("p").await.reason == "Running").await;
+    running.kill().await;
+    home.clock.set(SignedDuration::from_hours(2));
+    let running = home.run();
+    until_async("it is told of", async || home.status("p").await.reason == "TaskTakesLong").await;
+    running.kill().await;
+    assert_eq!(home.status("p").await.phase, Phase::Running);
+    assert_eq!(proxmox::executed(&sim), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_pass_waits_for_ha_as_it_waits_for_tasks() {
     let (home, sim) = Home::beside(worlds::under_ha("ct:201", "{config: {state: stopped}}", 2)).await;
     home.plan("p", "start_guest", "lxc/201", &json!({}));

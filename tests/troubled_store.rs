@@ -276,10 +276,10 @@ async fn a_plan_does_not_adopt_the_task_of_another_plan() {
     let (home, sim) = Home::beside(World::sample()).await;
     let when = Trigger { path: Some("/nodes/*/vzdump".to_owned()), ..Trigger::default() };
     sim.set_faults(vec![Fault::LostRequest { when }]);
-    home.plan("one", "backup_guest", "qemu/101", &json!({"storage": "local"}));
-    home.plan("two", "backup_guest", "qemu/101", &json!({"storage": "local"}));
+    home.plan("one", "backup_guest", "qemu/101", &json!({"params": {"storage": "local"}}));
+    home.plan("two", "backup_guest", "qemu/101", &json!({"params": {"storage": "local"}}));
     let plans = home.settle_in(Trouble::None).await;
-    assert_eq!(proxmox::executed(&sim), 1);
+    assert_eq!(proxmox::executed(&sim), 1, "{plans:?}");
     let succeeded: Vec<_> = plans.iter().filter(|(_, status)| status.phase == Phase::Succeeded).collect();
     assert_eq!(
         succeeded.len(),

@@ -57,7 +57,7 @@ async fn judge<S: Store, H: Hypervisors>(
         }));
     };
     // One whose file is being changed is not among them.
-    let gathered = gather(ports, plan, Some(approval)).await?;
+    let gathered = gather(ports, plan, Some(approval), || ()).await?;
     let candidate = gathered.candidate(approval.clone());
     let question = lifecycle::read(Some(&status)).ok().and_then(|state| state.question());
     let bench = gathered.ground.bench(ports, plan, &judged, question);

@@ -69,17 +69,22 @@ impl Gathered {
     }
 }
 
-/// Reads it all anew, and once more after each look into a repository, which takes its time. `beside` is looked into too.
+/// Reads it all anew, and once more after each look into a repository, which takes its time: whoever holds up others
+/// meanwhile lets go in `before_it_takes_time`. `beside` is looked into too.
 pub(super) async fn gather<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     plan: &ProxmoxActionPlan,
     beside: Option<&ProxmoxActionApproval>,
+    mut before_it_takes_time: impl FnMut() + Send,
 ) -> Result<Gathered, StoreError> {
     let mut traces = Traces::default();
     loop {
         // What comes in after the proof was read may have come in without it.
         let approvals = ports.store.approvals_of(&Key::of(plan)).await?;
         let ground = ground(ports, plan).await?;
+        if approvals.iter().chain(beside).any(|approval| traces.lack(approval)) {
+            before_it_takes_time();
+        }
         if traces.look_for_more(ports, &ground, approvals.iter().chain(beside)).await {
             continue;
         }
@@ -98,6 +103,12 @@ struct Traces {
 }
 
 impl Traces {
+    /// It came by git, and nobody has looked for it yet.
+    fn lack(&self, approval: &ProxmoxActionApproval) -> bool {
+        let is_known = approval.metadata.uid.as_ref().is_none_or(|uid| self.traced.contains_key(uid));
+        !is_known && Claim::of_approval(approval).is_some()
+    }
+
     /// Whether there were any that nobody had looked for yet.
     async fn look_for_more<'a, S: Store, H: Hypervisors>(
         &mut self,

@@ -31,6 +31,7 @@ pub use settle::settle;
 use std::{sync::Arc, time::Duration};
 
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::{
     core::{hash::NotCanonical, lifecycle::Corrupt},
@@ -70,10 +71,23 @@ enum Error {
 /// What the looks at plans share.
 struct Together {
     places: Arc<Places>,
+    /// As many looks as may have their plan in memory before they ask their Proxmox.
+    readers: Semaphore,
     crowd: Crowd,
     slots: Slots,
     /// Of those whose Proxmox could not be asked.
     setbacks: Setbacks,
+}
+
+impl Together {
+    /// So many looks read at the same time: ten thousand plans that begin together would need as much memory for that as for
+    /// themselves. Whoever waits for a Proxmox is not among them.
+    const READERS: usize = 32;
+
+    fn new(places: Arc<Places>, crowd: Crowd) -> Self {
+        let readers = Semaphore::new(Self::READERS);
+        Self { places, readers, crowd, slots: Slots::default(), setbacks: Setbacks::default() }
+    }
 }
 
 impl Error {

@@ -39,7 +39,6 @@ use super::{
     places::Places,
     plan, policy, refusals,
     setbacks::Setbacks,
-    slots::Slots,
 };
 
 /// So many objects of a kind are looked at, or have their task watched, at the same time.
@@ -110,8 +109,7 @@ async fn run_plans<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
     let (waiting, listed) = (plans.clone(), plans.clone());
     let (places, turns) = Places::new();
     let crowd = Crowd::with_line_of(IN_LINE);
-    let together =
-        Arc::new(Together { places, crowd, slots: Slots::default(), setbacks: Setbacks::default() });
+    let together = Arc::new(Together::new(places, crowd));
     let called = futures::stream::unfold(turns, |mut turns| async {
         turns.recv().await.map(|plan| (ObjectRef::new(&plan.name).within(&plan.namespace), turns))
     });

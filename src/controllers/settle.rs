@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     Error, Together, anchors::anchor, approval, crowd::Crowd, environment, listed::objects, places::Places,
-    plan, policy, refusals, setbacks::Setbacks, slots::Slots,
+    plan, policy, refusals,
 };
 
 /// Looks at every environment, policy, plan and approval until no plan is in flight any more. Returns all plans as they are then.
@@ -29,7 +29,7 @@ pub async fn settle<S: Store, H: Hypervisors>(ports: Ports<S, H>) -> Vec<Proxmox
     let (places, mut turns) = Places::new();
     // Nobody else is held up by them: all have the time to stand in line.
     let crowd = Crowd::with_line_of(Semaphore::MAX_PERMITS / 2);
-    let together = Together { places, crowd, slots: Slots::default(), setbacks: Setbacks::default() };
+    let together = Together::new(places, crowd);
     let mut plans = keys::<ProxmoxActionPlan, S>(&ports).await;
     while !plans.is_empty() {
         join_all(plans.drain(..).map(|key| follow(&ports, &together, key))).await;

@@ -26,7 +26,7 @@ async fn an_operator_that_may_not_even_look_says_so_and_ends_when_it_is_asked_to
     let told = |what: &str| std::fs::read_to_string(stage.log_file()).unwrap().contains(what);
     until("it says that it may not lead", || told("waiting for the lease")).await;
     let_lead(&stage.cluster, &[&stage.namespace]).await;
-    until("it says what it may not", || told("cannot list resource \"proxmoxactionplans\"")).await;
+    until("it says what it may not", || told("cannot list resource \"proxmoxenvironments\"")).await;
     let ended = stage.ask_operator_to_stop().await;
     assert!(ended.success(), "{ended}");
 }

@@ -147,7 +147,7 @@ async fn a_full_disk_turns_readiness_red_and_nothing_is_sent_until_there_is_room
     assert_eq!(ask().await, (200, "ok\n".to_owned()));
     let process = Pid::from_raw(one.id().unwrap().try_into().unwrap());
     let before = getrlimit(Resource::Fsize);
-    prlimit(process, Resource::Fsize, Rlimit { current: Some(0), ..before.clone() }).unwrap();
+    prlimit(process, Resource::Fsize, Rlimit { current: Some(0), ..before }).unwrap();
     until_async("it is not ready", async || ask().await.0 == 503).await;
     assert!(ask().await.1.starts_with("audit log: failed to write"), "{:?}", ask().await);
     stage.apply("requester", &stage.plan("p", "start_guest", "qemu/101", &json!({}))).await;

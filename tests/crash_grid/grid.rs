@@ -163,7 +163,7 @@ pub(crate) async fn try_all(extent: Extent, at_once: usize) -> Vec<String> {
     };
     let all = cells.len();
     let last = began + Duration::from_secs(scale("GRID_SECONDS", 24 * 60 * 60));
-    let (_, second) = play_until(last, sites, spread(cells).into_iter().map(ordered).collect()).await;
+    let (_, second) = play_until(last, sites, spread(&cells).into_iter().map(ordered).collect()).await;
     println!("{} of {all} boundaries and faults were tried", second.len());
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
     let disturbed = first.into_iter().chain(second).filter_map(|((_, cell), report)| Some((cell?, report)));
@@ -209,7 +209,7 @@ fn ordered(cell: Cell) -> Ordered {
 }
 
 /// In an order in which any beginning has something of everything.
-fn spread(cells: Vec<Cell>) -> Vec<Cell> {
+fn spread(cells: &[Cell]) -> Vec<Cell> {
     const STEP: usize = 61;
     let count = cells.len();
     (0..STEP).flat_map(|first| (first..count).step_by(STEP)).map(|place| cells[place].clone()).collect()

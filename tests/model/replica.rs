@@ -262,7 +262,7 @@ fn rechecked(life: &Life, world: &mut World, number: usize) -> Event {
     let look = &mut world.replicas[number].look;
     (look.rechecked, look.backed) = (Some(world.moved), None);
     (look.is_audited, look.is_announced) = (false, false);
-    Event::Rechecked { judged: life.setting.judged(world.moved), draft }
+    Event::Rechecked { judged: life.setting.judged(world.moved), draft: Box::new(draft) }
 }
 
 fn gather(moves: &mut Moves<'_>, world: &World, number: usize) {

@@ -117,14 +117,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         if self.plan.metadata.deletion_timestamp.is_some() {
             return Ok(Event::Deleted);
         }
-        let Gathered { ground, candidates, .. } = match readable(gather(self.ports, &self.plan, None).await)?
-        {
-            Ok(gathered) => gathered,
-            Err(obstacle) => {
-                self.try_again_soon();
-                return Ok(Event::Blocked(obstacle.blocked));
-            }
-        };
+        let Gathered { ground, candidates, .. } =
+            match readable(gather(self.ports, &self.plan, None, || self.reading = None).await)? {
+                Ok(gathered) => gathered,
+                Err(obstacle) => {
+                    self.try_again_soon();
+                    return Ok(Event::Blocked(obstacle.blocked));
+                }
+            };
         self.proof = Some(ground.proof.clone());
         if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
             return Ok(Event::Denied(denial));
@@ -196,7 +196,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         };
         // Approvals end by the clock that dates them, or by ours if that is ahead.
         self.steady.is_at_least(self.ports.store.time(&self.key.namespace).await?);
-        Ok(Event::Rechecked { judged, draft })
+        Ok(Event::Rechecked { judged, draft: Box::new(draft) })
     }
 
     /// A guest that is gone may have left its number to one of another kind.

@@ -17,6 +17,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
+use tokio::sync::SemaphorePermit;
 
 use crate::{
     api::{Provenance, ProxmoxActionPlan},
@@ -64,6 +65,8 @@ struct Look<'a, S, H: Hypervisors> {
     occupied: Occupied,
     wake_at: Option<Timestamp>,
     together: &'a Together,
+    /// Until it asks its Proxmox.
+    reading: Option<SemaphorePermit<'a>>,
     /// While it asks its Proxmox.
     admitted: Option<Admitted>,
     /// It has asked for a place in vain.
@@ -88,6 +91,17 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
     together: &Together,
     key: &Key,
 ) -> Result<Option<Timestamp>, Error> {
+    let reading = together.readers.acquire().await.ok();
+    // On the heap, so that those who wait for their turn need no memory for what comes after it.
+    Box::pin(look(ports, together, key, reading)).await
+}
+
+async fn look<S: Store, H: Hypervisors>(
+    ports: &Ports<S, H>,
+    together: &Together,
+    key: &Key,
+    reading: Option<SemaphorePermit<'_>>,
+) -> Result<Option<Timestamp>, Error> {
     let steady = Arc::new(Steady::on(&ports.clock));
     let ports = &Ports { clock: steady.clone(), ..ports.clone() };
     let Some(plan) = ports.store.get::<ProxmoxActionPlan>(key).await? else {
@@ -110,6 +124,7 @@ pub(super) async fn reconcile<S: Store, H: Hypervisors>(
         occupied: Occupied::default(),
         wake_at: None,
         together,
+        reading,
         admitted: None,
         is_in_line: false,
         was_set_back: false,
@@ -186,6 +201,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     /// The scene, resolved once per look.
     async fn scene(&mut self) -> Result<Result<&Scene<H::Connection>, Event>, Error> {
         let environment = self.environment();
+        self.reading = None;
         if self.admitted.is_none() {
             self.admitted = Some(self.together.crowd.enter(&environment).await.ok_or(Error::Crowded)?);
         }

@@ -108,7 +108,7 @@ pub(super) fn another(order: &Order, before: State, event: Event, now: Timestamp
             still_wanted(order, sending, why, &tally, now)
         }
         (State::Ended(ended), Event::Approvals(tally)) => decided(order, ended, &tally, now),
-        (before, Event::Rechecked { judged, draft }) => rechecked(before, judged, draft),
+        (before, Event::Rechecked { judged, draft }) => rechecked(before, judged, *draft),
         (before, Event::Denied(denial)) => stays(before, &denial.message),
         (before, _) => (before, vec![]),
     }

@@ -44,7 +44,7 @@ fn played(order: &Order, state: State, events: Vec<Event>) -> (State, Vec<Effect
 }
 
 fn rechecked(judged: Judged) -> Event {
-    Event::Rechecked { judged, draft: draft() }
+    Event::Rechecked { judged, draft: Box::new(draft()) }
 }
 
 /// What leads to another attempt, if nothing stands in the way.

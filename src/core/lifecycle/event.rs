@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// Its task may still end, and nothing has to be done for that.
+pub(super) const TASK_TAKES_LONG: &str = "TaskTakesLong";
+
 /// What can happen to a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -39,7 +42,7 @@ pub enum Event {
     /// Judged again, right before dispatch.
     Rechecked {
         judged: Judged,
-        draft: IntentDraft,
+        draft: Box<IntentDraft>,
     },
     /// The call was sent once.
     Sent(Sent),
@@ -68,7 +71,8 @@ pub struct Blocked {
 impl Blocked {
     /// Nobody has to do anything about it: it is a matter of time.
     pub(super) fn passes_by_itself(&self) -> bool {
-        [NODE_BUSY, STORAGE_BUSY, FROZEN, HOURLY_LIMIT_REACHED].contains(&self.reason.as_str())
+        [NODE_BUSY, STORAGE_BUSY, FROZEN, HOURLY_LIMIT_REACHED, TASK_TAKES_LONG]
+            .contains(&self.reason.as_str())
     }
 }
 

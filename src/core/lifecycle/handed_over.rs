@@ -14,7 +14,7 @@ use crate::{
 use super::{
     ending::{end, in_doubt, tell},
     event::Effect,
-    in_flight::{HOLD_AFTER, next_look},
+    running::{HOLD_AFTER, next_look},
     state::{Order, Outcome, Sending, State},
 };
 

@@ -1,34 +1,31 @@
-//! A plan whose call may have left: only its outcome counts from here on.
+//! A plan whose call may have left: whether it did, and which task is its own.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
-    api::{EarlierAttempt, Intent, TaskReport},
+    api::{EarlierAttempt, Intent},
     core::{
         audit::AuditEvent,
-        ha::is_of_ha,
         judge::Judged,
-        task::{Sent, TaskState, TaskVerdict, Upid},
+        task::{Sent, Upid},
         traces::Traces,
     },
 };
 
 use super::{
     again::not_done,
-    ending::{end, finish, in_doubt, tell},
+    ending::{end, in_doubt, tell},
     event::{Effect, Rivals},
-    handed_over::handed_over,
-    state::{Ended, Order, Outcome, Sending, State},
+    running::pause_between_looks,
+    state::{Outcome, Sending, State},
 };
 
-/// A task that runs longer than this holds its plan, so that its end finds a place to be written to.
-pub(super) const HOLD_AFTER: SignedDuration = SignedDuration::from_secs(5);
 /// How much the clocks of a node may differ between two looks at it.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(2);
 
 /// How far a node's clock may lag behind what it should say, before it counts as put back.
 const CLOCK_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+/// How long the clock of a node that lags behind is left alone at most.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(10);
 
 /// What is sent, in words.
@@ -235,77 +232,4 @@ fn could_be_ours(upid: &Upid, intent: &Intent) -> bool {
         && intent.task_types.contains(&upid.task_type)
         && upid.start_time >= moment(-CLOCK_SLACK)
         && upid.start_time <= moment(settle + CLOCK_SLACK)
-}
-
-pub(super) fn followed(
-    order: &Order,
-    sending: Sending,
-    upid: Upid,
-    task: TaskState,
-    now: Timestamp,
-) -> (State, Vec<Effect>) {
-    match task {
-        TaskState::Running => {
-            let age = now.duration_since(sending.intent.at.0);
-            let mut effects = vec![];
-            if sending.blocked.is_some() {
-                effects.push(Effect::WriteStatus);
-            }
-            if age >= HOLD_AFTER {
-                effects.push(Effect::Hold);
-            }
-            effects.push(Effect::WakeAt(next_look(age, now)));
-            (State::Running(Sending { blocked: None, ..sending }, upid), effects)
-        }
-        TaskState::Stopped { exit_status } => stopped(order, sending, upid, &exit_status, now),
-        TaskState::Vanished => {
-            let fact = format!("Proxmox no longer knows its task {upid}: how it ended can't be read");
-            let ended = State::Running(sending, upid).end(Outcome::Indeterminate, "TaskVanished", "");
-            in_doubt(ended, &[fact])
-        }
-    }
-}
-
-pub(super) fn next_look(age: SignedDuration, now: Timestamp) -> Timestamp {
-    now.saturating_add(pause_between_looks(age)).unwrap_or(Timestamp::MAX)
-}
-
-/// Often at first, then ever less: a task that has run for a minute is not over in the next second.
-pub fn pause_between_looks(age: SignedDuration) -> SignedDuration {
-    (age / 4).clamp(SignedDuration::from_millis(200), LONGEST_PAUSE)
-}
-
-fn stopped(
-    order: &Order,
-    sending: Sending,
-    upid: Upid,
-    exit_status: &str,
-    now: Timestamp,
-) -> (State, Vec<Effect>) {
-    let task = TaskReport { exit_status: exit_status.chars().take(4096).collect(), ended_at: Time(now) };
-    let verdict = TaskVerdict::of(exit_status);
-    if verdict.is_success() && is_handed_over(order, &upid) {
-        return handed_over(sending, upid, task);
-    }
-    let shown: String = exit_status.chars().take(1000).collect();
-    let (outcome, reason, message) = match verdict {
-        TaskVerdict::Succeeded => (Outcome::Succeeded, "TaskOk", "done".to_owned()),
-        TaskVerdict::SucceededWithWarnings => {
-            (Outcome::Succeeded, "TaskWarnings", format!("done, with warnings in the task log ({shown})"))
-        }
-        TaskVerdict::Failed => {
-            (Outcome::Failed, "TaskFailed", format!("its task ended in an error: {shown}"))
-        }
-        TaskVerdict::Unknown => {
-            let fact = format!("its task was killed ({shown}): how far it came is not known");
-            let ended = State::Running(sending, upid).end(Outcome::Indeterminate, "TaskKilled", "");
-            return in_doubt(Ended { task: Some(task), ..ended }, &[fact]);
-        }
-    };
-    let ended = State::Running(sending, upid).end(outcome, reason, message);
-    finish(Ended { task: Some(task), ..ended })
-}
-
-fn is_handed_over(order: &Order, upid: &Upid) -> bool {
-    order.ha_goal.is_some() && is_of_ha(&upid.task_type)
 }

@@ -46,7 +46,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             let not_in_force = unproven.then(|| "binding approvals is missing".to_owned());
             Event::Approvals(Tally { denied_by: denied.then(no), not_in_force, ..tally(count) })
         }),
-        6 => any_judgement().prop_map(|judged| Event::Rechecked { judged, draft: draft() }),
+        6 => any_judgement().prop_map(|judged| Event::Rechecked { judged, draft: Box::new(draft()) }),
         4 => prop_oneof![
             Just(Sent::NotSent { why: "refused".into() }),
             Just(Sent::Refused { status: 500, message: "no".into() }),
@@ -102,7 +102,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
 /// Up to the question whether to make another attempt, which chance alone hardly ever comes to; and perhaps on to its
 /// last look.
 fn any_beginning() -> impl Strategy<Value = Vec<Happening>> {
-    let (judged, rechecked) = (judged(1), Event::Rechecked { judged: judged(1), draft: draft() });
+    let (judged, rechecked) = (judged(1), Event::Rechecked { judged: judged(1), draft: Box::new(draft()) });
     let approved = Event::Approvals(tally(1));
     let sent = [Event::Judged(judged), approved.clone(), rechecked.clone(), approved.clone()];
     let told = prop_oneof![

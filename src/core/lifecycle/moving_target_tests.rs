@@ -86,7 +86,7 @@ impl World {
     fn carries_out(&mut self, effect: &Effect, state: &State) -> Option<Event> {
         match effect {
             Effect::Judge => Some(Event::Judged(self.judgement())),
-            Effect::Recheck => Some(Event::Rechecked { judged: self.judgement(), draft: draft() }),
+            Effect::Recheck => Some(Event::Rechecked { judged: self.judgement(), draft: Box::new(draft()) }),
             Effect::GatherApprovals => {
                 let plan = plan();
                 let bench = bench(&plan, state.judged().unwrap());

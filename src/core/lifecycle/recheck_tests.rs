@@ -14,7 +14,7 @@ use crate::{
 };
 
 fn rechecked(before: Judged, now: Judged) -> (State, Vec<Effect>) {
-    step(&order(), approved(before), Event::Rechecked { judged: now, draft: draft() }, noon())
+    step(&order(), approved(before), Event::Rechecked { judged: now, draft: Box::new(draft()) }, noon())
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    event::Blocked,
+    event::{Blocked, TASK_TAKES_LONG},
     state::{Ended, Outcome, Sending, Setback, State},
     weigh::waits_for,
 };
@@ -217,7 +217,8 @@ pub fn read(status: Option<&PlanStatus>) -> Result<State, Corrupt> {
 
 /// In flight, with nothing in the way: looking again takes it further.
 pub fn is_under_way(status: &PlanStatus) -> bool {
-    status.phase.is_in_flight() && [DISPATCHING, RUNNING, HA_WORKING].contains(&status.reason.as_str())
+    status.phase.is_in_flight()
+        && [DISPATCHING, RUNNING, TASK_TAKES_LONG, HA_WORKING].contains(&status.reason.as_str())
 }
 
 fn ended(status: &PlanStatus, outcome: Outcome) -> State {

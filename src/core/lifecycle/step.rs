@@ -10,8 +10,9 @@ use super::{
     ending::{end, finish, in_doubt, tell},
     event::{Blocked, Effect, Event, IntentDraft},
     handed_over::seen,
-    in_flight::{adjudicate, adopt, announced_after, answered, followed, traced},
+    in_flight::{adjudicate, adopt, announced_after, answered, traced},
     recheck::rechecked,
+    running::followed,
     state::{Ended, Order, Outcome, Sending, State},
     weigh::{awaiting, waits_for, weigh},
 };
@@ -58,7 +59,7 @@ pub fn step(order: &Order, state: State, event: Event, now: Timestamp) -> (State
         (State::Approved { judged, backing, .. }, Event::Rechecked { judged: now_judged, draft })
             if order.sends() =>
         {
-            rechecked(order, (judged, backing), now_judged, draft, now)
+            rechecked(order, (judged, backing), now_judged, *draft, now)
         }
 
         (State::Dispatching(sending), Event::Sent(sent)) => answered(sending, sent),

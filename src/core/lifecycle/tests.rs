@@ -13,7 +13,7 @@ use crate::{
         demand::Demand,
         hash::Hash,
         judge::Judged,
-        task::{Sent, TaskState, Upid},
+        task::{Sent, Upid},
     },
 };
 
@@ -140,7 +140,7 @@ fn weighed_last(order: &Order, last: Tally) -> (State, Vec<Effect>) {
     for event in [
         Event::Judged(judged(1)),
         Event::Approvals(tally(1)),
-        Event::Rechecked { judged: judged(1), draft: draft() },
+        Event::Rechecked { judged: judged(1), draft: Box::new(draft()) },
         Event::Approvals(last),
     ] {
         (state, effects) = step(order, state, event, noon());
@@ -317,34 +317,6 @@ fn several_candidates_are_for_a_person_to_judge() {
     };
     assert_eq!(ended.outcome, Outcome::Indeterminate);
     assert!(ended.message.contains(UPID));
-}
-
-#[test]
-fn a_long_task_holds_its_plan_and_a_short_one_does_not() {
-    let (state, _) = sent(&order());
-    let (state, _) = step(&order(), state, Event::Sent(Sent::Task(upid())), noon());
-    let look = |after| {
-        let later = noon() + SignedDuration::from_secs(after);
-        step(&order(), state.clone(), Event::Task(TaskState::Running), later).1
-    };
-    assert!(!look(4).contains(&Effect::Hold));
-    assert!(look(5).contains(&Effect::Hold));
-}
-
-#[test]
-fn how_a_task_ended_decides_how_the_plan_ends() {
-    for (exit_status, phase) in [
-        ("OK", Phase::Succeeded),
-        ("WARNINGS: 1", Phase::Succeeded),
-        ("VM is locked (backup)", Phase::Failed),
-        ("unexpected status", Phase::Indeterminate),
-    ] {
-        let (state, _) = sent(&order());
-        let (state, _) = step(&order(), state, Event::Sent(Sent::Task(upid())), noon());
-        let stopped = TaskState::Stopped { exit_status: exit_status.into() };
-        let (state, _) = step(&order(), state, Event::Task(stopped), noon());
-        assert_eq!(state.phase(), phase, "{exit_status}");
-    }
 }
 
 #[test]

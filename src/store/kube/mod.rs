@@ -10,6 +10,7 @@ mod clock;
 mod identity;
 mod lease;
 mod secrets;
+mod shared;
 
 pub use admission::{ExpectedPolicies, UnfitName};
 pub use identity::own_name;
@@ -36,10 +37,16 @@ use tokio::sync::Semaphore;
 
 use crate::{
     api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxPolicy},
-    core::{admission::Admission, audit::RefusedObject, lifecycle::Home},
+    core::{
+        admission::{Admission, Policies},
+        audit::RefusedObject,
+        lifecycle::Home,
+    },
     ports::{Changes, FINALIZER, Key, Kind, Notice, Refusal, Severity, Store, StoreError},
     store::refusals::Refusals,
 };
+
+use shared::Shared;
 
 /// No single call to the API server may take longer: a write that hangs must not hold up what comes after it.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -71,6 +78,7 @@ pub struct KubeStore {
     calls: Arc<Semaphore>,
     /// `None` if the owner does without them.
     policies: Option<ExpectedPolicies>,
+    admission: Arc<Shared<Result<Policies, StoreError>>>,
     refusals: Refusals,
 }
 
@@ -91,6 +99,7 @@ impl KubeStore {
             client,
             namespace,
             policies,
+            admission: Arc::default(),
             refusals: Refusals::default(),
             calls: Arc::new(Semaphore::new(CALLS)),
         }
@@ -330,11 +339,12 @@ impl Store for KubeStore {
     }
 
     async fn admission(&self) -> Result<Admission, StoreError> {
-        let _turn = self.turn().await;
-        match &self.policies {
-            Some(policies) => policies.read(&self.client).await.map(Admission::Policies),
-            None => Ok(Admission::Waived),
-        }
+        let Some(policies) = &self.policies else { return Ok(Admission::Waived) };
+        let reading = async {
+            let _turn = self.turn().await;
+            policies.read(&self.client).await
+        };
+        self.admission.read(reading).await.map(Admission::Policies)
     }
 
     fn admission_changes(&self) -> BoxStream<'static, ()> {

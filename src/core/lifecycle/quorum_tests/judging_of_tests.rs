@@ -99,7 +99,7 @@ impl World {
                 self.met.frozen = true;
                 Event::Blocked(Blocked { reason: hold.reason.into(), message: hold.message })
             }
-            None => Event::Rechecked { judged, draft: draft() },
+            None => Event::Rechecked { judged, draft: Box::new(draft()) },
         }
     }
 }
