@@ -21,10 +21,18 @@ fn every_mutant_says_what_it_breaks_and_who_catches_it_and_still_applies() {
         let mut lines = text.lines();
         assert!(lines.next().unwrap().ends_with('.'), "{name}: the first line is no sentence");
         let catcher = lines.next().unwrap().strip_prefix("Caught by: ").unwrap_or_default();
-        assert!(PARTS.contains(&catcher), "{name}: the second line names no part that catches it");
+        let (part, test) = catcher.split_once(' ').unwrap_or_default();
+        assert!(PARTS.contains(&part), "{name}: the second line names no part that catches it");
+        assert!(has_test(&root.join("tests").join(part), test), "{name}: {part} has no test `{test}`");
         let check =
             Command::new("git").args(["apply", "--check"]).arg(&path).current_dir(root).output().unwrap();
         assert!(check.status.success(), "{name}: {}", String::from_utf8_lossy(&check.stderr));
     }
     assert!(patches >= 10, "only {patches} mutants are planted");
+}
+
+fn has_test(part: &Path, name: &str) -> bool {
+    let is_there =
+        |path: &Path| fs::read_to_string(path).is_ok_and(|text| text.contains(&format!("fn {name}()")));
+    !name.is_empty() && fs::read_dir(part).unwrap().any(|file| is_there(&file.unwrap().path()))
 }
