@@ -82,7 +82,7 @@ struct Together {
 impl Together {
     /// So many looks read at the same time: ten thousand plans that begin together would need as much memory for that as for
     /// themselves. Whoever waits for a Proxmox is not among them.
-    const READERS: usize = 32;
+    const READERS: usize = 16;
 
     fn new(places: Arc<Places>, crowd: Crowd) -> Self {
         let readers = Semaphore::new(Self::READERS);

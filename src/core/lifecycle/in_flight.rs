@@ -20,7 +20,7 @@ use super::{
     state::{Outcome, Sending, State},
 };
 
-/// How much the clocks of a node may differ between two looks at it.
+/// How far a node's clock may run ahead of ours while a call settles.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(2);
 
 /// How far a node's clock may lag behind what it should say, before it counts as put back.
@@ -230,6 +230,7 @@ fn could_be_ours(upid: &Upid, intent: &Intent) -> bool {
         && upid.id == intent.task_id
         && upid.user == intent.sender
         && intent.task_types.contains(&upid.task_type)
-        && upid.start_time >= moment(-CLOCK_SLACK)
+        // What began before the node's clock was read can't be ours, and may be the task of a plan that is gone.
+        && upid.start_time >= moment(SignedDuration::ZERO)
         && upid.start_time <= moment(settle + CLOCK_SLACK)
 }

@@ -297,6 +297,7 @@ fn only_a_task_of_our_token_our_target_our_kind_and_our_time_is_adopted() {
         UPID.replace("qmstart", "qmstop"),
         UPID.replace("!operator", "!other"),
         UPID.replace("agent@pve!operator", "agent@pve"),
+        UPID.replace("6B00EAFE", "6B00EAFD"),
         UPID.replace("6B00EAFE", "6B00EA00"),
         UPID.replace("6B00EAFE", "6B00EB80"),
     ] {

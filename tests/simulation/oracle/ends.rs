@@ -141,6 +141,12 @@ fn is_untrue(evidence: &Evidence, life: &Life, calls: &[(i64, Entry)]) -> Option
         }
         // Of power and settings only the goal is seen, and somebody else may have reached it.
         Phase::Succeeded if status.reason == "FoundDone" && is_a_goal(life) => None,
+        // Whichever attempt it was.
+        Phase::Succeeded
+            if status.reason == "FoundDone" && calls.iter().any(|(_, entry)| entry.done.is_some()) =>
+        {
+            None
+        }
         Phase::Succeeded if done.is_empty() => Some("says that it was done".to_owned()),
         _ => None,
     }
