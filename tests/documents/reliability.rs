@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::{read, root};
 
-const PARTS: &[&str] = &["model", "simulation", "crash grid", "mutants"];
+const PARTS: &[&str] = &["model", "simulation", "crash grid", "takeover", "watches", "endurance", "mutants"];
 
 fn rows() -> Vec<Vec<String>> {
     let text = read(&root().join("docs/reliability.md"));
