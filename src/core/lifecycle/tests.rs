@@ -225,6 +225,16 @@ fn nothing_leaves_after_its_announcement_has_grown_old() {
     assert_eq!(effects.last(), Some(&Effect::Send { until: soon }));
 }
 
+#[test]
+fn a_call_that_leaves_long_after_its_node_told_the_time_takes_so_much_longer_to_settle() {
+    let drafted_at = noon() - SignedDuration::from_secs(20);
+    let draft = IntentDraft { drafted_at, ..draft() };
+    let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft, before: None };
+    let (state, _) = step(&order(), confirmed, Event::Approvals(tally(1)), noon());
+    let settles_at = state.intent().unwrap().settles_at.0;
+    assert_eq!(settles_at, noon() + SignedDuration::from_secs(35 + 20));
+}
+
 /// The task list, read when a late call would have arrived too.
 pub(crate) fn tasks_found(found: Vec<Upid>, rivals: Rivals) -> Event {
     Event::TasksFound { found, rivals, node_time: noon() + SignedDuration::from_mins(1) }
