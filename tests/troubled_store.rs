@@ -50,6 +50,8 @@ enum Trouble {
     AnotherReplica,
     /// The write of the intent takes so long.
     SlowIntent(SignedDuration),
+    /// Its own clock is so far ahead.
+    ClockAhead(SignedDuration),
     /// There are admission policies, unchanged since then.
     PoliciesSince(Timestamp),
     PoliciesMissing,
@@ -205,7 +207,11 @@ impl Store for Troubled {
         self.inner.admission_changes()
     }
     async fn time(&self, namespace: &str) -> Result<Timestamp, StoreError> {
-        self.inner.time(namespace).await
+        let time = self.inner.time(namespace).await?;
+        Ok(match *self.trouble.lock().unwrap() {
+            Trouble::ClockAhead(ahead) => time + ahead,
+            _ => time,
+        })
     }
 }
 
@@ -260,6 +266,16 @@ async fn nothing_is_sent_after_not_after_however_long_the_intent_takes_to_be_wri
     let plans = home.settle_in(Trouble::SlowIntent(SignedDuration::from_hours(1))).await;
     assert_eq!(proxmox::executed(&sim), 0, "sent 50 minutes after notAfter");
     assert_eq!((plans[0].1.phase, plans[0].1.reason.as_str()), (Phase::Failed, "NotSent"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_ended_by_the_clock_of_the_store_is_not_sent() {
+    let (home, sim) = Home::beside(World::sample()).await;
+    let end = Timestamp::from_second(Timestamp::now().as_second() + 600).unwrap();
+    home.plan("p", "start_guest", "qemu/101", &json!({"notAfter": end.to_string()}));
+    let plans = home.settle_in(Trouble::ClockAhead(SignedDuration::from_hours(1))).await;
+    assert_eq!(proxmox::executed(&sim), 0, "sent 50 minutes after notAfter");
+    assert_eq!(plans[0].1.phase, Phase::Expired, "{}", plans[0].1.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
