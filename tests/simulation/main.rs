@@ -79,8 +79,8 @@ impl Sum {
     }
 
     fn note(&self) {
-        let broken = self.violated.iter().flat_map(|ran| &ran.violations);
-        promises::note_promises("simulation", self.plans, self.mutations, broken);
+        let broken: Vec<_> = self.violated.iter().flat_map(|ran| &ran.violations).collect();
+        promises::note_promises("simulation", self.plans, self.mutations, &broken);
         let violations = self.violated.len() as u64;
         let row = |what: &str, tried: u64, unit: &str| {
             rows::Row { part: "simulation", what, tried, unit, violations }.note();

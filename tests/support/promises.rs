@@ -61,15 +61,10 @@ impl fmt::Display for Broken {
 }
 
 /// A row for each promise: so many plans, and changes of theirs, were held to it.
-pub(crate) fn note_promises<'a>(
-    part: &str,
-    plans: u64,
-    changes: u64,
-    broken: impl Iterator<Item = &'a Broken> + Clone,
-) {
+pub(crate) fn note_promises(part: &str, plans: u64, changes: u64, broken: &[&Broken]) {
     for promise in Promise::ALL {
         let (tried, unit) = if promise.is_about_changes() { (changes, "changes") } else { (plans, "plans") };
-        let violations = broken.clone().filter(|broken| broken.promise == promise).count() as u64;
+        let violations = broken.iter().filter(|broken| broken.promise == promise).count() as u64;
         Row { part, what: promise.breach(), tried, unit, violations }.note();
     }
 }

@@ -18,8 +18,9 @@ use crate::{core::admission::Policies, ports::StoreError};
 use super::bounded;
 
 /// What the chart installs. It fills in the same two names.
-const TEXTS: [&str; 4] = [
+const TEXTS: [&str; 5] = [
     include_str!("../../../charts/proxmox-agent/files/approvals.yaml"),
+    include_str!("../../../charts/proxmox-agent/files/deletions.yaml"),
     include_str!("../../../charts/proxmox-agent/files/plans.yaml"),
     include_str!("../../../charts/proxmox-agent/files/revocations.yaml"),
     include_str!("../../../charts/proxmox-agent/files/status.yaml"),
