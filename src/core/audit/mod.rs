@@ -2,6 +2,7 @@
 
 mod anchors;
 mod chain;
+mod origins;
 #[cfg(test)]
 mod tests;
 
@@ -12,11 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{
     Decision, GrantedApproval, Intent, Phase, Preview, PreviewedCall, Provenance, ProxmoxActionApproval,
-    ProxmoxActionPlanSpec, Source,
+    ProxmoxActionPlanSpec, Risk, Source,
 };
+
+use super::{provenance::Traced, signed::Evidence};
 
 pub use anchors::{BETWEEN_ANCHORS, anchored, seen_of_others};
 pub use chain::{Head, LARGEST_LINE, NotALine, Stamp, TooLarge, check_of, is_hash_of, stamp_of};
+pub use origins::{Origin, of_approval, of_plan, origins, without_origin};
 
 /// One thing that happened. What does not apply to it is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -175,12 +179,32 @@ pub struct ApprovalOnRecord {
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// What it was given for; a no may be to an earlier judgement than the one it stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Risk>,
+    /// Groups that it names; those that are proven stand in `groups`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approver_groups: Vec<String>,
+    /// The attempt that it decides about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i64>,
 }
 
 impl ApprovalOnRecord {
     /// Of one that was counted before, and is not read any more.
     pub fn of(granted: GrantedApproval) -> Self {
-        Self { granted, expires_at: None, reason: String::new(), source: None }
+        Self {
+            granted,
+            expires_at: None,
+            reason: String::new(),
+            source: None,
+            plan_hash: None,
+            risk: None,
+            approver_groups: vec![],
+            attempt: None,
+        }
     }
 }
 
@@ -194,8 +218,16 @@ impl From<&ProxmoxActionApproval> for ApprovalOnRecord {
             approved_by: spec.approved_by.clone(),
             groups: vec![],
         };
-        let (expires_at, reason, source) = (spec.expires_at.clone(), spec.reason.clone(), spec.source);
-        Self { granted, expires_at, reason, source }
+        Self {
+            granted,
+            expires_at: spec.expires_at.clone(),
+            reason: spec.reason.clone(),
+            source: spec.source,
+            plan_hash: Some(spec.plan_hash.clone()),
+            risk: Some(spec.risk),
+            approver_groups: spec.approver_groups.clone(),
+            attempt: spec.attempt,
+        }
     }
 }
 
@@ -205,6 +237,20 @@ pub struct FromGit {
     pub object: String,
     #[serde(flatten)]
     pub provenance: Provenance,
+    #[serde(flatten)]
+    pub evidence: Evidence,
+}
+
+impl FromGit {
+    /// With what proves it, or without.
+    pub fn of(object: String, traced: &Traced, is_proven: bool) -> Self {
+        let evidence = if is_proven { traced.evidence.clone() } else { Evidence::default() };
+        Self { object, provenance: traced.provenance.clone(), evidence }
+    }
+
+    pub fn named(object: String, provenance: Provenance) -> Self {
+        Self { object, provenance, evidence: Evidence::default() }
+    }
 }
 
 /// The end of a task, and what it wrote meanwhile.
