@@ -146,21 +146,6 @@ async fn who_has_asked_and_approved_is_proven_by_the_bundle_when_the_repository_
 
     let records: Vec<Value> = bundle["records"].as_array().unwrap().iter().map(line).collect();
     let on_lines = proven(&records);
-    for record in bundle["records"].as_array().unwrap() {
-        let text = record["line"].as_str().unwrap();
-        let from = line(record);
-        eprintln!(
-            "SIZE {} {} of which fromGit {} request {} preview {}",
-            from["event"],
-            text.len(),
-            from["fromGit"].to_string().len(),
-            from["request"].to_string().len(),
-            from["preview"].to_string().len()
-        );
-        for one in from["fromGit"].as_array().into_iter().flatten() {
-            eprintln!("   {} {}", one["object"], one["proof"].to_string().len());
-        }
-    }
     assert_eq!(on_lines, [("planned", vec!["plan p"]), ("intent", vec!["plan p", "approval a"])]);
     let kept = evidence.house.kept();
     assert!(kept.iter().any(|(file, text)| file.contains("/audit/") && text.contains("publicKey")));

@@ -1,14 +1,10 @@
 //! What on record came by git, and what its signature has to be over.
 
 use jiff::Timestamp;
-use kube::Resource;
 use serde_json::Value;
 
 use crate::{
-    api::{
-        Decision, PlanRef, ProxmoxActionApproval, ProxmoxActionApprovalSpec, ProxmoxActionPlan,
-        ProxmoxActionPlanSpec, Source,
-    },
+    api::{Decision, PlanRef, ProxmoxActionApprovalSpec, ProxmoxActionPlanSpec, Source},
     core::provenance::Wanted,
 };
 
@@ -69,12 +65,12 @@ fn wanted(record: &AuditRecord, object: &str, request: Option<&ProxmoxActionPlan
     };
     if object == of_plan(&record.plan) {
         let spec = serde_json::to_value(request?).ok()?;
-        return Some(about(&ProxmoxActionPlan::kind(&()), &record.plan, spec));
+        return Some(about("ProxmoxActionPlan", &record.plan, spec));
     }
     let mut approvals = record.approvals.iter();
     let approval = approvals.find(|approval| object == of_approval(&approval.granted.name))?;
     let spec = serde_json::to_value(approval.spec(record)?).ok()?;
-    Some(about(&ProxmoxActionApproval::kind(&()), &approval.granted.name, spec))
+    Some(about("ProxmoxActionApproval", &approval.granted.name, spec))
 }
 
 impl ApprovalOnRecord {
