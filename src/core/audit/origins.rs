@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    api::{Decision, PlanRef, ProxmoxActionApprovalSpec, ProxmoxActionPlanSpec, Source},
+    api::{ProxmoxActionPlanSpec, Source},
     core::provenance::Wanted,
 };
 
-use super::{ApprovalOnRecord, AuditEvent, AuditRecord, FromGit};
+use super::{AuditEvent, AuditRecord, FromGit};
 
 /// What a line tells of the commit behind an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,26 +71,4 @@ fn wanted(record: &AuditRecord, object: &str, request: Option<&ProxmoxActionPlan
     let approval = approvals.find(|approval| object == of_approval(&approval.granted.name))?;
     let spec = serde_json::to_value(approval.spec(record)?).ok()?;
     Some(about("ProxmoxActionApproval", &approval.granted.name, spec))
-}
-
-impl ApprovalOnRecord {
-    /// What the approval says, to the letter, as far as this line tells all of it.
-    fn spec(&self, record: &AuditRecord) -> Option<ProxmoxActionApprovalSpec> {
-        let decision = record.decision?;
-        // A yes is to the very judgement that the line is about.
-        let hash = if decision == Decision::Approve { &record.plan_hash } else { &self.plan_hash };
-        Some(ProxmoxActionApprovalSpec {
-            plan_ref: PlanRef { name: record.plan.clone(), uid: record.plan_uid.clone() },
-            plan_hash: hash.clone()?,
-            decision,
-            approved_by: self.granted.approved_by.clone(),
-            approver_groups: self.approver_groups.clone(),
-            environment: record.environment.clone(),
-            risk: self.risk?,
-            reason: self.reason.clone(),
-            expires_at: self.expires_at.clone(),
-            source: self.source,
-            attempt: self.attempt,
-        })
-    }
 }
