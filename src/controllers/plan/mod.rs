@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use tokio::sync::SemaphorePermit;
 
 use crate::{
-    api::{Provenance, ProxmoxActionPlan},
+    api::ProxmoxActionPlan,
     catalog::Call,
     core::{
         approval::Proof,
@@ -29,6 +29,7 @@ use crate::{
         lifecycle::{self, AT_ONCE, Effect, Event, Order, State, step},
         occupied::Occupied,
         policy::{Hold, Policy},
+        provenance::Traced,
         task::Sent,
     },
     ports::{Departure, Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
@@ -74,9 +75,9 @@ struct Look<'a, S, H: Hypervisors> {
     /// Something that it needs could not be asked.
     was_set_back: bool,
     /// Where the plan comes from, as it was found out in this look.
-    provenance: Option<Provenance>,
+    traced: Option<Traced>,
     /// Where its approvals come from, by their uid.
-    provenances: BTreeMap<String, Provenance>,
+    approvals_traced: BTreeMap<String, Traced>,
     /// Its approvals as they were read last in this look, by their uid.
     approvals: BTreeMap<String, ApprovalOnRecord>,
     /// The one that says no.
@@ -128,8 +129,8 @@ async fn look<S: Store, H: Hypervisors>(
         admitted: None,
         is_in_line: false,
         was_set_back: false,
-        provenance: None,
-        provenances: BTreeMap::new(),
+        traced: None,
+        approvals_traced: BTreeMap::new(),
         approvals: BTreeMap::new(),
         denial: None,
         log: None,
