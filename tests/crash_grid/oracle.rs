@@ -15,6 +15,7 @@ pub(crate) fn judge(traces: &Traces) -> Vec<String> {
     if traces.log.contains("panicked") {
         wrong.push("the operator has panicked".to_owned());
     }
+    wrong.extend(traces.audit_problems.iter().cloned());
     wrong.extend(at_most_once(traces));
     wrong.extend(end(traces));
     wrong

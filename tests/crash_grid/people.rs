@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
-    runtime::watcher::watch_object,
+    runtime::{WatchStreamExt, watcher::watch_object},
 };
 use proxmox_agent::api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan};
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use crate::{
     support::{
         cluster::Cluster,
         manifests::{APPROVER, REQUESTER, with},
+        patience::until_async,
     },
 };
 
@@ -76,12 +77,19 @@ impl People {
             },
         });
         let approval = serde_json::from_value(approval).unwrap();
-        match self.approver.create(&PostParams::default(), &approval).await {
-            Ok(_) => {}
-            // It was approved before an operator died.
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            Err(error) => panic!("it can't be approved: {error}"),
-        }
+        // The API server may be in trouble, too.
+        until_async("it can be approved", async || {
+            match self.approver.create(&PostParams::default(), &approval).await {
+                Ok(_) => true,
+                // It was approved before an operator died, or the answer was lost.
+                Err(kube::Error::Api(status)) if status.is_already_exists() => true,
+                Err(error) => {
+                    println!("{name}: {error}");
+                    false
+                }
+            }
+        })
+        .await;
     }
 
     pub(crate) async fn bring_to_an_end(&self) -> Result<(), String> {
@@ -90,7 +98,7 @@ impl People {
 
     /// Approves what waits for it, until the plan has ended.
     pub(crate) async fn bring_plan_to_an_end(&self, name: &str) -> Result<(), String> {
-        let mut looks = watch_object(self.plans.clone(), name).boxed();
+        let mut looks = watch_object(self.plans.clone(), name).default_backoff().boxed();
         let mut approved: Option<String> = None;
         let mut last = None;
         let following = async {

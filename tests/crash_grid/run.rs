@@ -66,6 +66,8 @@ pub(crate) struct Traces<'a> {
     /// The changes that arrived at Proxmox.
     pub(crate) arrived: Vec<LedgerEntry>,
     pub(crate) audit: Vec<Value>,
+    /// What is wrong with the audit logs themselves.
+    pub(crate) audit_problems: Vec<String>,
     pub(crate) log: String,
 }
 
@@ -124,6 +126,7 @@ impl Site {
             status: plan.and_then(|plan| plan.status).unwrap_or_default(),
             arrived: arrived(&stage),
             audit: audit::records(&stage.volume, &uid),
+            audit_problems: audit::problems(&[&stage.volume]),
             log: std::fs::read_to_string(stage.volume.join("operator.log")).unwrap_or_default(),
         };
         stage.sim.stop().await;

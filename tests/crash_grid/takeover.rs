@@ -105,6 +105,7 @@ async fn stands_still(site: &mut Site, class: &Class, at: Boundary) -> Option<Ve
         status,
         arrived: sent,
         audit: logs.iter().flat_map(|volume| audit::records(volume, &uid)).collect(),
+        audit_problems: audit::problems(&logs),
         log: logs
             .iter()
             .filter_map(|volume| std::fs::read_to_string(volume.join("operator.log")).ok())
