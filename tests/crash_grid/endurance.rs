@@ -150,9 +150,7 @@ async fn an_etcd_that_stands_still_costs_nothing_but_time() {
 async fn servers_that_are_killed_and_begin_anew_cost_nothing_but_time() {
     let (victims, kills): (&[&[&str]], &[usize]) = match extent() {
         Extent::Sample => (&[&["kube-apiserver"]], &[3]),
-        Extent::Full => {
-            (&[&["kube-apiserver"], &["etcd"], &["etcd", "kube-apiserver"]], &[1, 4, 7])
-        }
+        Extent::Full => (&[&["kube-apiserver"], &["etcd"], &["etcd", "kube-apiserver"]], &[1, 4, 7]),
     };
     for victims in victims {
         let cluster = Arc::new(Cluster::start_kept_up());

@@ -7,7 +7,10 @@ use proxmox_agent::{
     pve::sim::{LedgerEntry, Outcome},
 };
 
-use crate::{audit::announced, run::Traces};
+use crate::{
+    audit::announced,
+    run::{Scenario, Traces},
+};
 
 /// What is not as it has to be.
 pub(crate) fn judge(traces: &Traces) -> Vec<String> {
@@ -16,9 +19,23 @@ pub(crate) fn judge(traces: &Traces) -> Vec<String> {
         wrong.push("the operator has panicked".to_owned());
     }
     wrong.extend(traces.audit_problems.iter().cloned());
-    wrong.extend(at_most_once(traces));
-    wrong.extend(end(traces));
+    if traces.scenario == Scenario::Leaving {
+        wrong.extend(nothing_again(traces));
+    } else {
+        wrong.extend(at_most_once(traces));
+        wrong.extend(end(traces));
+    }
     wrong
+}
+
+fn nothing_again(traces: &Traces) -> Option<String> {
+    let arrived: Vec<String> = traces.arrived.iter().map(described).collect();
+    let intents = announced(&traces.audit).len();
+    (!arrived.is_empty() || intents != 1).then(|| {
+        format!(
+            "it was to be left as it is, but {intents} calls were announced, and these arrived: {arrived:?}"
+        )
+    })
 }
 
 fn at_most_once(traces: &Traces) -> Vec<String> {

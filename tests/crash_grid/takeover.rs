@@ -101,6 +101,7 @@ async fn stands_still(site: &mut Site, class: &Class, at: Boundary) -> Option<Ve
     let status = after.status.unwrap_or_default();
     let traces = Traces {
         class,
+        scenario: Scenario::Request,
         may_lack_an_answer: true,
         status,
         arrived: sent,
