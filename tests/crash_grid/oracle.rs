@@ -100,6 +100,10 @@ fn is_really_unknown(traces: &Traces, told: &str) -> Option<String> {
     if announced(&traces.audit).is_empty() {
         return Some(format!("it is {told}, and was never announced"));
     }
+    // Here people decide at once, when the task could still be the attempt before's.
+    if traces.scenario == Scenario::Again && traces.status.reason == "TaskContested" {
+        return None;
+    }
     let with_a_task = carried_out(traces).find(|entry| entry.upid.is_some());
     with_a_task.map(|entry| format!("it is {told}, but its task is there: {}", described(entry)))
 }
