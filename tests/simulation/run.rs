@@ -14,6 +14,7 @@ use crate::{
     network::Network,
     oracle::{self, Evidence},
     people::{self, People},
+    promises::Broken,
     proxmox::{Cluster, Line},
     replica::Replica,
     weather::Weather,
@@ -21,8 +22,8 @@ use crate::{
 
 /// For so long things go wrong.
 const ROUGH: Duration = Duration::from_secs(45);
-/// So much later all has to be settled.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// So much later all has to be settled: longer than anybody waits for the HA manager.
+const PATIENCE: Duration = Duration::from_secs(1200);
 /// Who was cut off comes back only after a while, and has to read everything anew.
 const NOTICED: Duration = Duration::from_secs(150);
 const STEP: Duration = Duration::from_millis(250);
@@ -41,7 +42,7 @@ pub(crate) enum Planted {
 /// What came of a run.
 pub(crate) struct Ran {
     pub(crate) seed: u64,
-    pub(crate) violations: Vec<String>,
+    pub(crate) violations: Vec<Broken>,
     pub(crate) fingerprint: String,
     pub(crate) lines: Vec<String>,
     /// What the program logged.

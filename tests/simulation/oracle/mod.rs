@@ -12,6 +12,7 @@ use crate::{
     api::Change,
     audit::Kept,
     network::ApprovalsRead,
+    promises::Broken,
     proxmox::{Entry, Task},
 };
 
@@ -36,7 +37,7 @@ pub(crate) struct Evidence {
 }
 
 /// Everything that should not be, in words.
-pub(crate) fn violations(evidence: &Evidence) -> Vec<String> {
+pub(crate) fn violations(evidence: &Evidence) -> Vec<Broken> {
     let lives = lives::plans(&evidence.changes);
     let approvals = lives::approvals(&evidence.changes);
     let mut wrong = Vec::new();
