@@ -102,7 +102,7 @@ impl World {
     fn new(seed: u64, planted: Option<Planted>) -> Self {
         let dice = Dice::of(seed, 1);
         let history = History::begin();
-        let weather = Weather::of(&dice);
+        let weather = Weather::of(&dice, &Dice::of(seed, 6));
         let network = Network::new(Dice::of(seed, 2), Arc::clone(&weather), history.clone());
         network.objects().forgets_versions = planted == Some(Planted::NoVersions);
         let plans = 5 + u32::try_from(dice.below(8)).unwrap();
@@ -128,7 +128,7 @@ impl World {
                 promises: planted == Some(Planted::Promises),
                 records: Arc::default(),
             };
-            Replica::new(&network, line, volume)
+            Replica::new(&network, line, volume, Dice::of(seed, 7))
         };
         let replicas = vec![replica("one"), replica("two")];
         let people = People::new(Dice::of(seed, 5), plans);
@@ -280,6 +280,11 @@ impl World {
                 writings: self.network.writings(),
                 log: log.text(),
                 clocks: self.clocks.clone(),
+                leads: self
+                    .replicas
+                    .iter()
+                    .map(|replica| (replica.name.clone(), replica.leads.changes()))
+                    .collect(),
                 ended_at: self.history.elapsed(),
             }
         };

@@ -125,6 +125,9 @@ impl Allowed<'_> {
         if spec.dry_run {
             wrong.push("is of a dry run".to_owned());
         }
+        if !self.sender_led() {
+            wrong.push("left when its sender did not lead".to_owned());
+        }
         let left_at = moment(self.entry.left_at);
         // What its own clock says is all that a replica knows of the time of day.
         let believed = left_at - SignedDuration::from_secs(self.seconds_behind());
@@ -168,6 +171,14 @@ impl Allowed<'_> {
             wrong.push(format!("left with {said_yes:?} where {wanted} are wanted"));
         }
         wrong
+    }
+
+    /// Within one moment it may have asked before it changed, or after.
+    fn sender_led(&self) -> bool {
+        let left_at = self.entry.left_at;
+        let changes = &self.evidence.leads[&self.entry.by];
+        let before = changes.iter().rfind(|(at, _)| *at < left_at).is_none_or(|(_, leads)| *leads);
+        before || changes.contains(&(left_at, true))
     }
 
     fn seconds_behind(&self) -> i64 {

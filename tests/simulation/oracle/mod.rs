@@ -31,6 +31,8 @@ pub(crate) struct Evidence {
     pub(crate) log: String,
     /// By how much each replica's clock was set wrong, and when.
     pub(crate) clocks: Vec<(String, Duration, i64)>,
+    /// When each replica began to take itself for the leader, and when it stopped to. At first it does.
+    pub(crate) leads: BTreeMap<String, Vec<(Duration, bool)>>,
     pub(crate) ended_at: Duration,
 }
 
