@@ -13,24 +13,22 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
-    api::GitTrust,
     controllers,
-    core::provenance::{Sighting, Wanted},
-    ports::{Clock, Leadership, Ports, Repositories, RepositoryError},
+    ports::{Clock, Leadership, Ports},
     store::kube::{KubeSecrets, KubeStore},
 };
-use secrecy::SecretString;
 use tokio::{
     sync::oneshot,
     task::{JoinError, JoinHandle},
 };
 
-use crate::{audit::Volume, history::History, network::Network, proxmox::Line};
+use crate::{audit::Volume, history::History, network::Network, proxmox::Line, repository::Repository};
 
 pub(crate) struct Replica {
     pub(crate) name: String,
     network: Arc<Network>,
     line: Line,
+    repository: Repository,
     pub(crate) volume: Volume,
     pub(crate) clock: Arc<OwnClock>,
     pub(crate) leads: Arc<Belief>,
@@ -45,7 +43,7 @@ struct Process {
 }
 
 impl Replica {
-    pub(crate) fn new(network: &Arc<Network>, line: Line, volume: Volume) -> Self {
+    pub(crate) fn new(network: &Arc<Network>, line: Line, repository: Repository, volume: Volume) -> Self {
         let history = network.history.clone();
         Self {
             name: line.who.clone(),
@@ -57,6 +55,7 @@ impl Replica {
                 words: AtomicU64::new(0),
             }),
             line,
+            repository,
             volume,
             leads: Arc::new(Belief(AtomicBool::new(true))),
             process: None,
@@ -73,7 +72,7 @@ impl Replica {
             store: KubeStore::new(client.clone(), Some("default".to_owned()), None),
             hypervisors: self.line.clone(),
             secrets: Arc::new(KubeSecrets::new(client)),
-            repositories: Arc::new(NoRepositories),
+            repositories: Arc::new(self.repository.clone()),
             audit: Arc::new(self.volume.clone()),
             leadership: self.leads.clone(),
             clock: self.clock.clone(),
@@ -210,23 +209,5 @@ impl Belief {
 impl Leadership for Belief {
     fn lasts(&self, _: Duration) -> bool {
         self.0.load(Ordering::SeqCst)
-    }
-}
-
-/// No plan of the simulation comes by git.
-#[derive(Debug)]
-struct NoRepositories;
-
-impl Repositories for NoRepositories {
-    fn look_up<'a>(
-        &'a self,
-        _: &'a str,
-        trust: &'a GitTrust,
-        _: Option<SecretString>,
-        _: Vec<Wanted>,
-    ) -> BoxFuture<'a, Result<Vec<Sighting>, RepositoryError>> {
-        let why = "there is none".to_owned();
-        let (repository, branch) = (trust.repository.clone(), trust.branch.clone());
-        async { Err(RepositoryError { repository, branch, why }) }.boxed()
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     people::{self, People},
     proxmox::{Cluster, Line},
     replica::Replica,
+    repository::Repository,
     weather::Weather,
 };
 
@@ -127,7 +128,8 @@ impl World {
                 promises: planted == Some(Planted::Promises),
                 records: Arc::default(),
             };
-            Replica::new(&network, line, volume)
+            let repository = Repository { dice: Dice::of(seed, 6), weather: Arc::clone(&weather) };
+            Replica::new(&network, line, repository, volume)
         };
         let replicas = vec![replica("one"), replica("two")];
         let people = People::new(Dice::of(seed, 5), plans);
@@ -274,6 +276,7 @@ impl World {
                 approvals_read: self.network.approvals_read(),
                 forbidden: self.network.forbidden(),
                 ledger: cluster.ledger.clone(),
+                looks: cluster.looks.clone(),
                 tasks: cluster.tasks.all.clone(),
                 records,
                 writings: self.network.writings(),

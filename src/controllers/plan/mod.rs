@@ -37,6 +37,7 @@ use crate::{
 use super::{
     Error, RETRY, Together, UNTIL_IT_CLEARS,
     crowd::Admitted,
+    ground::Traces,
     scene::{Scene, blocked, resolve},
     steady::Steady,
 };
@@ -73,6 +74,14 @@ struct Look<'a, S, H: Hypervisors> {
     is_in_line: bool,
     /// Something that it needs could not be asked.
     was_set_back: bool,
+    /// When, by the monotonic clock, the environment and its policies were read.
+    rules_read_at: Duration,
+    /// Since when, by the monotonic clock, what it was judged by may have changed.
+    judged_at: Duration,
+    /// How often it was judged again, and has not been sent yet.
+    rechecks: u32,
+    /// Where its approvals come from, as it was found out last in this look.
+    traces: Traces,
     /// Where the plan comes from, as it was found out in this look.
     provenance: Option<Provenance>,
     /// Where its approvals come from, by their uid.
@@ -128,6 +137,10 @@ async fn look<S: Store, H: Hypervisors>(
         admitted: None,
         is_in_line: false,
         was_set_back: false,
+        rules_read_at: Duration::ZERO,
+        judged_at: Duration::ZERO,
+        rechecks: 0,
+        traces: Traces::default(),
         provenance: None,
         provenances: BTreeMap::new(),
         approvals: BTreeMap::new(),
@@ -206,6 +219,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             self.admitted = Some(self.together.crowd.enter(&environment).await.ok_or(Error::Crowded)?);
         }
         if self.scene.is_none() {
+            self.rules_read_at = self.ports.clock.monotonic();
             match resolve(self.ports, &environment).await? {
                 Ok(scene) => self.scene = Some(scene),
                 Err(obstacle) => {
@@ -246,6 +260,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     /// Hands over the call that was rechecked in this very look, once, and only while its announcement is fresh.
     async fn send(&mut self, until: Timestamp) -> Result<Event, Error> {
+        self.rechecks = 0;
         let (Some(scene), Some(Dispatch { call, .. })) = (&self.scene, &self.dispatch) else {
             return Err(Error::NotReady("nothing was rechecked in this look".to_owned()));
         };

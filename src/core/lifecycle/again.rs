@@ -226,6 +226,9 @@ pub(super) fn confirmed_again(
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
     if obstacle(order, &judged, &tally, now).is_none() {
+        if draft.has_grown_old(now) {
+            return (before, vec![Effect::Recheck]);
+        }
         let until = next_alarm(order.not_after, tally.stands_until);
         return dispatch(judged, tally.backing, (draft, before.attempts(now)), until, now);
     }

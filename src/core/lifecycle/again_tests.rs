@@ -100,6 +100,18 @@ fn a_decision_leads_to_another_attempt_by_the_same_way_as_the_first() {
 }
 
 #[test]
+fn another_attempt_is_judged_anew_too_when_its_judgement_has_grown_old() {
+    for before in [unknown(), not_done().0] {
+        let draft = IntentDraft { judged_at: noon() - SignedDuration::from_secs(6), ..draft() };
+        let old = Event::Rechecked { judged: judged(1), draft: Box::new(draft) };
+        let way = vec![Event::Approvals(tally(1)), old, Event::Approvals(tally(1))];
+        let (state, effects) = played(&order(), before, way);
+        assert_eq!(effects, [Effect::Recheck]);
+        assert!(sends(&played(&order(), state, the_whole_way()).1));
+    }
+}
+
+#[test]
 fn the_task_of_an_attempt_before_stays_on_record_and_is_not_the_next_ones() {
     let (state, _) = step(&order(), sent(&order()).0, Event::Sent(Sent::Task(upid())), noon());
     let (state, _) = step(&order(), state, Event::Task(TaskState::Vanished), noon());

@@ -16,6 +16,10 @@ use crate::{
     },
 };
 
+/// A call that has not left by then is not sent: its approvals and its place in the task list would be out of date. What it
+/// was judged by must not be older either when it is announced.
+pub const AT_ONCE: SignedDuration = SignedDuration::from_secs(5);
+
 /// Its task may still end, and nothing has to be done for that.
 pub(super) const TASK_TAKES_LONG: &str = "TaskTakesLong";
 
@@ -150,6 +154,8 @@ pub struct IntentDraft {
     pub node_time: Timestamp,
     /// When that was read: the call leaves later, and may take so much longer to settle.
     pub drafted_at: Timestamp,
+    /// What was judged by is true of this moment, and may have changed since.
+    pub judged_at: Timestamp,
     /// Of the configuration that the call names.
     pub digest: Option<String>,
     /// How long an answer may take, and then some.
@@ -157,6 +163,11 @@ pub struct IntentDraft {
 }
 
 impl IntentDraft {
+    /// The target, a policy or a freeze may be another one by now.
+    pub(super) fn has_grown_old(&self, now: Timestamp) -> bool {
+        now.duration_since(self.judged_at) > AT_ONCE
+    }
+
     pub(super) fn begin(self, attempt: i64, now: Timestamp) -> Intent {
         let settle = self.settle + now.duration_since(self.drafted_at).max(SignedDuration::ZERO);
         Intent {

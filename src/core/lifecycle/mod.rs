@@ -20,12 +20,12 @@ mod weigh;
 
 pub use again::LEFT_AS_IT_IS;
 pub use doubt::{Home, what_to_type};
-pub use event::{Blocked, Effect, Event, IntentDraft, Rivals, Telling};
+pub use event::{AT_ONCE, Blocked, Effect, Event, IntentDraft, Rivals, Telling};
 pub use recheck::goes_on_at_once;
 pub use report::{Corrupt, is_under_way, judged, read, report};
 pub use running::pause_between_looks;
 pub use state::{Ended, Order, Outcome, Sending, Setback, State};
-pub use step::{AT_ONCE, step};
+pub use step::step;
 
 #[cfg(test)]
 mod again_tests;

@@ -125,6 +125,9 @@ fn enough(order: &Order, state: State, judged: Judged, tally: Tally, now: Timest
         if order.is_over(now) {
             return too_late(approved(judged, tally.backing));
         }
+        if draft.has_grown_old(now) {
+            return (approved(judged, tally.backing), vec![Effect::Recheck]);
+        }
         let until = next_alarm(order.not_after, tally.stands_until);
         return dispatch(judged, tally.backing, (draft, vec![]), until, now);
     }
