@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::{Phase, ProxmoxActionPlan},
+    api::{PlanStatus, ProxmoxActionPlan},
     controllers::Error,
     core::lifecycle::{self, Event, State, Telling},
     ports::{Hypervisors, Notice, Severity, Store, StoreError},
@@ -21,8 +21,13 @@ const WRITES: u32 = 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether what stands there says more of an attempt than a look knows that began before it was written.
-fn is_further(on_record: Phase, ours: Phase) -> bool {
-    on_record.is_terminal() || (on_record == Phase::Running && ours == Phase::Dispatching)
+fn is_further(on_record: &PlanStatus, ours: &PlanStatus) -> bool {
+    let knows_a_task = on_record.upid.is_some() && on_record.upid != ours.upid;
+    on_record.phase.is_terminal() || knows_a_task
+}
+
+fn is_the_same(on_record: &PlanStatus, ours: &PlanStatus) -> bool {
+    (on_record.phase, &on_record.reason, &on_record.upid) == (ours.phase, &ours.reason, &ours.upid)
 }
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
@@ -84,15 +89,15 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             return Err(error.into());
         };
         let on_record = live.status.clone().unwrap_or_default();
-        if nonce.is_none() || on_record.intent.map(|intent| intent.nonce) != nonce {
+        if nonce.is_none() || on_record.intent.as_ref().map(|intent| &intent.nonce) != nonce.as_ref() {
             return Err(error.into());
         }
-        let wanted = self.plan.status.as_ref().map(|status| (status.phase, status.reason.as_str()));
-        if wanted == Some((on_record.phase, &on_record.reason)) {
+        let ours = self.plan.status.clone().unwrap_or_default();
+        if is_the_same(&on_record, &ours) {
             self.plan = live;
             return Ok(true);
         }
-        if wanted.is_some_and(|(ours, _)| is_further(on_record.phase, ours)) {
+        if is_further(&on_record, &ours) {
             return Err(StoreError::Conflict { object: self.key.to_string() }.into());
         }
         self.plan.metadata = live.metadata;
@@ -133,5 +138,27 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         }
         self.wake_at = Some(self.wake_at.map_or(moment, |other| other.min(moment)));
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::Phase;
+
+    use super::*;
+
+    fn status(phase: Phase, upid: Option<&str>) -> PlanStatus {
+        PlanStatus { phase, upid: upid.map(str::to_owned), ..PlanStatus::default() }
+    }
+
+    #[test]
+    fn who_follows_a_task_leaves_a_plan_alone_that_is_on_record_with_another() {
+        let (one, other) = (status(Phase::Running, Some("one")), status(Phase::Running, Some("other")));
+        assert!(!is_the_same(&one, &other) && is_further(&one, &other));
+        assert!(is_the_same(&one, &one.clone()));
+        assert!(is_further(&one, &status(Phase::Dispatching, None)));
+        assert!(is_further(&one, &status(Phase::Indeterminate, None)));
+        assert!(!is_further(&status(Phase::Dispatching, None), &one));
+        assert!(!is_further(&one, &status(Phase::Succeeded, Some("one"))));
     }
 }
