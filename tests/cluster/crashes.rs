@@ -124,6 +124,14 @@ async fn a_no_that_names_the_attempt_leaves_it_as_it_is() {
     let status = stage.plan_passing_when("p", "left", left).await.status.unwrap();
     assert_eq!((status.phase, status.attempts), (Phase::Indeterminate, 1));
     assert!(status.message.contains(APPROVER), "{}", status.message);
+    let denied: Vec<_> = stage.audit().into_iter().filter(|line| line["event"] == "denied").collect();
+    assert_eq!(denied.len(), 1, "{denied:#?}");
+    assert_eq!(
+        (&denied[0]["actor"]["role"], &denied[0]["actor"]["name"]),
+        (&json!("approver"), &json!(APPROVER))
+    );
+    assert_eq!((&denied[0]["attempt"], &denied[0]["decision"]), (&json!(1), &json!("Deny")));
+    assert_eq!(denied[0]["approvals"][0]["name"], "no");
     assert_eq!(told(&stage, "no").await.0, "Counted");
     assert!(stage.calls().is_empty(), "{:?}", stage.calls());
 }
@@ -137,6 +145,9 @@ async fn what_has_moved_since_is_not_sent_again() {
     let status = stage.plan_passing_when("p", "not sent again", given_up).await.status.unwrap();
     assert_eq!(status.phase, Phase::Indeterminate);
     assert!(status.message.contains("renamed"), "{}", status.message);
+    let denied: Vec<_> = stage.audit().into_iter().filter(|line| line["event"] == "denied").collect();
+    assert_eq!((denied.len(), &denied[0]["actor"]["role"]), (1, &json!("operator")), "{denied:#?}");
+    assert_eq!(denied[0]["approvals"][0]["name"], "yes");
     assert!(stage.calls().is_empty(), "{:?}", stage.calls());
 }
 

@@ -190,6 +190,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
                 }
                 self.audit(event, message).await.map(|()| None)
             }
+            Effect::AuditGone(approval, message) => self.audit_gone(approval, message).await.map(|()| None),
             Effect::WriteStatus => self.write_status().await.map(|()| None),
             Effect::Tell(telling) => {
                 self.tell(telling).await;

@@ -10,6 +10,7 @@ use crate::{
     api::EarlierAttempt,
     core::{
         approval::{Counted, NOT_SENT_AGAIN, Question, Tally},
+        audit::AuditEvent,
         judge::{Judged, moved},
     },
 };
@@ -311,14 +312,17 @@ fn asks_again(ended: Box<Ended>) -> (State, Vec<Effect>) {
     says(ended, &doubt.reason, &doubt::told(&doubt))
 }
 
-/// What has become of the question. Told once; what is known of the attempt stays beside it.
+/// What has become of the question. Told once, and what was decided is on record before; what is known of the attempt stays beside it.
 fn says(mut ended: Box<Ended>, reason: &str, message: &str) -> (State, Vec<Effect>) {
     let message: String = message.chars().take(LONGEST).collect();
     let is_news = (ended.reason.as_str(), &ended.message) != (reason, &message);
     let telling = tell(true, reason, &message);
+    let is_decided = [LEFT_AS_IT_IS, NOT_SENT_AGAIN].contains(&reason);
+    let decision = Effect::Audit(AuditEvent::Denied, message.clone());
     ended.reason = reason.to_owned();
     ended.message = message;
-    let mut effects = vec![Effect::WriteStatus];
+    let mut effects: Vec<Effect> = (is_news && is_decided).then_some(decision).into_iter().collect();
+    effects.push(Effect::WriteStatus);
     effects.extend(is_news.then_some(telling));
     (State::Ended(ended), effects)
 }

@@ -144,6 +144,7 @@ fn a_decision_after_not_after_comes_too_late() {
     let (state, effects) = played(&order, unknown(), vec![Event::Approvals(tally(1))]);
     assert!(!effects.contains(&Effect::Recheck));
     assert!(told(&state).2.contains("notAfter has passed"));
+    assert_eq!(effects[0], Effect::Audit(AuditEvent::Denied, told(&state).2));
 }
 
 #[test]
@@ -154,11 +155,16 @@ fn a_no_leaves_it_as_it_is_and_nobody_is_asked_until_it_is_taken_back() {
     let (phase, reason, message) = told(&state);
     assert_eq!((phase, reason.as_str()), (Phase::Indeterminate, "LeftAsItIs"));
     assert!(message.contains("person-0 decided"), "{message}");
+    assert_eq!(effects[..2], [Effect::Audit(AuditEvent::Denied, message), Effect::WriteStatus]);
     let state = restarted(&state);
     let (state, effects) = step(&order(), state, Event::Approvals(denied), noon());
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Tell(_))), "told again: {effects:?}");
-    let (state, _) = step(&order(), restarted(&state), Event::Approvals(tally(0)), noon());
+    assert!(
+        !effects.iter().any(|effect| matches!(effect, Effect::Tell(_) | Effect::Audit(..))),
+        "told again: {effects:?}"
+    );
+    let (state, effects) = step(&order(), restarted(&state), Event::Approvals(tally(0)), noon());
     assert_eq!(told(&state), told(&unknown()));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Audit(..))), "{effects:?}");
 }
 
 #[test]

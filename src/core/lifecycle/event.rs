@@ -2,7 +2,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
-    api::{Intent, ReadResult},
+    api::{GrantedApproval, Intent, ReadResult},
     core::{
         approval::Tally,
         audit::AuditEvent,
@@ -112,6 +112,8 @@ pub enum Effect {
     Recheck,
     /// Put it on the record that outlives everything, and wait until it is there.
     Audit(AuditEvent, String),
+    /// The same, of an approval that the plan rested on and does not any more.
+    AuditGone(GrantedApproval, String),
     /// Write the state into the status, if it differs from what stands there and nobody else has written since it was read.
     WriteStatus,
     Tell(Telling),
