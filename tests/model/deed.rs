@@ -47,6 +47,7 @@ pub(crate) fn deed(effect: &Effect, clock: u8, state: &State) -> Deed {
         Effect::Hold => Deed::Hold,
         Effect::Release => Deed::Release,
         Effect::WakeAt(at) => wake_at(*at, clock, state),
+        Effect::WakeAfter(_) => Deed::ComeAgain,
         Effect::Tell(_) => Deed::Tell,
         Effect::Read => unreachable!("the plan of the model changes something"),
     }

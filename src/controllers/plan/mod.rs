@@ -153,7 +153,7 @@ async fn look<S: Store, H: Hypervisors>(
     look.settle_its_place(was_in_flight, done.is_ok());
     match done {
         // It is no failure to come again later.
-        Err(Error::Crowded) => look.wake_in(UNTIL_IT_CLEARS.mul_f64(0.5 + ports.clock.fraction())),
+        Err(Error::Crowded) => look.wake_in(ports.clock.about(UNTIL_IT_CLEARS)),
         done => done?,
     }
     if !look.was_set_back {
@@ -207,6 +207,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             }
             Effect::Release => self.release().await.map(|()| None),
             Effect::WakeAt(moment) => Ok(self.wake_at(moment).await),
+            Effect::WakeAfter(pause) => Ok(self.wake_at(self.about_in(pause)).await),
         }
     }
 
@@ -250,6 +251,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     fn wake_in(&mut self, pause: Duration) {
         self.wake_at = self.ports.clock.now().saturating_add(pause).ok();
+    }
+
+    fn about_in(&self, pause: SignedDuration) -> Timestamp {
+        let clock = &self.ports.clock;
+        clock.now().saturating_add(clock.about(pause.unsigned_abs())).unwrap_or(Timestamp::MAX)
     }
 
     // ---- act

@@ -102,7 +102,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let Some(hold) = reached else { return Ok(Ok(())) };
         if limits.stop() {
             // One of those that are counted may yet stay behind: asks again before the hour is over.
-            let soon = now.saturating_add(ASK_AGAIN).unwrap_or(Timestamp::MAX);
+            let soon = self.about_in(ASK_AGAIN);
             let until = Some(hold.until.map_or(soon, |until| until.min(soon)));
             return Ok(Err(self.held(hold, until)));
         }

@@ -58,7 +58,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
                 // store is away.
                 Err(Error::Store(StoreError::Unavailable { what, why })) if self.state.intent().is_some() => {
                     tracing::warn!(plan = %self.key, %what, %why, "what is known of the call is not on record yet");
-                    self.ports.clock.sleep(FIRST_PAUSE * 2u32.pow(turn)).await;
+                    let clock = &self.ports.clock;
+                    clock.sleep(clock.about(FIRST_PAUSE * 2u32.pow(turn))).await;
                 }
                 Err(error) => return Err(error),
             }

@@ -177,7 +177,7 @@ fn decided(order: &Order, mut ended: Box<Ended>, tally: &Tally, now: Timestamp) 
         }
         Some(Obstacle::NotInForce(blocked)) => {
             let (state, effects) = says(ended, &blocked.reason, &blocked.message);
-            (state, effects, wake(now.checked_add(ADMISSION_PAUSE).ok()))
+            (state, effects, Some(Effect::WakeAfter(ADMISSION_PAUSE)))
         }
         Some(Obstacle::Over) => {
             let (state, effects) = not_again(ended, "notAfter has passed");
@@ -210,7 +210,7 @@ fn still_wanted(
             not_carried_out(sending, &why, &format!("its approvals no longer stand: it lacks {missing}"))
         }
         Some(Obstacle::Over) => not_carried_out(sending, &why, "notAfter has passed"),
-        Some(Obstacle::NotInForce(blocked)) => waits(sending, blocked, now.checked_add(ADMISSION_PAUSE).ok()),
+        Some(Obstacle::NotInForce(blocked)) => waits(sending, blocked),
         Some(Obstacle::Early) => {
             (State::Dispatching(sending), order.not_before.map(Effect::WakeAt).into_iter().collect())
         }
@@ -284,11 +284,11 @@ fn not_carried_out(sending: Sending, why: &str, but: &str) -> (State, Vec<Effect
     end(State::Dispatching(sending), Outcome::Failed, "NotCarriedOut", message)
 }
 
-fn waits(sending: Sending, blocked: Blocked, alarm: Option<Timestamp>) -> (State, Vec<Effect>) {
+fn waits(sending: Sending, blocked: Blocked) -> (State, Vec<Effect>) {
     let is_news = sending.blocked.as_ref() != Some(&blocked);
     let mut effects = vec![Effect::WriteStatus];
     effects.extend(is_news.then(|| tell(true, &blocked.reason, &blocked.message)));
-    effects.extend(alarm.map(Effect::WakeAt));
+    effects.push(Effect::WakeAfter(ADMISSION_PAUSE));
     (State::Dispatching(Sending { blocked: Some(blocked), ..sending }), effects)
 }
 

@@ -134,6 +134,8 @@ pub enum Effect {
     /// The plan may be deleted.
     Release,
     WakeAt(Timestamp),
+    /// Look again after about so long: many may wait for the same thing, and not all are to come back at once.
+    WakeAfter(SignedDuration),
 }
 
 /// Something that people should hear of.

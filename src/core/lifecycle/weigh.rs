@@ -37,7 +37,7 @@ pub(super) fn weigh(order: &Order, state: State, tally: Tally, now: Timestamp) -
     }
     let Some(judged) = state.judged().cloned() else { return (state, vec![]) };
     if let Some(why) = tally.not_in_force.clone().filter(|_| order.sends()) {
-        return nothing_is_proven(order, &state, judged, tally, &why, now);
+        return nothing_is_proven(order, &state, judged, tally, &why);
     }
     if tally.is_enough(&judged.demand) {
         return enough(order, state, judged, tally, now);
@@ -88,7 +88,6 @@ fn nothing_is_proven(
     judged: Judged,
     tally: Tally,
     why: &str,
-    now: Timestamp,
 ) -> (State, Vec<Effect>) {
     let blocked = not_in_force(why);
     let message = blocked.message.clone();
@@ -106,7 +105,8 @@ fn nothing_is_proven(
     if !is_told {
         effects.push(tell(true, ADMISSION_NOT_IN_FORCE, &message));
     }
-    effects.extend(next_alarm(order.not_after, now.checked_add(ADMISSION_PAUSE).ok()).map(Effect::WakeAt));
+    effects.extend(order.not_after.map(Effect::WakeAt));
+    effects.push(Effect::WakeAfter(ADMISSION_PAUSE));
     let state = if is_enough {
         State::Approved { judged, backing: tally.backing, blocked: Some(blocked) }
     } else {

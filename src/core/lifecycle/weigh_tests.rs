@@ -108,7 +108,7 @@ fn nothing_is_sent_while_the_admission_policies_are_not_in_force_whether_anybody
             assert!(message.contains(part), "{message}");
         }
         assert!(effects.contains(&Effect::WriteStatus));
-        assert_eq!(effects.last(), Some(&Effect::WakeAt(noon() + SignedDuration::from_secs(15))));
+        assert_eq!(effects.last(), Some(&Effect::WakeAfter(SignedDuration::from_secs(15))));
         let (again, effects) = step(&order(), restarted(&state), not_in_force(last), noon());
         assert_eq!(again, state);
         assert!(
