@@ -2,7 +2,7 @@
 
 use proxmox_agent::api::{Phase, ProxmoxActionPlan};
 use proxmox_agent::pve::sim::World;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     chart::let_lead,
@@ -179,6 +179,35 @@ async fn a_task_that_proxmox_forgot_is_indeterminate_and_not_failed() {
     let status = stage.plan_when("p", "ended", ended).await.status.unwrap();
     assert_eq!(status.phase, Phase::Indeterminate, "{}", status.message);
     assert_eq!(stage.calls().len(), 1);
+}
+
+async fn audited(stage: &Stage, event: &str) -> Value {
+    let found = || stage.audit().into_iter().find(|line| line["event"] == event);
+    until(event, || found().is_some()).await;
+    found().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_ends_on_record_though_its_plan_is_deleted() {
+    let stage = stage(worlds::slow("qmstart", 4)).await;
+    let running =
+        stage.request(&stage.plan("p", "start_guest", "qemu/101", &json!({})), Phase::Running).await;
+    taken(&stage.kubectl("admin", &["delete", "pxp/p", "--wait=false"]).await);
+    let ended = audited(&stage, "ended").await;
+    assert_eq!(ended["outcome"], "Succeeded", "{ended:#}");
+    assert_eq!(ended["upid"], json!(running.status.unwrap().upid));
+    assert_eq!(stage.calls().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_a_plan_was_deleted_before_it_was_sent_is_on_record() {
+    let stage = Stage::new().await;
+    let plan = stage.plan("p", "delete_guest", "qemu/101", &json!({}));
+    let plan = stage.request(&plan, Phase::AwaitingApproval).await;
+    taken(&stage.kubectl("admin", &["delete", "pxp/p", "--wait=false"]).await);
+    let gone = audited(&stage, "gone").await;
+    assert_eq!((&gone["plan"], &gone["planUid"]), (&json!("p"), &json!(plan.metadata.uid)));
+    assert_eq!((&gone["actor"]["role"], &gone["intent"]), (&json!("unknown"), &Value::Null));
 }
 
 /// Kills at whatever moment the process is in when something has been seen to happen.

@@ -125,7 +125,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn gather_approvals(&mut self) -> Result<Event, Error> {
         let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
-        if self.plan.metadata.deletion_timestamp.is_some() {
+        if self.plan.metadata.deletion_timestamp.is_some() || self.is_gone {
             return Ok(Event::Deleted);
         }
         // Only what took too long a moment ago is not asked again: a repository that answers slowly would hold it up for ever.

@@ -1,5 +1,6 @@
 //! Carries a plan through its life: asks `core::lifecycle::step` what to do next, does it, and tells it what came of it.
 
+mod gone;
 mod in_flight;
 mod judging;
 mod place;
@@ -20,7 +21,7 @@ use secrecy::SecretString;
 use tokio::sync::SemaphorePermit;
 
 use crate::{
-    api::{Provenance, ProxmoxActionPlan},
+    api::{PlanStatus, Provenance, ProxmoxActionPlan},
     catalog::Call,
     core::{
         approval::Proof,
@@ -44,6 +45,8 @@ use super::{
 
 /// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
 const SETTLE_MARGIN: SignedDuration = SignedDuration::from_secs(8);
+
+pub(super) use gone::follow_to_its_end;
 
 /// One look at one plan.
 struct Look<'a, S, H: Hypervisors> {
@@ -72,6 +75,10 @@ struct Look<'a, S, H: Hypervisors> {
     admitted: Option<Admitted>,
     /// It has asked for a place in vain.
     is_in_line: bool,
+    /// The plan is there no more; its call is followed all the same.
+    is_gone: bool,
+    /// The nonce of the intent that is on record.
+    announced: Option<String>,
     /// Something that it needs could not be asked.
     was_set_back: bool,
     /// When, by the monotonic clock, the environment and its policies were read.
@@ -119,34 +126,7 @@ async fn look<S: Store, H: Hypervisors>(
     };
     let state = lifecycle::read(plan.status.as_ref())?;
     let first = if plan.metadata.deletion_timestamp.is_some() { Event::Deleted } else { Event::Woken };
-    let mut look = Look {
-        ports,
-        steady,
-        key,
-        plan,
-        state,
-        proof: None,
-        scene: None,
-        policy: None,
-        hold: None,
-        dispatch: None,
-        occupied: Occupied::default(),
-        wake_at: None,
-        together,
-        reading,
-        admitted: None,
-        is_in_line: false,
-        was_set_back: false,
-        rules_read_at: Duration::ZERO,
-        judged_at: Duration::ZERO,
-        rechecks: 0,
-        traces: Traces::default(),
-        provenance: None,
-        provenances: BTreeMap::new(),
-        approvals: BTreeMap::new(),
-        denial: None,
-        log: None,
-    };
+    let mut look = Look::begin(ports, steady, (key, plan, state), together, reading);
     let was_in_flight = look.keep_its_place();
     let done = look.take_as_far_as_it_goes(first).await;
     look.settle_its_slot();
@@ -162,7 +142,46 @@ async fn look<S: Store, H: Hypervisors>(
     Ok(look.wake_at)
 }
 
-impl<S: Store, H: Hypervisors> Look<'_, S, H> {
+impl<'a, S: Store, H: Hypervisors> Look<'a, S, H> {
+    fn begin(
+        ports: &'a Ports<S, H>,
+        steady: Arc<Steady>,
+        (key, plan, state): (&'a Key, ProxmoxActionPlan, State),
+        together: &'a Together,
+        reading: Option<SemaphorePermit<'a>>,
+    ) -> Self {
+        Self {
+            announced: nonce(plan.status.as_ref()),
+            ports,
+            steady,
+            key,
+            plan,
+            state,
+            proof: None,
+            scene: None,
+            policy: None,
+            hold: None,
+            dispatch: None,
+            occupied: Occupied::default(),
+            wake_at: None,
+            together,
+            reading,
+            admitted: None,
+            is_in_line: false,
+            was_set_back: false,
+            is_gone: false,
+            rules_read_at: Duration::ZERO,
+            judged_at: Duration::ZERO,
+            rechecks: 0,
+            traces: Traces::default(),
+            provenance: None,
+            provenances: BTreeMap::new(),
+            approvals: BTreeMap::new(),
+            denial: None,
+            log: None,
+        }
+    }
+
     async fn take_as_far_as_it_goes(&mut self, first: Event) -> Result<(), Error> {
         let order = Order::of(&self.plan.spec);
         let mut inbox = VecDeque::from([first]);
@@ -170,7 +189,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             let (state, effects) = step(&order, self.state.clone(), event, self.ports.clock.now());
             self.state = state;
             for effect in effects {
-                inbox.extend(self.perform(effect).await?);
+                let done = self.perform(effect).await;
+                if self.was_announced_in_vain(&done) {
+                    self.is_gone = true;
+                    let why = "the plan was deleted before its call was announced".to_owned();
+                    inbox.push_back(Event::Sent(Sent::NotSent { why }));
+                    break;
+                }
+                inbox.extend(done?);
             }
         }
         Ok(())
@@ -293,4 +319,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         }
         Ok(values)
     }
+}
+
+fn nonce(status: Option<&PlanStatus>) -> Option<String> {
+    Some(status?.intent.as_ref()?.nonce.clone())
 }

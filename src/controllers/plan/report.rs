@@ -11,7 +11,7 @@ use crate::{
     ports::{Hypervisors, Notice, Severity, Store, StoreError},
 };
 
-use super::Look;
+use super::{Look, nonce};
 
 /// A task is watched without letting go of its plan for pauses up to this long; longer ones are left to a timer.
 const SHORT_PAUSE: SignedDuration = SignedDuration::from_millis(1300);
@@ -32,6 +32,18 @@ fn is_the_same(on_record: &PlanStatus, ours: &PlanStatus) -> bool {
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     pub(super) async fn write_status(&mut self) -> Result<(), Error> {
+        if self.is_gone {
+            return Ok(());
+        }
+        let written = self.write_report().await;
+        match &written {
+            Ok(()) => self.announced = nonce(self.plan.status.as_ref()),
+            Err(error) => self.note_its_end(error),
+        }
+        written
+    }
+
+    async fn write_report(&mut self) -> Result<(), Error> {
         let mut status = lifecycle::report(
             &self.state,
             self.plan.status.as_ref(),
@@ -86,8 +98,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     /// meanwhile, whoever wrote first has it.
     async fn was_kept_after_all(&mut self, error: StoreError) -> Result<bool, Error> {
         let nonce = self.state.intent().map(|intent| intent.nonce.clone());
-        let Some(live) = self.ports.store.get::<ProxmoxActionPlan>(self.key).await? else {
-            return Err(error.into());
+        let live = self.ports.store.get::<ProxmoxActionPlan>(self.key).await?;
+        // One of the same name that was made since is another one.
+        let Some(live) = live.filter(|live| live.metadata.uid == self.plan.metadata.uid) else {
+            return Err(StoreError::Gone { object: self.key.to_string() }.into());
         };
         let on_record = live.status.clone().unwrap_or_default();
         if nonce.is_none() || on_record.intent.as_ref().map(|intent| &intent.nonce) != nonce.as_ref() {
@@ -113,7 +127,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     /// Holding is a help, not a condition: the task is followed all the same.
     pub(super) async fn hold(&mut self) {
-        if self.plan.metadata.deletion_timestamp.is_some() {
+        if self.plan.metadata.deletion_timestamp.is_some() || self.is_gone {
             return;
         }
         match self.ports.store.hold(&self.plan).await {
@@ -123,6 +137,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     pub(super) async fn release(&mut self) -> Result<(), Error> {
+        if self.is_gone {
+            return Ok(());
+        }
         self.plan = self.ports.store.release(&self.plan).await?;
         Ok(())
     }
