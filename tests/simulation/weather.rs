@@ -25,6 +25,8 @@ pub(crate) struct Weather {
     pub(crate) audit: u64,
     /// Of questions whether a replica leads.
     pub(crate) lead: u64,
+    /// In milliseconds, also when nothing goes wrong any more.
+    pub(crate) slowest_fetch: u64,
 }
 
 impl Weather {
@@ -40,6 +42,7 @@ impl Weather {
             tasks: rate(&[0, 100, 300]),
             audit: rate(&[0, 0, 30]),
             lead: *dice_for_the_lead.one_of(&[0, 0, 100]),
+            slowest_fetch: *dice.one_of(&[100, 100, 3_000, 20_000]),
         })
     }
 

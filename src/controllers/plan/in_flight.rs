@@ -28,7 +28,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     /// The scene of a plan that is in flight already. If its environment is gone and so will be the plan, nobody is left
     /// who could say how it ended.
     async fn scene_in_flight(&mut self) -> Result<Result<&Scene<H::Connection>, Event>, Error> {
-        let is_deleted = self.plan.metadata.deletion_timestamp.is_some();
+        let is_deleted = self.plan.metadata.deletion_timestamp.is_some() || self.is_gone;
         Ok(self.scene().await?.map_err(|event| match event {
             Event::Blocked(blocked) if is_deleted && blocked.reason == ENVIRONMENT_NOT_FOUND => {
                 Event::Abandoned(blocked)

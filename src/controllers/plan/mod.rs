@@ -1,5 +1,6 @@
 //! Carries a plan through its life: asks `core::lifecycle::step` what to do next, does it, and tells it what came of it.
 
+mod gone;
 mod in_flight;
 mod judging;
 mod place;
@@ -20,7 +21,7 @@ use secrecy::SecretString;
 use tokio::sync::SemaphorePermit;
 
 use crate::{
-    api::ProxmoxActionPlan,
+    api::{PlanStatus, ProxmoxActionPlan},
     catalog::Call,
     core::{
         approval::Proof,
@@ -38,12 +39,15 @@ use crate::{
 use super::{
     Error, RETRY, Together, UNTIL_IT_CLEARS,
     crowd::Admitted,
+    ground::Traces,
     scene::{Scene, blocked, resolve},
     steady::Steady,
 };
 
 /// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
 const SETTLE_MARGIN: SignedDuration = SignedDuration::from_secs(8);
+
+pub(super) use gone::follow_to_its_end;
 
 /// One look at one plan.
 struct Look<'a, S, H: Hypervisors> {
@@ -72,8 +76,20 @@ struct Look<'a, S, H: Hypervisors> {
     admitted: Option<Admitted>,
     /// It has asked for a place in vain.
     is_in_line: bool,
+    /// The plan is there no more; its call is followed all the same.
+    is_gone: bool,
+    /// The nonce of the intent that is on record.
+    announced: Option<String>,
     /// Something that it needs could not be asked.
     was_set_back: bool,
+    /// When, by the monotonic clock, the environment and its policies were read.
+    rules_read_at: Duration,
+    /// Since when, by the monotonic clock, what it was judged by may have changed.
+    judged_at: Duration,
+    /// How often it was judged again, and has not been sent yet.
+    rechecks: u32,
+    /// Where its approvals come from, as it was found out last in this look.
+    traces: Traces,
     /// Where the plan comes from, as it was found out in this look.
     traced: Option<Traced>,
     /// Where its approvals come from, by their uid.
@@ -111,37 +127,14 @@ async fn look<S: Store, H: Hypervisors>(
     };
     let state = lifecycle::read(plan.status.as_ref())?;
     let first = if plan.metadata.deletion_timestamp.is_some() { Event::Deleted } else { Event::Woken };
-    let mut look = Look {
-        ports,
-        steady,
-        key,
-        plan,
-        state,
-        proof: None,
-        scene: None,
-        policy: None,
-        hold: None,
-        dispatch: None,
-        occupied: Occupied::default(),
-        wake_at: None,
-        together,
-        reading,
-        admitted: None,
-        is_in_line: false,
-        was_set_back: false,
-        traced: None,
-        approvals_traced: BTreeMap::new(),
-        approvals: BTreeMap::new(),
-        denial: None,
-        log: None,
-    };
+    let mut look = Look::begin(ports, steady, (key, plan, state), together, reading);
     let was_in_flight = look.keep_its_place();
     let done = look.take_as_far_as_it_goes(first).await;
     look.settle_its_slot();
     look.settle_its_place(was_in_flight, done.is_ok());
     match done {
         // It is no failure to come again later.
-        Err(Error::Crowded) => look.wake_in(UNTIL_IT_CLEARS.mul_f64(0.5 + ports.clock.fraction())),
+        Err(Error::Crowded) => look.wake_in(ports.clock.about(UNTIL_IT_CLEARS)),
         done => done?,
     }
     if !look.was_set_back {
@@ -150,7 +143,46 @@ async fn look<S: Store, H: Hypervisors>(
     Ok(look.wake_at)
 }
 
-impl<S: Store, H: Hypervisors> Look<'_, S, H> {
+impl<'a, S: Store, H: Hypervisors> Look<'a, S, H> {
+    fn begin(
+        ports: &'a Ports<S, H>,
+        steady: Arc<Steady>,
+        (key, plan, state): (&'a Key, ProxmoxActionPlan, State),
+        together: &'a Together,
+        reading: Option<SemaphorePermit<'a>>,
+    ) -> Self {
+        Self {
+            announced: nonce(plan.status.as_ref()),
+            ports,
+            steady,
+            key,
+            plan,
+            state,
+            proof: None,
+            scene: None,
+            policy: None,
+            hold: None,
+            dispatch: None,
+            occupied: Occupied::default(),
+            wake_at: None,
+            together,
+            reading,
+            admitted: None,
+            is_in_line: false,
+            was_set_back: false,
+            is_gone: false,
+            rules_read_at: Duration::ZERO,
+            judged_at: Duration::ZERO,
+            rechecks: 0,
+            traces: Traces::default(),
+            traced: None,
+            approvals_traced: BTreeMap::new(),
+            approvals: BTreeMap::new(),
+            denial: None,
+            log: None,
+        }
+    }
+
     async fn take_as_far_as_it_goes(&mut self, first: Event) -> Result<(), Error> {
         let order = Order::of(&self.plan.spec);
         let mut inbox = VecDeque::from([first]);
@@ -158,7 +190,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             let (state, effects) = step(&order, self.state.clone(), event, self.ports.clock.now());
             self.state = state;
             for effect in effects {
-                inbox.extend(self.perform(effect).await?);
+                let done = self.perform(effect).await;
+                if self.was_announced_in_vain(&done) {
+                    self.is_gone = true;
+                    let why = "the plan was deleted before its call was announced".to_owned();
+                    inbox.push_back(Event::Sent(Sent::NotSent { why }));
+                    break;
+                }
+                inbox.extend(done?);
             }
         }
         Ok(())
@@ -178,6 +217,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
                 }
                 self.audit(event, message).await.map(|()| None)
             }
+            Effect::AuditGone(approval, message) => self.audit_gone(approval, message).await.map(|()| None),
             Effect::WriteStatus => self.write_status().await.map(|()| None),
             Effect::Tell(telling) => {
                 self.tell(telling).await;
@@ -194,6 +234,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             }
             Effect::Release => self.release().await.map(|()| None),
             Effect::WakeAt(moment) => Ok(self.wake_at(moment).await),
+            Effect::WakeAfter(pause) => Ok(self.wake_at(self.about_in(pause)).await),
         }
     }
 
@@ -207,6 +248,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             self.admitted = Some(self.together.crowd.enter(&environment).await.ok_or(Error::Crowded)?);
         }
         if self.scene.is_none() {
+            self.rules_read_at = self.ports.clock.monotonic();
             match resolve(self.ports, &environment).await? {
                 Ok(scene) => self.scene = Some(scene),
                 Err(obstacle) => {
@@ -238,6 +280,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         self.wake_at = self.ports.clock.now().saturating_add(pause).ok();
     }
 
+    fn about_in(&self, pause: SignedDuration) -> Timestamp {
+        let clock = &self.ports.clock;
+        clock.now().saturating_add(clock.about(pause.unsigned_abs())).unwrap_or(Timestamp::MAX)
+    }
+
     // ---- act
 
     /// Nothing is announced that could not leave after all.
@@ -247,6 +294,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     /// Hands over the call that was rechecked in this very look, once, and only while its announcement is fresh.
     async fn send(&mut self, until: Timestamp) -> Result<Event, Error> {
+        self.rechecks = 0;
         let (Some(scene), Some(Dispatch { call, .. })) = (&self.scene, &self.dispatch) else {
             return Err(Error::NotReady("nothing was rechecked in this look".to_owned()));
         };
@@ -272,4 +320,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         }
         Ok(values)
     }
+}
+
+fn nonce(status: Option<&PlanStatus>) -> Option<String> {
+    Some(status?.intent.as_ref()?.nonce.clone())
 }

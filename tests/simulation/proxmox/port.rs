@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use proxmox_agent::{
     api::ProxmoxEnvironment,
-    catalog::{Call, GuestRef, Reading},
+    catalog::{Call, GuestRef, Reading, Target},
     core::{
         ha::HaGuest,
         observe::{Found, InventoryRow, NodeRow, Query, Readout, World},
@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Cluster,
-    guests::{Done, Entry, No, reference},
+    guests::{Done, Entry, Looked, No, reference},
 };
 use crate::{dice::Dice, history::History, weather::Weather};
 
@@ -197,14 +197,19 @@ impl Hypervisor for Line {
         };
         let rows = cluster.guests.keys().filter_map(row).collect();
         let found = match query.target {
-            proxmox_agent::catalog::Target::Inventory(scope) => Found::Inventory(scope, rows),
+            Target::Inventory(scope) => Found::Inventory(scope, rows),
             _ => Found::Nothing,
         };
         Ok(Readout { found, unseen: vec![] })
     }
 
     async fn look(&self, query: &Query, _: &BTreeSet<String>) -> Result<World, HypervisorError> {
-        Ok(self.ask("look around").await?.world(query))
+        let mut cluster = self.ask("look around").await?;
+        if let Target::Guest(guest) = query.target {
+            let (at, by) = (self.history.elapsed(), self.who.clone());
+            cluster.looks.push(Looked { at, by, vmid: guest.vmid.number() });
+        }
+        Ok(cluster.world(query))
     }
 
     async fn node_time(&self, node: &str) -> Result<Timestamp, HypervisorError> {
