@@ -23,7 +23,7 @@ use proxmox_agent::{
 };
 use serde_json::json;
 use support::{
-    conformance::{DEADLINE, Home},
+    conformance::{DEADLINE, Home, dispatching},
     manifests::{approval, approval_spec, manifest, plan, policy},
 };
 
@@ -274,6 +274,21 @@ async fn state_that_can_not_be_read_is_no_new_object() {
     fs::write(&kept, good).unwrap();
     home.reopen();
     assert_eq!(uid(&home.store(), "p").await, p);
+}
+
+#[tokio::test]
+async fn a_plan_whose_file_goes_while_it_is_carried_out_stays_until_it_is_released() {
+    let home = DirectoryHome::new();
+    let store = home.store();
+    home.write("p.yaml", &plan("p"));
+    let read = get(&store, "p").await.unwrap().unwrap();
+    store.replace_status(&dispatching(&read)).await.unwrap();
+    home.remove("p.yaml");
+    let going = home.eventually(async || {
+        get(&store, "p").await.unwrap().filter(|plan| plan.metadata.deletion_timestamp.is_some())
+    });
+    store.release(&going.await).await.unwrap();
+    assert!(get(&store, "p").await.unwrap().is_none());
 }
 
 #[tokio::test]

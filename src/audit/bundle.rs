@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::core::audit::{Head, stamp_of};
+use crate::core::audit::{AuditRecord, Head, stamp_of};
 
 /// The form of the file.
 const FORMAT: &str = "proxmox-agent-audit/1";
@@ -53,12 +53,17 @@ impl Bundle {
             request: first("request"),
             preview: last("preview"),
             approvals,
-            from_git: last("fromGit"),
+            from_git: with_proofs(last("fromGit"), &read),
             task: last("task"),
             outcome: last("outcome"),
             records,
             heads,
         }
+    }
+
+    /// What its lines tell, as far as they can be read.
+    pub fn records(&self) -> Vec<AuditRecord> {
+        self.records.iter().filter_map(|excerpt| serde_json::from_str(&excerpt.line).ok()).collect()
     }
 
     /// What is wrong with it in itself.
@@ -91,4 +96,22 @@ impl Bundle {
             _ => Err("it is in no chain that this was taken from".to_owned()),
         }
     }
+}
+
+/// What was told last of the commits, each with what proves it: that stands only on some lines.
+fn with_proofs(mut from_git: Value, records: &[Value]) -> Value {
+    for told in from_git.as_array_mut().into_iter().flatten() {
+        let is_the_same = |other: &&Value| {
+            ["object", "repository", "file", "commit", "key"].iter().all(|field| told[field] == other[field])
+        };
+        let all = records.iter().rev().filter_map(|record| record["fromGit"].as_array()).flatten();
+        let proof = all.filter(is_the_same).find_map(|other| {
+            let kept = |field: &'static str| Some((field, other.get(field)?.clone()));
+            kept("proof").or_else(|| kept("proofMissing"))
+        });
+        if let Some((field, proof)) = proof {
+            told[field] = proof;
+        }
+    }
+    from_git
 }

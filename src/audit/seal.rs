@@ -1,6 +1,15 @@
 //! Signatures over files of evidence, in the form that `ssh-keygen -Y` makes and checks.
 
-use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
+use rsa::{
+    BigUint, RsaPrivateKey,
+    pkcs1v15::SigningKey,
+    sha2::Sha512,
+    signature::{SignatureEncoding, Signer},
+};
+use ssh_key::{
+    Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, Signature, SshSig, private::RsaKeypair,
+    public::KeyData,
+};
 
 /// A signature that was made for anything else is none of evidence.
 const NAMESPACE: &str = "proxmox-agent-audit";
@@ -12,14 +21,23 @@ pub fn seal(bytes: &[u8], private_key: &str) -> Result<String, String> {
     if key.is_encrypted() {
         return Err("it is locked with a passphrase: give a key without one".to_owned());
     }
-    if key.algorithm().is_rsa() {
-        // The library builds RSA keys for signing from wrong parts.
-        let instead =
-            "RSA keys only verify here: give an ed25519 or ecdsa key, or replace the signature by that of";
-        return Err(format!("{instead} `ssh-keygen -Y sign -n {NAMESPACE}`"));
-    }
-    let signed = SshSig::sign(&key, NAMESPACE, HashAlg::Sha512, bytes);
+    let signed = match key.key_data().rsa() {
+        Some(rsa) => seal_with_rsa(bytes, rsa),
+        None => SshSig::sign(&key, NAMESPACE, HashAlg::Sha512, bytes),
+    };
     signed.and_then(|signature| signature.to_pem(LineEnding::LF)).map_err(|error| error.to_string())
+}
+
+/// The library would build the key from one prime twice.
+fn seal_with_rsa(bytes: &[u8], RsaKeypair { public, private }: &RsaKeypair) -> ssh_key::Result<SshSig> {
+    let signed = SshSig::signed_data(NAMESPACE, HashAlg::Sha512, bytes)?;
+    let primes = vec![BigUint::try_from(&private.p)?, BigUint::try_from(&private.q)?];
+    let (n, e, d) = ((&public.n).try_into()?, (&public.e).try_into()?, (&private.d).try_into()?);
+    let key = RsaPrivateKey::from_components(n, e, d, primes).map_err(|_| ssh_key::Error::Crypto)?;
+    let signature = SigningKey::<Sha512>::new(key).try_sign(&signed).map_err(|_| ssh_key::Error::Crypto)?;
+    let hash = Some(HashAlg::Sha512);
+    let signature = Signature::new(Algorithm::Rsa { hash }, signature.to_vec())?;
+    SshSig::new(KeyData::Rsa(public.clone()), NAMESPACE, HashAlg::Sha512, signature)
 }
 
 /// Who has signed, by a list as `ssh-keygen -Y verify` takes it.

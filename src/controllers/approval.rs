@@ -10,7 +10,7 @@ use crate::{
     },
     core::{
         approval::{Verdict, verdict},
-        audit::{Actor, ApprovalOnRecord, AuditEvent, AuditRecord, FromGit},
+        audit::{Actor, ApprovalOnRecord, AuditEvent, AuditRecord, FromGit, of_approval},
         lifecycle,
         provenance::{GIT_UNAVAILABLE, Traced},
     },
@@ -95,13 +95,13 @@ async fn report<S: Store, H: Hypervisors>(
     plan: Option<ProxmoxActionPlan>,
     Found { verdict: found, traced }: Found,
 ) -> Result<(), Error> {
-    let status = status(&approval, &found, traced, ports.clock.now());
+    let status = status(&approval, &found, traced.as_ref(), ports.clock.now());
     if approval.status.as_ref() == Some(&status) {
         return Ok(());
     }
     let refused = found.verdict == Some(ApprovalVerdict::Refused);
     if refused {
-        let record = record(&approval, &status, plan.as_ref(), ports.clock.now());
+        let record = record(&approval, &status, traced.as_ref(), plan.as_ref(), ports.clock.now());
         ports.audit.append(record).await.map_err(Error::Audit)?;
     }
     approval.status = Some(status);
@@ -121,7 +121,7 @@ async fn report<S: Store, H: Hypervisors>(
 fn status(
     approval: &ProxmoxActionApproval,
     found: &Verdict,
-    traced: Option<Traced>,
+    traced: Option<&Traced>,
     now: Timestamp,
 ) -> ApprovalStatus {
     let before = approval.status.as_ref().and_then(|status| status.provenance.clone());
@@ -137,7 +137,7 @@ fn status(
         verdict: found.verdict,
         reason: found.reason.clone(),
         message: found.message.clone(),
-        provenance: traced.map(|traced| traced.provenance).or(before),
+        provenance: traced.map(|traced| traced.provenance.clone()).or(before),
         observed_generation: generation,
         conditions,
     }
@@ -146,12 +146,15 @@ fn status(
 fn record(
     approval: &ProxmoxActionApproval,
     status: &ApprovalStatus,
+    traced: Option<&Traced>,
     plan: Option<&ProxmoxActionPlan>,
     now: Timestamp,
 ) -> AuditRecord {
-    let named = format!("approval {}", approval.name_any());
+    let named = of_approval(&approval.name_any());
     let spec = &approval.spec;
     let plan_spec = plan.map(|plan| &plan.spec);
+    let before = || Some(FromGit::named(named.clone(), status.provenance.clone()?));
+    let from_git = traced.map(|traced| FromGit::of(named.clone(), traced, true)).or_else(before);
     AuditRecord {
         namespace: approval.namespace().unwrap_or_default(),
         environment: spec.environment.clone(),
@@ -164,12 +167,7 @@ fn record(
         decision: Some(spec.decision),
         approvals: vec![ApprovalOnRecord::from(approval)],
         attempt: spec.attempt,
-        from_git: status
-            .provenance
-            .clone()
-            .map(|provenance| FromGit { object: named.clone(), provenance })
-            .into_iter()
-            .collect(),
+        from_git: from_git.into_iter().collect(),
         ..AuditRecord::new(
             now,
             AuditEvent::ApprovalRefused,

@@ -2,6 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use backon::ExponentialBuilder;
 use futures::{
     FutureExt, StreamExt,
     future::{self, BoxFuture, Shared},
@@ -14,6 +15,7 @@ use kube::{
         Controller, WatchStreamExt,
         controller::{Action, Config},
         reflector::{self, ObjectRef},
+        watcher::ExponentialBackoff,
     },
 };
 
@@ -174,7 +176,15 @@ fn controller<K: Remembered>(changes: Changes<K>) -> (Controller<DeserializeGuar
     let changes = changes.modify(forget_the_rest).reflect(writer);
     let changes = touched(changes.boxed(), what_writers_change);
     let config = Config::default().concurrency(CONCURRENCY).debounce(Duration::ZERO);
-    (Controller::for_stream(changes, reader.clone()).with_config(config), reader)
+    let controller = Controller::for_stream(changes, reader.clone()).with_config(config);
+    (controller.trigger_backoff(without_a_pause()), reader)
+}
+
+/// Each of the streams that a controller hears pauses by itself after an error. Nobody has to pause with it: approvals would
+/// not be seen because a watch of environments broke.
+fn without_a_pause() -> ExponentialBackoff {
+    let pauses = ExponentialBuilder::default().with_min_delay(Duration::ZERO).with_max_delay(Duration::ZERO);
+    pauses.without_max_times().into()
 }
 
 /// Runs one controller to its end.

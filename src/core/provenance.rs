@@ -6,7 +6,7 @@
 
 use crate::api::{GitTrust, Provenance};
 
-use super::approval::Refusal;
+use super::{approval::Refusal, signed::Evidence};
 
 /// What stands in `status.provenance.verdict` when nothing is wrong.
 pub const VERIFIED: &str = "Verified";
@@ -49,7 +49,7 @@ pub enum Sighting {
     /// The commit that is on record did not bring what is there now.
     Rewritten { file: String },
     /// This commit brought the object as it is.
-    Brought { file: String, commit: String, author: String, signature: Signature },
+    Brought { file: String, commit: String, author: String, signature: Signature, evidence: Evidence },
 }
 
 /// The signature of a commit, held against the allowed signers.
@@ -89,6 +89,8 @@ pub struct Traced {
     /// The groups that the list of signers gives to whoever signed.
     pub groups: Vec<String>,
     pub refusal: Option<Refusal>,
+    /// What proves it to whoever can't ask the repository any more.
+    pub evidence: Evidence,
 }
 
 /// Holds what a repository says against the name that the object gives. `before` is what is on record.
@@ -119,7 +121,18 @@ pub fn trace(
         }
     };
     provenance.file = bounded(file_of(sighting), 512);
-    concluded(provenance, groups, refusal)
+    let evidence = evidence_of(sighting, &provenance);
+    Traced { evidence, ..concluded(provenance, groups, refusal) }
+}
+
+fn evidence_of(sighting: &Sighting, provenance: &Provenance) -> Evidence {
+    match sighting {
+        Sighting::Brought { evidence, file, .. } if *file == provenance.file => evidence.clone(),
+        Sighting::Brought { evidence: Evidence { proof: Some(_), .. }, .. } => {
+            Evidence::missing("the path of the file is longer than what is kept of it")
+        }
+        _ => Evidence::default(),
+    }
 }
 
 /// The environment has no repository, so nothing can have come from it.
@@ -157,7 +170,12 @@ fn on_record(trust: &GitTrust, before: Option<&Provenance>) -> Provenance {
 
 fn concluded(provenance: Provenance, groups: Vec<String>, refusal: Option<Refusal>) -> Traced {
     let verdict = refusal.as_ref().map_or(VERIFIED, |refusal| refusal.reason).to_owned();
-    Traced { provenance: Provenance { verdict, ..provenance }, groups, refusal }
+    Traced {
+        provenance: Provenance { verdict, ..provenance },
+        groups,
+        refusal,
+        evidence: Evidence::default(),
+    }
 }
 
 impl Signature {

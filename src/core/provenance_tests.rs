@@ -22,6 +22,7 @@ fn brought(signature: Signature) -> Sighting {
         commit: COMMIT.into(),
         author: "Somebody <s@example.test>".into(),
         signature,
+        evidence: Evidence::missing("too large"),
     }
 }
 
@@ -139,7 +140,13 @@ fn any_sighting() -> impl Strategy<Value = Sighting> {
         file().prop_map(|file| Sighting::TooOld { file }),
         file().prop_map(|file| Sighting::Rewritten { file }),
         (file(), "[0-9a-f]{40}", ".{0,600}", any_signature()).prop_map(
-            |(file, commit, author, signature)| Sighting::Brought { file, commit, author, signature }
+            |(file, commit, author, signature)| Sighting::Brought {
+                file,
+                commit,
+                author,
+                signature,
+                evidence: Evidence::default()
+            }
         ),
     ]
 }

@@ -6,10 +6,15 @@ use std::{
 };
 
 use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use kube::Resource;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    api::{GROUP, VERSION},
+    api::{
+        GROUP, ProxmoxActionApproval, ProxmoxActionApprovalSpec, ProxmoxActionPlan, ProxmoxActionPlanSpec,
+        VERSION,
+    },
     yaml,
 };
 
@@ -30,13 +35,29 @@ pub(super) struct Held {
     /// Whoever applies the file decides if it says nothing.
     namespace: Option<String>,
     name: String,
-    pub(super) spec: Value,
+    spec: Value,
 }
 
 impl Held {
     pub(super) fn is(&self, kind: &str, namespace: &str, name: &str) -> bool {
         self.kind == kind && self.name == name && self.namespace.as_deref().is_none_or(|its| its == namespace)
     }
+
+    /// Its spec as this program writes it, whatever was left out or spelled otherwise. `None` if it is none.
+    pub(super) fn canonical(&self) -> Option<Value> {
+        if self.kind == ProxmoxActionPlan::kind(&()) {
+            rewritten::<ProxmoxActionPlanSpec>(&self.spec)
+        } else if self.kind == ProxmoxActionApproval::kind(&()) {
+            rewritten::<ProxmoxActionApprovalSpec>(&self.spec)
+        } else {
+            None
+        }
+    }
+}
+
+fn rewritten<S: Serialize + DeserializeOwned>(spec: &Value) -> Option<Value> {
+    let typed: S = serde_json::from_value(spec.clone()).ok()?;
+    serde_json::to_value(typed).ok()
 }
 
 /// What files hold, by the hash of their content: each is parsed once.
@@ -69,7 +90,7 @@ impl Files {
         }
         let (size, kind) = repository.odb()?.read_header(blob)?;
         let held = if kind == ObjectType::Blob && size <= LARGEST_FILE {
-            Arc::new(read(repository.find_blob(blob)?.content()))
+            Arc::new(held_in(repository.find_blob(blob)?.content()))
         } else {
             Arc::default()
         };
@@ -79,7 +100,8 @@ impl Files {
     }
 }
 
-fn read(content: &[u8]) -> Vec<Held> {
+/// The objects that stand in a file.
+pub(super) fn held_in(content: &[u8]) -> Vec<Held> {
     let Ok(text) = std::str::from_utf8(content) else { return vec![] };
     let documents = yaml::documents(text).into_iter().map(|(_, document)| document);
     documents.filter(|document| document.contains(GROUP)).filter_map(object).collect()
@@ -174,10 +196,10 @@ mod tests {
 
     #[test]
     fn a_file_that_names_no_namespace_is_of_whichever_it_is_applied_to() {
-        let held = &read(PLAN.as_bytes())[0];
+        let held = &held_in(PLAN.as_bytes())[0];
         assert!(held.is("ProxmoxActionPlan", "home", "p") && held.is("ProxmoxActionPlan", "lab", "p"));
         let named = PLAN.replace("name: p", "name: p, namespace: home");
-        let held = &read(named.as_bytes())[0];
+        let held = &held_in(named.as_bytes())[0];
         assert!(held.is("ProxmoxActionPlan", "home", "p") && !held.is("ProxmoxActionPlan", "lab", "p"));
         assert!(!held.is("ProxmoxActionApproval", "home", "p") && !held.is("ProxmoxActionPlan", "home", "q"));
     }
@@ -191,9 +213,9 @@ mod tests {
             &PLAN.replace("spec", "specs"),
             "",
         ] {
-            assert_eq!(read(text.as_bytes()), [], "{text}");
+            assert_eq!(held_in(text.as_bytes()), [], "{text}");
         }
-        assert_eq!(read(&[b"# \xff\n", PLAN.as_bytes()].concat()), []);
+        assert_eq!(held_in(&[b"# \xff\n", PLAN.as_bytes()].concat()), []);
     }
 
     #[test]
@@ -212,6 +234,6 @@ mod tests {
 
     #[test]
     fn a_broken_document_hides_no_other_one() {
-        assert_eq!(read(format!("{PLAN}---\n# proxmox-agent.io\na: [\n---\n{PLAN}").as_bytes()).len(), 2);
+        assert_eq!(held_in(format!("{PLAN}---\n# proxmox-agent.io\na: [\n---\n{PLAN}").as_bytes()).len(), 2);
     }
 }

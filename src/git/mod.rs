@@ -1,8 +1,8 @@
 //! Repositories that plans and approvals come from: fetched, never written to.
 //!
 //! `fetch` brings a branch here, over TLS of our own (`relay` and `upstream`), `find` looks for the files that hold our
-//! objects, `history` for the commit that brought one, `signature` for who signed that; `sight` puts it together. `check`
-//! says without asking what can't work.
+//! objects, `history` for the commit that brought one, `signature` for who signed that; `sight` puts it together. `proof`
+//! keeps what proves it without the repository. `check` says without asking what can't work.
 
 mod check;
 mod fetch;
@@ -10,6 +10,7 @@ mod find;
 mod history;
 mod kept;
 mod place;
+mod proof;
 mod relay;
 mod sight;
 mod signature;
@@ -31,6 +32,7 @@ use crate::{
 };
 
 pub use check::check_trust;
+pub use proof::check_proof;
 
 use kept::{Kept, identity};
 use signature::Signers;

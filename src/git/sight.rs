@@ -4,18 +4,17 @@ use std::{cell::RefCell, collections::HashMap};
 
 use git2::{Commit, Oid, Repository};
 use jiff::Timestamp;
-use kube::Resource;
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{
-    api::{ProxmoxActionApproval, ProxmoxActionApprovalSpec, ProxmoxActionPlan, ProxmoxActionPlanSpec},
-    core::provenance::{Sighting, Wanted},
+use crate::core::{
+    provenance::{Sighting, Signature, Wanted},
+    signed::Evidence,
 };
 
 use super::{
     find::{Files, file_at, yaml_files},
     history::{History, Origin},
+    proof::evidence,
     signature::Signers,
 };
 
@@ -41,7 +40,7 @@ impl Look<'_> {
             1 => found.remove(0),
             _ => return Ok(Sighting::Ambiguous { files: found.into_iter().map(|(file, _)| file).collect() }),
         };
-        if canonical(&wanted.kind, &spec).as_ref() != Some(&wanted.spec) {
+        if spec.as_ref() != Some(&wanted.spec) {
             return Ok(Sighting::Differs { file });
         }
         let history = History::of(self.repository);
@@ -58,18 +57,32 @@ impl Look<'_> {
             return Ok(Sighting::Rewritten { file });
         }
         let author = self.repository.find_commit(commit)?.author().to_string();
-        let signature = signers.signature(self.repository, commit, now)?;
-        Ok(Sighting::Brought { file, commit: commit.to_string(), author, signature })
+        let signature = signers.signature(self.repository.odb()?.read(commit)?.data(), now);
+        let evidence = self.evidence(commit, &file, &signature, signers)?;
+        Ok(Sighting::Brought { file, commit: commit.to_string(), author, signature, evidence })
+    }
+
+    /// Of what somebody known has signed.
+    fn evidence(
+        &self,
+        commit: Oid,
+        file: &str,
+        signature: &Signature,
+        signers: &Signers,
+    ) -> Result<Evidence, git2::Error> {
+        let Signature::Of { key, .. } = signature else { return Ok(Evidence::default()) };
+        let Some(public_key) = signers.public_key(key) else { return Ok(Evidence::default()) };
+        evidence(self.repository, commit, file, public_key)
     }
 
     /// Every place of the branch where the object stands, with what it says there.
-    fn find(&self, wanted: &Wanted) -> Result<Vec<(String, Value)>, git2::Error> {
+    fn find(&self, wanted: &Wanted) -> Result<Vec<(String, Option<Value>)>, git2::Error> {
         let tip = self.repository.find_commit(self.tip)?;
         let mut found = vec![];
         for file in yaml_files(self.repository, &tip, self.path)? {
             for held in self.files.held(self.repository, file.blob)?.iter() {
                 if held.is(&wanted.kind, &wanted.namespace, &wanted.name) {
-                    found.push((file.path.clone(), held.spec.clone()));
+                    found.push((file.path.clone(), held.canonical()));
                 }
             }
         }
@@ -92,7 +105,7 @@ impl Look<'_> {
         let all = self.files.held(self.repository, blob)?;
         let mut same = all.iter().filter(|held| held.is(&wanted.kind, &wanted.namespace, &wanted.name));
         let holds = match (same.next(), same.next()) {
-            (Some(held), None) => canonical(&wanted.kind, &held.spec).as_ref() == Some(&wanted.spec),
+            (Some(held), None) => held.canonical().as_ref() == Some(&wanted.spec),
             _ => false,
         };
         known.borrow_mut().insert(blob, holds);
@@ -113,20 +126,4 @@ impl Look<'_> {
         }
         holds(&self.repository.find_commit(recorded)?)
     }
-}
-
-/// A spec as this program writes it, whatever was left out or spelled otherwise. `None` if it is none.
-fn canonical(kind: &str, spec: &Value) -> Option<Value> {
-    if kind == ProxmoxActionPlan::kind(&()) {
-        rewritten::<ProxmoxActionPlanSpec>(spec)
-    } else if kind == ProxmoxActionApproval::kind(&()) {
-        rewritten::<ProxmoxActionApprovalSpec>(spec)
-    } else {
-        None
-    }
-}
-
-fn rewritten<S: Serialize + DeserializeOwned>(spec: &Value) -> Option<Value> {
-    let typed: S = serde_json::from_value(spec.clone()).ok()?;
-    serde_json::to_value(typed).ok()
 }

@@ -1,5 +1,6 @@
 //! The way of one request, from the plan to the ledger of the Proxmox.
 
+use kube::{Api, ResourceExt};
 use proxmox_agent::api::{Phase, ProxmoxActionPlan, Risk};
 use serde_json::json;
 
@@ -142,17 +143,57 @@ async fn a_deleted_plan_stays_until_its_long_task_has_ended() {
     let world = Some(worlds::slow("qmstart", 7));
     let stage = Stage::with(Setting { world, ..Setting::default() }).await;
     stage.request(&stage.plan("long", "start_guest", "qemu/101", &json!({})), Phase::Running).await;
-    let plans = stage.api::<ProxmoxActionPlan>();
-    let held = |plan: Option<&ProxmoxActionPlan>| {
-        plan.is_none_or(|plan| plan.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty()))
-    };
-    kube::runtime::wait::await_condition(plans.clone(), "long", held).await.unwrap();
+    let plans = held(&stage, "long").await;
     plans.delete("long", &Default::default()).await.unwrap();
     assert!(plans.get_opt("long").await.unwrap().is_some(), "gone while its task runs");
     let gone = |plan: Option<&ProxmoxActionPlan>| plan.is_none();
     kube::runtime::wait::await_condition(plans, "long", gone).await.unwrap();
     let ended = stage.audit().into_iter().filter(|line| line["event"] == "ended").count();
     assert_eq!(ended, 1);
+}
+
+/// The operator's own finalizer is on it.
+async fn held(stage: &Stage, name: &str) -> Api<ProxmoxActionPlan> {
+    let plans = stage.api::<ProxmoxActionPlan>();
+    let held = |plan: Option<&ProxmoxActionPlan>| {
+        plan.is_some_and(|plan| plan.finalizers().iter().any(|by| by == "proxmox-agent.io/task"))
+    };
+    kube::runtime::wait::await_condition(plans.clone(), name, held).await.unwrap();
+    plans
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_deletes_a_plan_in_the_seconds_in_which_nothing_holds_it_yet() {
+    let world = Some(worlds::start_meets("fault: lateResponse, seconds: 30"));
+    let mut stage = Stage::with(Setting { world, ..Setting::default() }).await;
+    stage.apply("requester", &stage.plan("p", "start_guest", "qemu/101", &json!({}))).await;
+    stage.received(1).await;
+    stage.kill_operator().await;
+    for phase in ["Dispatching", "Running"] {
+        let status = json!({"status": {"phase": phase}}).to_string();
+        let patch = ["patch", "plan", "p", "--subresource=status", "--type=merge", "-p", &status];
+        taken(&stage.kubectl("operator", &patch).await);
+        for what in ["p", "--all"] {
+            let refused = stage.kubectl("admin", &["delete", "plan", what]).await;
+            let why = format!("plan p is {phase}: deleted in these seconds, nobody would know");
+            assert!(refused.code != 0 && refused.stderr.contains(&why), "{what}: {}", refused.stderr);
+        }
+    }
+    assert_eq!(stage.api::<ProxmoxActionPlan>().get("p").await.unwrap().metadata.deletion_timestamp, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_whose_answer_is_missing_is_held_until_it_is_known() {
+    let world = Some(worlds::start_meets("fault: lostResponse"));
+    let environment = json!({"requestTimeoutSeconds": 1});
+    let stage = Stage::with(Setting { world, environment, ..Setting::default() }).await;
+    stage.apply("requester", &stage.plan("p", "start_guest", "qemu/101", &json!({}))).await;
+    let plans = held(&stage, "p").await;
+    plans.delete("p", &Default::default()).await.unwrap();
+    let gone = |plan: Option<&ProxmoxActionPlan>| plan.is_none();
+    kube::runtime::wait::await_condition(plans, "p", gone).await.unwrap();
+    let last = stage.audit().pop().unwrap();
+    assert_eq!((&last["event"], &last["outcome"]), (&json!("ended"), &json!("Succeeded")), "{last}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,6 +222,7 @@ async fn events_and_conditions_tell_the_story_to_people_and_programs() {
     assert_eq!(events, ["planned", "intent", "sent", "ended"]);
 }
 
+/// Somebody else's finalizer is on it, and no other.
 async fn keep(stage: &Stage, plan: &str) {
     let patch = json!({"metadata": {"finalizers": ["example.test/keep"]}}).to_string();
     let kept = stage.kubectl("admin", &["patch", "plan", plan, "--type=merge", "-p", &patch]).await;
@@ -201,12 +243,16 @@ async fn a_plan_that_is_being_deleted_is_not_dispatched() {
 
 /// It can't be held any more: the API server takes no new finalizer.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_that_is_deleted_while_its_task_runs_is_followed_to_its_end() {
-    let world = Some(worlds::slow("qmstart", 7));
+async fn a_deleted_plan_whose_finalizer_somebody_takes_off_is_followed_as_long_as_it_is_there() {
+    let world = Some(worlds::slow("qmstart", 9));
     let stage = Stage::with(Setting { world, ..Setting::default() }).await;
     stage.request(&stage.plan("long", "start_guest", "qemu/101", &json!({})), Phase::Running).await;
+    let plans = held(&stage, "long").await;
+    let both =
+        json!({"metadata": {"finalizers": ["proxmox-agent.io/task", "example.test/keep"]}}).to_string();
+    taken(&stage.kubectl("admin", &["patch", "plan", "long", "--type=merge", "-p", &both]).await);
+    plans.delete("long", &Default::default()).await.unwrap();
     keep(&stage, "long").await;
-    stage.api::<ProxmoxActionPlan>().delete("long", &Default::default()).await.unwrap();
     stage.plan_in("long", Phase::Succeeded).await;
 }
 
@@ -215,11 +261,7 @@ async fn a_held_plan_can_go_after_its_environment_has_gone() {
     let world = Some(worlds::slow("qmstart", 600));
     let stage = Stage::with(Setting { world, ..Setting::default() }).await;
     stage.request(&stage.plan("long", "start_guest", "qemu/101", &json!({})), Phase::Running).await;
-    let plans = stage.api::<ProxmoxActionPlan>();
-    let held = |plan: Option<&ProxmoxActionPlan>| {
-        plan.is_some_and(|plan| plan.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty()))
-    };
-    kube::runtime::wait::await_condition(plans.clone(), "long", held).await.unwrap();
+    let plans = held(&stage, "long").await;
     assert_eq!(stage.kubectl("admin", &["delete", "pxe", "home"]).await.code, 0);
     let told = |status: &proxmox_agent::api::PlanStatus| status.reason == "EnvironmentNotFound";
     stage.plan_when("long", "blocked", told).await;

@@ -138,8 +138,8 @@ async fn every_role_has_one_duty_at_most_and_no_right_beyond_it() {
             rule.api_groups.iter().flatten().any(|group| group == "admissionregistration.k8s.io")
         });
         for rule in of_admission {
-            let own =
-                ["approvals", "plans", "revocations", "status"].map(|one| format!("proxmox-agent-{one}"));
+            let own = ["approvals", "deletions", "plans", "revocations", "status"]
+                .map(|one| format!("proxmox-agent-{one}"));
             assert_eq!(rule.resource_names, Some(own.to_vec()), "{name} sees other admission policies");
         }
         let decides = |one: &String| one.starts_with("proxmoxenvironments/") && !one.ends_with("/status");

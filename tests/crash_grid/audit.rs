@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use proxmox_agent::audit::{compare, verify};
 use serde_json::Value;
 
 /// The records of a plan on an operator's volume. A line that was torn by a crash is no record.
@@ -17,4 +18,13 @@ pub(crate) fn records(volume: &Path, uid: &str) -> Vec<Value> {
 pub(crate) fn announced(records: &[Value]) -> Vec<String> {
     let intents = records.iter().filter(|record| record["event"] == "intent");
     intents.filter_map(|record| record["intent"]["nonce"].as_str().map(str::to_owned)).collect()
+}
+
+/// What `proxmox-agent audit verify` finds wrong with the logs that these operators have left.
+pub(crate) fn problems(volumes: &[&Path]) -> Vec<String> {
+    let read = |volume: &&Path| verify(&volume.join("audit"), |_, _, _| Ok(()));
+    let chains: Vec<_> = volumes.iter().map(read).collect::<Result<_, _>>().unwrap();
+    let apart = chains.iter().flat_map(|chain| chain.problems.clone());
+    let together = compare(&chains, &[]).unwrap();
+    apart.chain(together).map(|problem| format!("its audit log does not verify: {problem}")).collect()
 }

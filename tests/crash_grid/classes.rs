@@ -59,6 +59,8 @@ pub(crate) fn all() -> Vec<Class> {
         class("rollback", "rollback_snapshot", "qemu/101", json!({"snapshot": "before"})),
         class("migrate", "migrate_guest", "qemu/100", json!({"destination": "pve2", "online": true})),
         class("move-disk", "move_disk", "qemu/101", json!({"disk": "scsi0", "storage": "tank"})),
+        // A task, and everything is as before when it has ended.
+        class("reset", "reset_guest", "qemu/100", json!({})),
         // Done when it is answered, fenced by a digest.
         Class {
             is_always_known: true,
@@ -66,7 +68,7 @@ pub(crate) fn all() -> Vec<Class> {
         },
         // Done when it is answered, and there or not.
         Class { is_always_known: true, ..class("pool", "create_pool", "pool/new", json!({})) },
-        // Done when it is answered, and nothing that tells one run from two.
+        // Done when it is answered, and its mark tells that it was done, not that it was not.
         class("firewall", "add_firewall_rule", "qemu/101", json!({"type": "in", "action": "ACCEPT"})),
         // Only handed over by its task.
         Class {

@@ -1,6 +1,6 @@
 //! Many plans at once while one of the operator's neighbours is in trouble: all of them end, and none is carried out twice.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use kube::{ResourceExt, api::ListParams};
 use proxmox_agent::{
@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::{
+    audit::{self, announced, records},
     classes::{TOKEN, named},
     grid::{Extent, extent},
     run::arrived,
@@ -33,7 +34,7 @@ fn plans() -> BTreeMap<String, Value> {
     pools.chain(guests).collect()
 }
 
-async fn somewhere(cluster: &std::sync::Arc<Cluster>) -> (Site, Stage) {
+async fn somewhere(cluster: &Arc<Cluster>) -> (Site, Stage) {
     let mut site = sites(cluster, 1).await.remove(0);
     let stage = site.set(&named("start")).await;
     (site, stage)
@@ -58,6 +59,9 @@ async fn bear(
     wrong.extend(carried_out_twice(&stage));
     let mut phases: BTreeMap<String, u64> = BTreeMap::new();
     for plan in site.people.plans.list(&ListParams::default()).await.unwrap() {
+        if announced(&records(&stage.volume, &plan.uid().unwrap())).is_empty() {
+            wrong.push(format!("{} was never announced", plan.name_any()));
+        }
         let status = plan.status.clone().unwrap_or_default();
         *phases.entry(status.phase.to_string()).or_default() += 1;
         if status.phase == Phase::Indeterminate {
@@ -68,6 +72,7 @@ async fn bear(
         }
     }
     operator.kill().await;
+    wrong.extend(audit::problems(&[&stage.volume]));
     let shown = format!("{what}: {phases:?}");
     Row {
         part: "endurance",
@@ -127,9 +132,9 @@ async fn an_etcd_that_stands_still_costs_nothing_but_time() {
     // Longer than the operator waits for a single call.
     let seconds = if extent() == Extent::Full { 25 } else { 3 };
     // Everybody else's would stand still as well.
-    let cluster = std::sync::Arc::new(Cluster::start());
+    let cluster = Arc::new(Cluster::start());
     let (site, stage) = somewhere(&cluster).await;
-    let etcd = process_in(&cluster, "etcd");
+    let etcd = process_in(&cluster, "etcd").await;
     bear(site, stage, "etcd stands still", async |_: &Site, stage: &Stage| {
         until("a few changes have arrived", || arrived(stage).len() >= 3).await;
         kill_process(etcd, Signal::STOP).unwrap();
@@ -139,15 +144,50 @@ async fn an_etcd_that_stands_still_costs_nothing_but_time() {
     .await;
 }
 
-fn process_in(cluster: &Cluster, name: &str) -> Pid {
+/// All of its connections break at once, and until it has begun anew it knows nothing: neither who may do what nor which
+/// kinds there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_are_killed_and_begin_anew_cost_nothing_but_time() {
+    let (victims, kills): (&[&[&str]], &[usize]) = match extent() {
+        Extent::Sample => (&[&["kube-apiserver"]], &[3]),
+        Extent::Full => (&[&["kube-apiserver"], &["etcd"], &["etcd", "kube-apiserver"]], &[1, 4, 7]),
+    };
+    for victims in victims {
+        let cluster = Arc::new(Cluster::start_kept_up());
+        let (site, stage) = somewhere(&cluster).await;
+        let what = format!("SIGKILL of {}, {} times", victims.join(" and "), kills.len());
+        let phases = bear(site, stage, &what, async |_: &Site, stage: &Stage| {
+            for changes in kills {
+                until("so many changes have arrived", || arrived(stage).len() >= *changes).await;
+                for victim in *victims {
+                    kill_process(process_in(&cluster, victim).await, Signal::KILL).unwrap();
+                }
+            }
+        })
+        .await;
+        assert_eq!(
+            phases.keys().collect::<Vec<_>>(),
+            ["Succeeded"],
+            "Proxmox has answered all of them: {phases:?}"
+        );
+    }
+}
+
+/// Resolves when it runs: it may just be begun anew.
+async fn process_in(cluster: &Cluster, name: &str) -> Pid {
+    until(&format!("{name} runs"), || pid_in(cluster, name).is_some()).await;
+    pid_in(cluster, name).unwrap()
+}
+
+fn pid_in(cluster: &Cluster, name: &str) -> Option<Pid> {
     let is_it = |folder: &std::path::Path| {
         let cwd = fs::read_link(folder.join("cwd")).ok();
         let comm = fs::read_to_string(folder.join("comm")).unwrap_or_default();
         cwd.is_some_and(|cwd| cwd == cluster.dir()) && comm.trim() == name
     };
     let folders = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    let found = folders.into_iter().find(|folder| is_it(folder)).unwrap_or_else(|| panic!("no {name} runs"));
-    Pid::from_raw(found.file_name().unwrap().to_str().unwrap().parse().unwrap()).unwrap()
+    let found = folders.into_iter().find(|folder| is_it(folder))?;
+    Pid::from_raw(found.file_name().unwrap().to_str().unwrap().parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

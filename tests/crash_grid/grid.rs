@@ -54,6 +54,10 @@ type Course = (String, Scenario);
 fn references(extent: Extent) -> Vec<Course> {
     let course = |class: &str, scenario| (class.to_owned(), scenario);
     let beginning = [course("start", Scenario::Beginning)];
+    let decisions = match extent {
+        Extent::Sample => vec![],
+        Extent::Full => vec![course("reset", Scenario::Again), course("reset", Scenario::Leaving)],
+    };
     let (requests, recoveries) = match extent {
         Extent::Sample => (vec!["start", "stop"], vec!["snapshot"]),
         Extent::Full => {
@@ -64,7 +68,7 @@ fn references(extent: Extent) -> Vec<Course> {
     };
     let requests = requests.into_iter().map(|class| course(class, Scenario::Request));
     let recoveries = recoveries.into_iter().map(|class| course(class, Scenario::Recovery));
-    requests.chain(beginning).chain(recoveries).collect()
+    requests.chain(beginning).chain(recoveries).chain(decisions).collect()
 }
 
 /// The faults that make a difference at a call.
@@ -120,6 +124,23 @@ fn changes() -> Vec<Cell> {
     by_turns.map(cell).collect()
 }
 
+/// What follows a decision about an unknown outcome: that much is known before anything is counted, too.
+fn decisions() -> Vec<Cell> {
+    let cell = |scenario, call: &str, fault| Cell {
+        class: "reset".to_owned(),
+        scenario,
+        at: Boundary { call: call.to_owned(), nth: 1 },
+        fault,
+    };
+    let status = "PUT proxmoxactionplans/p/status";
+    vec![
+        cell(Scenario::Again, status, Fault::KilledUnanswered),
+        cell(Scenario::Again, MUTATION, Fault::KilledBefore),
+        cell(Scenario::Again, MUTATION, Fault::KilledUnanswered),
+        cell(Scenario::Leaving, status, Fault::KilledUnanswered),
+    ]
+}
+
 /// A call without the names of what it is about.
 fn kind(call: &str) -> String {
     let is_named =
@@ -149,8 +170,8 @@ pub(crate) async fn try_all(extent: Extent, at_once: usize) -> Vec<String> {
     let sites = sites(&cluster, at_once).await;
     let mut wrong = vec![];
     let undisturbed = references(extent).into_iter().map(|course| (course, None));
-    let changes = if extent == Extent::Sample { changes() } else { vec![] };
-    let (sites, first) = play(sites, undisturbed.chain(changes.into_iter().map(ordered)).collect()).await;
+    let known = if extent == Extent::Sample { [changes(), decisions()].concat() } else { vec![] };
+    let (sites, first) = play(sites, undisturbed.chain(known.into_iter().map(ordered)).collect()).await;
     let mut cells = vec![];
     for ((course, _), report) in first.iter().filter(|((_, cell), _)| cell.is_none()) {
         let (class, scenario) = course;

@@ -7,7 +7,10 @@ use proxmox_agent::{
     pve::sim::{LedgerEntry, Outcome},
 };
 
-use crate::{audit::announced, run::Traces};
+use crate::{
+    audit::announced,
+    run::{Scenario, Traces},
+};
 
 /// What is not as it has to be.
 pub(crate) fn judge(traces: &Traces) -> Vec<String> {
@@ -15,9 +18,24 @@ pub(crate) fn judge(traces: &Traces) -> Vec<String> {
     if traces.log.contains("panicked") {
         wrong.push("the operator has panicked".to_owned());
     }
-    wrong.extend(at_most_once(traces));
-    wrong.extend(end(traces));
+    wrong.extend(traces.audit_problems.iter().cloned());
+    if traces.scenario == Scenario::Leaving {
+        wrong.extend(nothing_again(traces));
+    } else {
+        wrong.extend(at_most_once(traces));
+        wrong.extend(end(traces));
+    }
     wrong
+}
+
+fn nothing_again(traces: &Traces) -> Option<String> {
+    let arrived: Vec<String> = traces.arrived.iter().map(described).collect();
+    let intents = announced(&traces.audit).len();
+    (!arrived.is_empty() || intents != 1).then(|| {
+        format!(
+            "it was to be left as it is, but {intents} calls were announced, and these arrived: {arrived:?}"
+        )
+    })
 }
 
 fn at_most_once(traces: &Traces) -> Vec<String> {
@@ -81,6 +99,10 @@ fn is_really_unknown(traces: &Traces, told: &str) -> Option<String> {
     }
     if announced(&traces.audit).is_empty() {
         return Some(format!("it is {told}, and was never announced"));
+    }
+    // Here people decide at once, when the task could still be the attempt before's.
+    if traces.scenario == Scenario::Again && traces.status.reason == "TaskContested" {
+        return None;
     }
     let with_a_task = carried_out(traces).find(|entry| entry.upid.is_some());
     with_a_task.map(|entry| format!("it is {told}, but its task is there: {}", described(entry)))

@@ -7,9 +7,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
-    runtime::watcher::watch_object,
+    runtime::{WatchStreamExt, watcher::watch_object},
 };
-use proxmox_agent::api::{Phase, ProxmoxActionApproval, ProxmoxActionPlan};
+use proxmox_agent::api::{Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan};
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     support::{
         cluster::Cluster,
         manifests::{APPROVER, REQUESTER, with},
+        patience::until_async,
     },
 };
 
@@ -66,38 +67,65 @@ impl People {
     }
 
     pub(crate) async fn approve(&self, name: &str, plan: &ProxmoxActionPlan) {
+        self.decide(name, plan, &json!({"decision": "Approve"})).await;
+    }
+
+    /// Says what is to become of an attempt whose outcome is unknown.
+    pub(crate) async fn decide_about(&self, attempt: i64, decision: &str) {
+        let plan = self.plans.get(PLAN).await.unwrap();
+        let name = format!("{PLAN}-about-{attempt}");
+        self.decide(&name, &plan, &json!({"decision": decision, "attempt": attempt})).await;
+    }
+
+    async fn decide(&self, name: &str, plan: &ProxmoxActionPlan, decision: &Value) {
         let status = plan.status.clone().unwrap_or_default();
+        let spec = json!({
+            "planRef": {"name": plan.name_any(), "uid": plan.uid()}, "planHash": status.plan_hash,
+            "approved_by": APPROVER, "environment": "home", "risk": status.risk,
+            "expiresAt": "2999-01-01T00:00:00Z",
+        });
         let approval = json!({
             "apiVersion": "proxmox-agent.io/v1alpha1", "kind": "ProxmoxActionApproval", "metadata": {"name": name},
-            "spec": {
-                "planRef": {"name": plan.name_any(), "uid": plan.uid()}, "planHash": status.plan_hash,
-                "decision": "Approve", "approved_by": APPROVER, "environment": "home", "risk": status.risk,
-                "expiresAt": "2999-01-01T00:00:00Z",
-            },
+            "spec": with(spec, decision),
         });
         let approval = serde_json::from_value(approval).unwrap();
-        match self.approver.create(&PostParams::default(), &approval).await {
-            Ok(_) => {}
-            // It was approved before an operator died.
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            Err(error) => panic!("it can't be approved: {error}"),
-        }
+        // The API server may be in trouble, too.
+        until_async("it can be approved", async || {
+            match self.approver.create(&PostParams::default(), &approval).await {
+                Ok(_) => true,
+                // It was approved before an operator died, or the answer was lost.
+                Err(kube::Error::Api(status)) if status.is_already_exists() => true,
+                Err(error) => {
+                    println!("{name}: {error}");
+                    false
+                }
+            }
+        })
+        .await;
     }
 
     pub(crate) async fn bring_to_an_end(&self) -> Result<(), String> {
         self.bring_plan_to_an_end(PLAN).await
     }
 
-    /// Approves what waits for it, until the plan has ended.
     pub(crate) async fn bring_plan_to_an_end(&self, name: &str) -> Result<(), String> {
-        let mut looks = watch_object(self.plans.clone(), name).boxed();
+        self.bring_plan_to(name, |status| status.phase.is_terminal()).await
+    }
+
+    /// Approves what waits for it, until the plan has come to this.
+    pub(crate) async fn bring_plan_to(
+        &self,
+        name: &str,
+        has_ended: impl Fn(&PlanStatus) -> bool,
+    ) -> Result<(), String> {
+        let mut looks = watch_object(self.plans.clone(), name).default_backoff().boxed();
         let mut approved: Option<String> = None;
         let mut last = None;
         let following = async {
             while let Some(look) = looks.next().await {
                 let Ok(Some(plan)) = look else { continue };
                 let status = plan.status.clone().unwrap_or_default();
-                if status.phase.is_terminal() {
+                if has_ended(&status) {
                     return Some(());
                 }
                 if status.phase == Phase::AwaitingApproval && approved != status.plan_hash {

@@ -11,7 +11,8 @@ use std::{
 use kube::ResourceExt;
 use proxmox_agent::{
     api::{Phase, PlanStatus},
-    pve::sim::{LedgerEntry, Outcome},
+    core::lifecycle::LEFT_AS_IT_IS,
+    pve::sim::{self, LedgerEntry, Outcome},
 };
 use serde_json::Value;
 
@@ -35,6 +36,10 @@ pub(crate) enum Scenario {
     Beginning,
     /// An operator has died while its call was under way, and another one begins.
     Recovery,
+    /// What became of a first attempt is unknown, and somebody decides to send it again.
+    Again,
+    /// The same, and somebody decides to leave it as it is.
+    Leaving,
 }
 
 /// One run of the grid.
@@ -59,19 +64,45 @@ pub(crate) struct Report {
 /// What is left to look at when a run is over.
 pub(crate) struct Traces<'a> {
     pub(crate) class: &'a Class,
+    pub(crate) scenario: Scenario,
     /// What came of a change may be unknown to everybody.
     pub(crate) may_lack_an_answer: bool,
     /// As the plan has it in the end.
     pub(crate) status: PlanStatus,
-    /// The changes that arrived at Proxmox.
+    /// The changes that arrived at Proxmox since the counting began.
     pub(crate) arrived: Vec<LedgerEntry>,
     pub(crate) audit: Vec<Value>,
+    /// What is wrong with the audit logs themselves.
+    pub(crate) audit_problems: Vec<String>,
     pub(crate) log: String,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [(Self, &'static str); 3] =
-        [(Self::Request, "request"), (Self::Beginning, "beginning"), (Self::Recovery, "recovery")];
+    pub(crate) const ALL: [(Self, &'static str); 5] = [
+        (Self::Request, "request"),
+        (Self::Beginning, "beginning"),
+        (Self::Recovery, "recovery"),
+        (Self::Again, "again"),
+        (Self::Leaving, "leaving"),
+    ];
+
+    fn is_over(self, status: &PlanStatus) -> bool {
+        match self {
+            Self::Again => status.phase.is_terminal() && status.attempts > 1,
+            Self::Leaving => status.reason == LEFT_AS_IT_IS,
+            _ => status.phase.is_terminal(),
+        }
+    }
+
+    /// How many changes had arrived before the counting begins.
+    fn arrived_before(self) -> usize {
+        usize::from(matches!(self, Self::Again | Self::Leaving))
+    }
+
+    /// Whether a record is about what is judged: what came before a decision is over when it is made.
+    fn judges(self, record: &Value) -> bool {
+        self != Self::Again || record["attempt"] == 2
+    }
 }
 
 impl fmt::Display for Scenario {
@@ -120,10 +151,15 @@ impl Site {
         let uid = plan.as_ref().and_then(ResourceExt::uid).unwrap_or_default();
         let traces = Traces {
             class,
+            scenario,
             may_lack_an_answer: costs_an_answer || self.was_slow(),
             status: plan.and_then(|plan| plan.status).unwrap_or_default(),
-            arrived: arrived(&stage),
-            audit: audit::records(&stage.volume, &uid),
+            arrived: arrived(&stage).split_off(scenario.arrived_before()),
+            audit: audit::records(&stage.volume, &uid)
+                .into_iter()
+                .filter(|record| scenario.judges(record))
+                .collect(),
+            audit_problems: audit::problems(&[&stage.volume]),
             log: std::fs::read_to_string(stage.volume.join("operator.log")).unwrap_or_default(),
         };
         stage.sim.stop().await;
@@ -133,7 +169,7 @@ impl Site {
         if !violations.is_empty() {
             violations.push(traces.log);
         }
-        let is_indeterminate = traces.status.phase == Phase::Indeterminate;
+        let is_indeterminate = traces.status.phase == Phase::Indeterminate && scenario != Scenario::Leaving;
         Report { trace, hit, is_indeterminate, took: began.elapsed(), violations }
     }
 
@@ -146,7 +182,7 @@ impl Site {
     ) -> Result<(), String> {
         let kills = trap.as_ref().is_some_and(|(_, fault)| fault.kills());
         let mut operator = self.begin(stage, class, scenario, trap).await;
-        let mut ending = pin!(self.people.bring_to_an_end());
+        let mut ending = pin!(self.people.bring_plan_to(PLAN, |status| scenario.is_over(status)));
         let ended = tokio::select! {
             ended = &mut ending => Some(ended),
             () = self.gate.sprung() => None,
@@ -176,6 +212,7 @@ impl Site {
         scenario: Scenario,
         trap: Option<(Boundary, Fault)>,
     ) -> Arc<Process> {
+        let under_way = Boundary { call: MUTATION.to_owned(), nth: 1 };
         match scenario {
             Scenario::Request => {
                 self.gate.arm(None);
@@ -191,7 +228,6 @@ impl Site {
                 self.start(&stage.volume)
             }
             Scenario::Recovery => {
-                let under_way = Boundary { call: MUTATION.to_owned(), nth: 1 };
                 self.gate.arm(Some((under_way, Fault::KilledUnanswered)));
                 self.people.ask(class).await;
                 let _dies = self.start(&stage.volume);
@@ -201,6 +237,20 @@ impl Site {
                 }
                 self.gate.arm(trap);
                 self.start(&stage.volume)
+            }
+            Scenario::Again | Scenario::Leaving => {
+                // It is carried out, and as long as nobody decides there is nothing to tell it by.
+                self.gate.arm(Some((under_way, Fault::Unanswered)));
+                stage.sim.set_faults(vec![sim::Fault::LossyTaskList { types: vec![] }]);
+                self.people.ask(class).await;
+                let operator = self.start(&stage.volume);
+                self.people.bring_to_an_end().await.unwrap();
+                self.quiet().await.unwrap();
+                stage.sim.set_faults(vec![]);
+                self.gate.arm(trap);
+                let decision = if scenario == Scenario::Again { "Approve" } else { "Deny" };
+                self.people.decide_about(1, decision).await;
+                operator
             }
         }
     }

@@ -101,10 +101,12 @@ async fn stands_still(site: &mut Site, class: &Class, at: Boundary) -> Option<Ve
     let status = after.status.unwrap_or_default();
     let traces = Traces {
         class,
+        scenario: Scenario::Request,
         may_lack_an_answer: true,
         status,
         arrived: sent,
         audit: logs.iter().flat_map(|volume| audit::records(volume, &uid)).collect(),
+        audit_problems: audit::problems(&logs),
         log: logs
             .iter()
             .filter_map(|volume| std::fs::read_to_string(volume.join("operator.log")).ok())

@@ -86,6 +86,10 @@ impl Witness {
 
     async fn lacks_approvals(&self, uid: &str, status: &PlanStatus) -> Option<String> {
         let required = status.approvals.as_ref().map_or(0, |approvals| approvals.required);
+        // Where the outcome of an attempt was unknown, somebody has to have decided about just that.
+        let in_doubt = status.earlier.iter().rfind(|attempt| attempt.reason != "NotDone");
+        let about = in_doubt.map(|attempt| attempt.intent.attempt);
+        let required = if about.is_some() { required.max(1) } else { required };
         let approvals = Api::<ProxmoxActionApproval>::namespaced(self.admin.clone(), &self.namespace);
         let all = approvals.list(&ListParams::default()).await.unwrap().items;
         let counts = |approval: &&ProxmoxActionApproval| {
@@ -93,6 +97,7 @@ impl Witness {
             spec.plan_ref.uid == uid
                 && Some(&spec.plan_hash) == status.plan_hash.as_ref()
                 && spec.decision == Decision::Approve
+                && spec.attempt == about
         };
         let given = all.iter().filter(counts).count();
         (given < usize::try_from(required).unwrap())

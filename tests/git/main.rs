@@ -6,9 +6,11 @@
 mod support;
 
 mod desk;
+mod evidence;
 mod fetching;
 mod history;
 mod life;
+mod proofs;
 mod sightings;
 mod signatures;
 mod story;

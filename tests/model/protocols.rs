@@ -18,8 +18,9 @@ fn second_change(name: &'static str, protocol: Protocol, faults: Faults) -> Opti
         eprintln!("{name}: {story}");
         story.steps
     });
-    let what = format!("protocol that is {}: {name}", if found.is_some() { "wrong" } else { "right" });
-    Row { part: "model", what: &what, tried: explored.moves, unit: "moves", violations: 0 }.note();
+    let kind = if found.is_some() { "wrong" } else { "right" };
+    let what = format!("protocol that is {kind}: {name}: {} moves", explored.moves);
+    Row { part: "model", what: &what, tried: explored.situations, unit: "situations", violations: 0 }.note();
     found
 }
 

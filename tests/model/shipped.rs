@@ -9,12 +9,13 @@ use crate::{
 /// Says so if a rule is broken, and how.
 fn holds(setting: Setting) {
     let Explored { situations, moves, states, violation } = explore(setting, Rules::All);
-    eprintln!("{}: {situations} situations, {moves} moves, {states} states", setting.name);
+    let what = format!("{}: {moves} moves", setting.name);
+    eprintln!("{what}, {situations} situations, {states} states of the plan's life");
     Row {
         part: "model",
-        what: setting.name,
-        tried: moves,
-        unit: "moves",
+        what: &what,
+        tried: situations,
+        unit: "situations",
         violations: violation.is_some().into(),
     }
     .note();

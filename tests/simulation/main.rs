@@ -27,6 +27,8 @@ use std::{
 
 use run::{Planted, Ran, run};
 
+#[path = "../support/promises.rs"]
+mod promises;
 #[path = "../support/rows.rs"]
 mod rows;
 
@@ -51,7 +53,7 @@ fn for_each_seed(seeds: std::ops::Range<u64>, planted: Option<Planted>, look: im
 
 fn told(ran: &Ran) -> String {
     let Ran { lines, log, violations, seed, .. } = ran;
-    format!("{}\n\n{log}\n{}\nSEED={seed} shows it again", lines.join("\n"), violations.join("\n"))
+    format!("{}\n\n{log}\n{}\nSEED={seed} shows it again", lines.join("\n"), promises::told(violations))
 }
 
 /// Adds up what many runs have seen.
@@ -78,6 +80,8 @@ impl Sum {
     }
 
     fn note(&self) {
+        let broken: Vec<_> = self.violated.iter().flat_map(|ran| &ran.violations).collect();
+        promises::note_promises("simulation", self.plans, self.mutations, &broken);
         let violations = self.violated.len() as u64;
         let row = |what: &str, tried: u64, unit: &str| {
             rows::Row { part: "simulation", what, tried, unit, violations }.note();
@@ -109,7 +113,7 @@ fn nothing_is_done_twice_or_unasked_or_unrecorded_whatever_goes_wrong() {
     let sum = sum.into_inner().unwrap();
     sum.note();
     for ran in sum.violated.iter().skip(1) {
-        println!("SEED={}: {}", ran.seed, ran.violations.join("\n    "));
+        println!("SEED={}: {}", ran.seed, promises::told(&ran.violations));
     }
     assert!(sum.violated.is_empty(), "{}", told(&sum.violated[0]));
 }

@@ -29,6 +29,9 @@ use crate::{
 #[error("the connection broke")]
 pub(crate) struct Broken;
 
+/// A connection that has lost something lasts this much longer, whatever else comes by it.
+const UNNOTICED: Duration = Duration::from_secs(20);
+
 type Streamed = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
 
 /// The API server, and what lies between it and everybody else.
@@ -285,13 +288,13 @@ impl Network {
 
     /// Until nobody listens, or the connection ends. Whoever was not told something has to find out that it was not.
     async fn tell_changes(&self, who: &str, mut watch: Watch, lines: &mpsc::UnboundedSender<Vec<u8>>) {
-        let mut has_hidden_something = false;
+        let mut hidden_at = None;
         while !lines.is_closed() && !self.is_silent(who) {
             let news = self.told.notified();
             let change = watch.next(&self.objects());
             let Some(change) = change else {
-                let waited = tokio::time::timeout(Duration::from_secs(20), news).await;
-                if has_hidden_something && waited.is_err() {
+                let _ = tokio::time::timeout(UNNOTICED, news).await;
+                if hidden_at.is_some_and(|at| self.history.elapsed() >= at + UNNOTICED) {
                     break;
                 }
                 continue;
@@ -303,7 +306,7 @@ impl Network {
                 Trouble::LosesTrack => return self.lose_track(&watch, lines),
                 Trouble::Lags => tokio::time::sleep(self.dice.millis(1_000..20_000)).await,
                 Trouble::Hides => {
-                    has_hidden_something = true;
+                    hidden_at.get_or_insert(self.history.elapsed());
                     continue;
                 }
                 Trouble::Repeats => {
@@ -313,7 +316,7 @@ impl Network {
             }
             let _ = lines.send(line(&change));
         }
-        if has_hidden_something {
+        if hidden_at.is_some() {
             self.lose_track(&watch, lines);
         }
     }

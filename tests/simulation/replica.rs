@@ -22,7 +22,10 @@ use tokio::{
     task::{JoinError, JoinHandle},
 };
 
-use crate::{audit::Volume, history::History, network::Network, proxmox::Line, repository::Repository};
+use crate::{
+    audit::Volume, dice::Dice, history::History, network::Network, proxmox::Line, repository::Repository,
+    weather::Weather,
+};
 
 pub(crate) struct Replica {
     pub(crate) name: String,
@@ -43,8 +46,20 @@ struct Process {
 }
 
 impl Replica {
-    pub(crate) fn new(network: &Arc<Network>, line: Line, repository: Repository, volume: Volume) -> Self {
+    pub(crate) fn new(
+        network: &Arc<Network>,
+        line: Line,
+        repository: Repository,
+        volume: Volume,
+        dice: Dice,
+    ) -> Self {
         let history = network.history.clone();
+        let leads = Arc::new(Belief {
+            dice,
+            weather: Arc::clone(&line.weather),
+            history: history.clone(),
+            changes: Mutex::default(),
+        });
         Self {
             name: line.who.clone(),
             network: Arc::clone(network),
@@ -57,7 +72,7 @@ impl Replica {
             line,
             repository,
             volume,
-            leads: Arc::new(Belief(AtomicBool::new(true))),
+            leads,
             process: None,
         }
     }
@@ -196,18 +211,44 @@ impl Clock for OwnClock {
     }
 }
 
-/// Whether a replica takes itself for the leader. Both may, and neither.
+/// Whether a replica takes itself for the leader, and since when. Both may, and neither.
 #[derive(Debug)]
-pub(crate) struct Belief(AtomicBool);
+pub(crate) struct Belief {
+    dice: Dice,
+    weather: Arc<Weather>,
+    history: History,
+    /// The last one may be still to come.
+    changes: Mutex<Vec<(Duration, bool)>>,
+}
 
 impl Belief {
     pub(crate) fn set(&self, leads: bool) {
-        self.0.store(leads, Ordering::SeqCst);
+        let now = self.history.elapsed();
+        let mut changes = self.changes.lock().unwrap();
+        changes.retain(|(at, _)| *at <= now);
+        changes.push((now, leads));
+    }
+
+    pub(crate) fn changes(&self) -> Vec<(Duration, bool)> {
+        self.changes.lock().unwrap().clone()
+    }
+
+    /// For a while, and no moment later than it was asked for.
+    fn lose(&self) {
+        self.history.fault("lead lost as soon as it was asked for");
+        self.set(false);
+        let back = self.history.elapsed() + self.dice.millis(500..5_000);
+        self.changes.lock().unwrap().push((back, true));
     }
 }
 
 impl Leadership for Belief {
     fn lasts(&self, _: Duration) -> bool {
-        self.0.load(Ordering::SeqCst)
+        let now = self.history.elapsed();
+        let leads = self.changes().iter().rfind(|(at, _)| *at <= now).is_none_or(|(_, leads)| *leads);
+        if leads && self.weather.strikes(&self.dice, self.weather.lead) {
+            self.lose();
+        }
+        leads
     }
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use futures::{FutureExt, future::BoxFuture};
 use proxmox_agent::{
     api::GitTrust,
-    core::provenance::{Sighting, Signature, Wanted},
+    core::{
+        provenance::{Sighting, Signature, Wanted},
+        signed::Evidence,
+    },
     ports::{Repositories, RepositoryError},
 };
 use secrecy::SecretString;
@@ -44,5 +47,6 @@ fn signed(wanted: &Wanted) -> Sighting {
         commit: "c".repeat(40),
         author: signer.clone(),
         signature: Signature::Of { signer, key: "SHA256:key".to_owned() },
+        evidence: Evidence::default(),
     }
 }

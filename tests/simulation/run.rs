@@ -14,6 +14,7 @@ use crate::{
     network::Network,
     oracle::{self, Evidence},
     people::{self, People},
+    promises::Broken,
     proxmox::{Cluster, Line},
     replica::Replica,
     repository::Repository,
@@ -22,8 +23,8 @@ use crate::{
 
 /// For so long things go wrong.
 const ROUGH: Duration = Duration::from_secs(45);
-/// So much later all has to be settled.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// So much later all has to be settled: longer than anybody waits for the HA manager.
+const PATIENCE: Duration = Duration::from_secs(1200);
 /// Who was cut off comes back only after a while, and has to read everything anew.
 const NOTICED: Duration = Duration::from_secs(150);
 const STEP: Duration = Duration::from_millis(250);
@@ -42,7 +43,7 @@ pub(crate) enum Planted {
 /// What came of a run.
 pub(crate) struct Ran {
     pub(crate) seed: u64,
-    pub(crate) violations: Vec<String>,
+    pub(crate) violations: Vec<Broken>,
     pub(crate) fingerprint: String,
     pub(crate) lines: Vec<String>,
     /// What the program logged.
@@ -102,7 +103,7 @@ impl World {
     fn new(seed: u64, planted: Option<Planted>) -> Self {
         let dice = Dice::of(seed, 1);
         let history = History::begin();
-        let weather = Weather::of(&dice);
+        let weather = Weather::of(&dice, &Dice::of(seed, 6));
         let network = Network::new(Dice::of(seed, 2), Arc::clone(&weather), history.clone());
         network.objects().forgets_versions = planted == Some(Planted::NoVersions);
         let plans = 5 + u32::try_from(dice.below(8)).unwrap();
@@ -129,7 +130,7 @@ impl World {
                 records: Arc::default(),
             };
             let repository = Repository { dice: Dice::of(seed, 6), weather: Arc::clone(&weather) };
-            Replica::new(&network, line, repository, volume)
+            Replica::new(&network, line, repository, volume, Dice::of(seed, 7))
         };
         let replicas = vec![replica("one"), replica("two")];
         let people = People::new(Dice::of(seed, 5), plans);
@@ -282,6 +283,11 @@ impl World {
                 writings: self.network.writings(),
                 log: log.text(),
                 clocks: self.clocks.clone(),
+                leads: self
+                    .replicas
+                    .iter()
+                    .map(|replica| (replica.name.clone(), replica.leads.changes()))
+                    .collect(),
                 ended_at: self.history.elapsed(),
             }
         };

@@ -25,11 +25,13 @@ pub(crate) struct Weather {
     pub(crate) audit: u64,
     /// In milliseconds, also when nothing goes wrong any more.
     pub(crate) slowest_fetch: u64,
+    /// Of questions whether a replica leads.
+    pub(crate) lead: u64,
 }
 
 impl Weather {
     /// Some runs are calm in most respects: there, what goes wrong is not drowned by what goes wrong as well.
-    pub(crate) fn of(dice: &Dice) -> Arc<Self> {
+    pub(crate) fn of(dice: &Dice, dice_for_the_lead: &Dice) -> Arc<Self> {
         let rate = |rates: &[u64]| *dice.one_of(rates);
         Arc::new(Self {
             is_rough: AtomicBool::new(true),
@@ -40,6 +42,7 @@ impl Weather {
             tasks: rate(&[0, 100, 300]),
             audit: rate(&[0, 0, 30]),
             slowest_fetch: *dice.one_of(&[100, 100, 3_000, 20_000]),
+            lead: *dice_for_the_lead.one_of(&[0, 0, 100]),
         })
     }
 

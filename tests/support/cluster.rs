@@ -76,9 +76,18 @@ impl Cluster {
 
     /// A control plane of one's own, for a test that breaks things which others rely on.
     pub(crate) fn start() -> Self {
+        Self::serve("run")
+    }
+
+    /// One whose servers come back when they are killed.
+    pub(crate) fn start_kept_up() -> Self {
+        Self::serve("keep")
+    }
+
+    fn serve(how: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("proxmox-agent-test-").tempdir().unwrap();
         let mut control_plane = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tools/control-plane"))
-            .arg("run")
+            .arg(how)
             .arg(dir.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

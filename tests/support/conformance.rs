@@ -118,7 +118,7 @@ fn intent() -> Intent {
     }
 }
 
-fn dispatching(plan: &ProxmoxActionPlan) -> ProxmoxActionPlan {
+pub(crate) fn dispatching(plan: &ProxmoxActionPlan) -> ProxmoxActionPlan {
     let status = plan.status.clone().unwrap_or_default();
     let status = PlanStatus { phase: Phase::Dispatching, attempts: 1, intent: Some(intent()), ..status };
     with_status(plan, status)

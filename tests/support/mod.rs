@@ -11,6 +11,7 @@ pub(crate) mod home;
 pub(crate) mod house;
 pub(crate) mod manifests;
 pub(crate) mod patience;
+pub(crate) mod promises;
 pub(crate) mod proxmox;
 pub(crate) mod relay;
 pub(crate) mod rows;

@@ -2,6 +2,7 @@
 
 mod anchors;
 mod export;
+mod proofs;
 mod show;
 mod verify;
 

@@ -11,7 +11,7 @@ use crate::{
     cli::{Failure, plan::print, render::printable},
 };
 
-use super::anchors;
+use super::{anchors, proofs::Proofs};
 
 #[derive(Debug, Args)]
 pub(super) struct Verify {
@@ -92,16 +92,17 @@ fn check_bundle(file: &Path, signers: &Path) -> Result<ExitCode, Failure> {
     let who = signer(&bytes, &text(&signature_of(file))?, &text(signers)?);
     let bundle: Bundle = serde_json::from_slice(&bytes)
         .map_err(|error| format!("failed to read {}: it is no bundle: {error}", file.display()))?;
+    let Proofs { mut told, problems: unproven } = Proofs::of(&bundle.records());
     let mut problems = bundle.problems();
+    problems.extend(unproven);
     let name = format!("plan {}/{} ({})", bundle.namespace, bundle.plan, bundle.plan_uid);
     match who {
-        Ok(who) => print(&format!("{}\n", printable(&format!("{name}: signed by {who}"))))?,
+        Ok(who) => told.insert(0, format!("{name}: signed by {who}")),
         Err(why) => problems.insert(0, why),
     }
-    let text: String = problems
-        .iter()
-        .map(|why| format!("{}\n", printable(&format!("{}: {why}", file.display()))))
-        .collect();
+    let problem = |why: &String| format!("{}: {why}", file.display());
+    let lines = told.into_iter().chain(problems.iter().map(problem));
+    let text: String = lines.map(|line| format!("{}\n", printable(&line))).collect();
     print(&text)?;
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

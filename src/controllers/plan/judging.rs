@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::{Phase, Provenance},
+    api::Phase,
     catalog::{Operation, Reading},
     controllers::{
         Error,
@@ -22,7 +22,7 @@ use crate::{
         observe::{Found, Query, Readout, rows_wanted},
         occupied::occupied,
         privileges,
-        provenance::GIT_UNAVAILABLE,
+        provenance::{GIT_UNAVAILABLE, Traced},
         request::{Request, normalise},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Store},
@@ -160,7 +160,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
                 .cloned()
                 .unwrap_or_else(|| ApprovalOnRecord::of(no.granted.clone()))
         });
-        self.provenances = provenances(candidates);
+        self.approvals_traced = traced(candidates);
         let Some(why) = unread else { return Ok(Event::Approvals(tally)) };
         self.try_again_soon();
         // Nobody took anything back: it is only not known whether it is there still.
@@ -257,9 +257,9 @@ fn approvals(candidates: &[Candidate]) -> BTreeMap<String, ApprovalOnRecord> {
 }
 
 /// Where approvals come from, by their uid.
-fn provenances(candidates: Vec<Candidate>) -> BTreeMap<String, Provenance> {
+fn traced(candidates: Vec<Candidate>) -> BTreeMap<String, Traced> {
     let known = candidates
         .into_iter()
-        .filter_map(|candidate| Some((candidate.approval.metadata.uid?, candidate.traced?.provenance)));
+        .filter_map(|candidate| Some((candidate.approval.metadata.uid?, candidate.traced?)));
     known.collect()
 }

@@ -21,7 +21,7 @@ use secrecy::SecretString;
 use tokio::sync::SemaphorePermit;
 
 use crate::{
-    api::{PlanStatus, Provenance, ProxmoxActionPlan},
+    api::{PlanStatus, ProxmoxActionPlan},
     catalog::Call,
     core::{
         approval::Proof,
@@ -30,6 +30,7 @@ use crate::{
         lifecycle::{self, AT_ONCE, Effect, Event, Order, State, step},
         occupied::Occupied,
         policy::{Hold, Policy},
+        provenance::Traced,
         task::Sent,
     },
     ports::{Departure, Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
@@ -90,9 +91,9 @@ struct Look<'a, S, H: Hypervisors> {
     /// Where its approvals come from, as it was found out last in this look.
     traces: Traces,
     /// Where the plan comes from, as it was found out in this look.
-    provenance: Option<Provenance>,
+    traced: Option<Traced>,
     /// Where its approvals come from, by their uid.
-    provenances: BTreeMap<String, Provenance>,
+    approvals_traced: BTreeMap<String, Traced>,
     /// Its approvals as they were read last in this look, by their uid.
     approvals: BTreeMap<String, ApprovalOnRecord>,
     /// The one that says no.
@@ -174,8 +175,8 @@ impl<'a, S: Store, H: Hypervisors> Look<'a, S, H> {
             judged_at: Duration::ZERO,
             rechecks: 0,
             traces: Traces::default(),
-            provenance: None,
-            provenances: BTreeMap::new(),
+            traced: None,
+            approvals_traced: BTreeMap::new(),
             approvals: BTreeMap::new(),
             denial: None,
             log: None,

@@ -68,7 +68,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             task: self.task_on_record(),
             request: is_first.then(|| spec.clone()),
             preview: judged.filter(|_| is_judged_anew).map(|judged| judged.preview.clone()),
-            from_git: self.came_by_git(),
+            from_git: self.came_by_git(event),
             ..AuditRecord::new(self.ports.clock.now(), event, self.actor(event), message)
         }
     }

@@ -51,8 +51,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             self.proof.as_ref(),
             self.ports.clock.now(),
         );
-        if let Some(provenance) = &self.provenance {
-            status.provenance = Some(provenance.clone());
+        if let Some(traced) = &self.traced {
+            status.provenance = Some(traced.provenance.clone());
         }
         if let Some(mut doubt) = status.doubt.take() {
             doubt.next = lifecycle::what_to_type(&self.plan, &status, self.ports.store.home());

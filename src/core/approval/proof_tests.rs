@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{ApprovalVerdict, PlanStatus, Provenance, ProxmoxActionPlan, Tier},
-    core::{demand::Demand, provenance::Traced},
+    core::{demand::Demand, provenance::Traced, signed::Evidence},
 };
 
 fn earlier(seconds: i64) -> Timestamp {
@@ -36,7 +36,8 @@ fn by_git(change: &Value, groups: &[&str], refusal: Option<Refusal>) -> Candidat
     let mut candidate = approval("a", "me", change);
     candidate.approval.spec.source = Some(crate::api::Source::Git);
     let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-    candidate.traced = Some(Traced { provenance: Provenance::default(), groups, refusal });
+    candidate.traced =
+        Some(Traced { provenance: Provenance::default(), groups, refusal, evidence: Evidence::default() });
     candidate
 }
 

@@ -1,22 +1,23 @@
 //! What is put on record, and how each line of the record vouches for the one before.
 
 mod anchors;
+mod approvals;
 mod chain;
+mod origins;
 #[cfg(test)]
 mod tests;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{
-    Decision, GrantedApproval, Intent, Phase, Preview, PreviewedCall, Provenance, ProxmoxActionApproval,
-    ProxmoxActionPlanSpec, Source,
-};
+use crate::api::{Decision, Intent, Phase, Preview, PreviewedCall, Provenance, ProxmoxActionPlanSpec};
+
+use super::{provenance::Traced, signed::Evidence};
 
 pub use anchors::{BETWEEN_ANCHORS, anchored, seen_of_others};
+pub use approvals::ApprovalOnRecord;
 pub use chain::{Head, LARGEST_LINE, NotALine, Stamp, TooLarge, check_of, is_hash_of, stamp_of};
+pub use origins::{Origin, of_approval, of_plan, origins, without_origin};
 
 /// One thing that happened. What does not apply to it is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,48 +165,26 @@ pub enum Role {
     Unknown,
 }
 
-/// A decision as it was read live, right before it was relied on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ApprovalOnRecord {
-    #[serde(flatten)]
-    pub granted: GrantedApproval,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Time>,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Source>,
-}
-
-impl ApprovalOnRecord {
-    /// Of one that was counted before, and is not read any more.
-    pub fn of(granted: GrantedApproval) -> Self {
-        Self { granted, expires_at: None, reason: String::new(), source: None }
-    }
-}
-
-impl From<&ProxmoxActionApproval> for ApprovalOnRecord {
-    /// Groups are not taken over: here they are what the approver says, and on record what is proven.
-    fn from(approval: &ProxmoxActionApproval) -> Self {
-        let spec = &approval.spec;
-        let granted = GrantedApproval {
-            name: approval.name_any(),
-            uid: approval.uid().unwrap_or_default(),
-            approved_by: spec.approved_by.clone(),
-            groups: vec![],
-        };
-        let (expires_at, reason, source) = (spec.expires_at.clone(), spec.reason.clone(), spec.source);
-        Self { granted, expires_at, reason, source }
-    }
-}
-
 /// A plan or an approval that a syncer brought.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct FromGit {
     pub object: String,
     #[serde(flatten)]
     pub provenance: Provenance,
+    #[serde(flatten)]
+    pub evidence: Evidence,
+}
+
+impl FromGit {
+    /// With what proves it, or without.
+    pub fn of(object: String, traced: &Traced, is_proven: bool) -> Self {
+        let evidence = if is_proven { traced.evidence.clone() } else { Evidence::default() };
+        Self { object, provenance: traced.provenance.clone(), evidence }
+    }
+
+    pub fn named(object: String, provenance: Provenance) -> Self {
+        Self { object, provenance, evidence: Evidence::default() }
+    }
 }
 
 /// The end of a task, and what it wrote meanwhile.

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     ending::{end, in_doubt, tell},
     event::Effect,
-    running::{HOLD_AFTER, next_look},
+    running::{held_meanwhile, next_look},
     state::{Order, Outcome, Sending, State},
 };
 
@@ -75,9 +75,7 @@ fn waits_on(sending: Sending, upid: Upid, task: TaskReport, now: Timestamp) -> (
     if sending.blocked.is_some() {
         effects.push(Effect::WriteStatus);
     }
-    if now.duration_since(sending.intent.at.0) >= HOLD_AFTER {
-        effects.push(Effect::Hold);
-    }
+    effects.extend(held_meanwhile(&sending, now));
     let soonest = now.saturating_add(SHORTEST_PAUSE).unwrap_or(Timestamp::MAX);
     effects.push(Effect::WakeAt(next_look(now.duration_since(task.ended_at.0), now).max(soonest)));
     (State::HaWorking(Sending { blocked: None, ..sending }, upid, task), effects)

@@ -16,7 +16,7 @@ use super::{
     again::not_done,
     ending::{end, in_doubt, tell},
     event::{Effect, Rivals},
-    running::pause_between_looks,
+    running::{held_meanwhile, pause_between_looks},
     state::{Outcome, Sending, State},
 };
 
@@ -121,8 +121,9 @@ fn running(sending: Sending, upid: Upid, reason: &str, message: &str) -> (State,
 pub(super) fn adjudicate(sending: Sending, now: Timestamp) -> (State, Vec<Effect>) {
     let settles_at = sending.intent.settles_at.0;
     let settled = sending.answered_done || now >= settles_at || now < sending.intent.at.0;
-    let next = if settled { Effect::SearchTasks } else { Effect::WakeAt(settles_at) };
-    (State::Dispatching(sending), vec![next])
+    let mut effects = held_meanwhile(&sending, now);
+    effects.push(if settled { Effect::SearchTasks } else { Effect::WakeAt(settles_at) });
+    (State::Dispatching(sending), effects)
 }
 
 /// Takes the one task that can only be this plan's for its own.

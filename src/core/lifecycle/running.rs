@@ -19,7 +19,7 @@ use super::{
 };
 
 /// A task that runs longer than this holds its plan, so that its end finds a place to be written to.
-pub(super) const HOLD_AFTER: SignedDuration = SignedDuration::from_secs(5);
+const HOLD_AFTER: SignedDuration = SignedDuration::from_secs(5);
 /// Backups and disks that move take an hour; what takes longer is worth a look by a person.
 const LONG: SignedDuration = SignedDuration::from_hours(1);
 const SHORTEST_PAUSE: SignedDuration = SignedDuration::from_millis(200);
@@ -54,11 +54,17 @@ fn runs_on(sending: Sending, upid: Upid, now: Timestamp) -> (State, Vec<Effect>)
         effects.push(Effect::WriteStatus);
         effects.extend(blocked.as_ref().map(|long| tell(true, &long.reason, &long.message)));
     }
-    if age >= HOLD_AFTER {
-        effects.push(Effect::Hold);
-    }
+    effects.extend(held_meanwhile(&sending, now));
     effects.push(Effect::WakeAt(next_look(age, now)));
     (State::Running(Sending { blocked, ..sending }, upid), effects)
+}
+
+/// Before, nobody may delete it. Afterwards they may, and it stays until it has ended.
+pub(super) fn held_meanwhile(sending: &Sending, now: Timestamp) -> Vec<Effect> {
+    if now.duration_since(sending.intent.at.0) < HOLD_AFTER {
+        return vec![];
+    }
+    vec![Effect::Hold]
 }
 
 /// Says the same at every look.

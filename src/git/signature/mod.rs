@@ -1,11 +1,11 @@
 //! Who signed a commit: SSH and OpenPGP signatures, held against the environment's list.
 
 mod openpgp;
+mod parts;
 mod ssh;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use git2::{ErrorCode, Oid, Repository};
 use jiff::Timestamp;
 
 use crate::{api::Signer, core::provenance::Signature};
@@ -14,16 +14,18 @@ use crate::{api::Signer, core::provenance::Signature};
 const LARGEST: usize = 64 * 1024;
 
 /// The allowed signers, their keys read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Signers {
     ssh: Vec<(ssh::Key, String)>,
     openpgp: Vec<(openpgp::Key, String)>,
+    /// Keys as they are listed, by each fingerprint that a signature may bear.
+    listed: BTreeMap<String, String>,
 }
 
 impl Signers {
     /// A key that can't be read is a mistake of the list's owner: better told than left out.
     pub(super) fn of(signers: &[Signer]) -> Result<Self, String> {
-        let mut all = Self { ssh: vec![], openpgp: vec![] };
+        let mut all = Self::default();
         let mut unreadable = vec![];
         for signer in signers {
             for (index, key) in signer.keys.iter().enumerate() {
@@ -37,13 +39,25 @@ impl Signers {
         if unreadable.is_empty() { Ok(all) } else { Err(unreadable.join("; ")) }
     }
 
-    fn add(&mut self, key: &str, name: &str) -> Result<(), String> {
-        if key.trim_start().starts_with("-----BEGIN PGP") {
-            self.openpgp.push((openpgp::read(key)?, name.to_owned()));
+    pub(super) fn add(&mut self, key: &str, name: &str) -> Result<(), String> {
+        let fingerprints = if key.trim_start().starts_with("-----BEGIN PGP") {
+            let read = openpgp::read(key)?;
+            let fingerprints = openpgp::fingerprints(&read);
+            self.openpgp.push((read, name.to_owned()));
+            fingerprints
         } else {
-            self.ssh.push((ssh::read(key)?, name.to_owned()));
-        }
+            let read = ssh::read(key)?;
+            let fingerprint = ssh::fingerprint(&read);
+            self.ssh.push((read, name.to_owned()));
+            vec![fingerprint]
+        };
+        self.listed.extend(fingerprints.into_iter().map(|fingerprint| (fingerprint, key.to_owned())));
         Ok(())
+    }
+
+    /// The key with this fingerprint, as it is listed.
+    pub(super) fn public_key(&self, fingerprint: &str) -> Option<&str> {
+        self.listed.get(fingerprint).map(String::as_str)
     }
 
     /// Keys that are given to more than one person, each with its holders: what they sign counts for nobody.
@@ -58,28 +72,20 @@ impl Signers {
         several.map(|(key, names)| (key, names.into_iter().collect())).collect()
     }
 
-    pub(super) fn signature(
-        &self,
-        repository: &Repository,
-        commit: Oid,
-        now: Timestamp,
-    ) -> Result<Signature, git2::Error> {
-        let (signature, signed) = match repository.extract_signature(&commit, None) {
-            Ok(parts) => parts,
-            Err(error) if error.code() == ErrorCode::NotFound => return Ok(Signature::Missing),
-            Err(error) => return Err(error),
-        };
+    /// Of a commit as git keeps it. `now` may be long ago, if that is when it was looked at.
+    pub(super) fn signature(&self, commit: &[u8], now: Timestamp) -> Signature {
+        let Some((signature, signed)) = parts::parts(commit) else { return Signature::Missing };
         if signature.len() > LARGEST {
-            return Ok(Signature::Invalid { why: "it is too large to be one".to_owned() });
+            return Signature::Invalid { why: "it is too large to be one".to_owned() };
         }
         let Ok(text) = std::str::from_utf8(&signature) else {
-            return Ok(Signature::Invalid { why: "it is no text".to_owned() });
+            return Signature::Invalid { why: "it is no text".to_owned() };
         };
-        Ok(match text.lines().next().unwrap_or_default() {
+        match text.lines().next().unwrap_or_default() {
             "-----BEGIN SSH SIGNATURE-----" => ssh::verify(text, &signed, &self.ssh),
             "-----BEGIN PGP SIGNATURE-----" => openpgp::verify(text, &signed, &self.openpgp, now),
             _ => Signature::Invalid { why: "only SSH and OpenPGP signatures are understood".to_owned() },
-        })
+        }
     }
 }
 

@@ -27,6 +27,16 @@ pub(super) fn fingerprint(key: &Key) -> String {
     key.primary_key.fingerprint().to_string().to_uppercase()
 }
 
+/// Of the key and its subkeys.
+pub(super) fn fingerprints(key: &Key) -> Vec<String> {
+    let of_subkeys = key.public_subkeys.iter().map(of_subkey);
+    [fingerprint(key)].into_iter().chain(of_subkeys).collect()
+}
+
+fn of_subkey(subkey: &SignedPublicSubKey) -> String {
+    subkey.key.fingerprint().to_string().to_uppercase()
+}
+
 pub(super) fn verify(armoured: &str, signed: &[u8], keys: &[(Key, String)], now: Timestamp) -> Signature {
     let signature = match DetachedSignature::from_string(armoured) {
         Ok((detached, _)) => detached.signature,
@@ -117,7 +127,7 @@ fn key_that_fits(
     }
     let subkey = key.public_subkeys.iter().find(|subkey| signature.verify(&subkey.key, signed).is_ok())?;
     let problem = problem_of_primary(key, moments).or_else(|| problem_of_subkey(key, subkey, moments));
-    Some((subkey.key.fingerprint().to_string().to_uppercase(), problem))
+    Some((of_subkey(subkey), problem))
 }
 
 fn problem_of_primary(key: &Key, moments: [u64; 2]) -> Option<&'static str> {

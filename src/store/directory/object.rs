@@ -68,6 +68,16 @@ impl Object {
         self.metadata.finalizers.as_ref().is_some_and(|held| held.iter().any(|by| by == FINALIZER))
     }
 
+    pub(super) fn hold(&mut self) {
+        self.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
+    }
+
+    /// A plan whose call is announced, or whose task runs.
+    pub(super) fn is_being_carried_out(&self) -> bool {
+        let phase = self.status.as_ref().and_then(|status| status["phase"].as_str());
+        self.kind == "ProxmoxActionPlan" && matches!(phase, Some("Dispatching" | "Running"))
+    }
+
     pub(super) fn is_going(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
     }

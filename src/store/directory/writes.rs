@@ -9,7 +9,7 @@ use super::{
     document::Id,
     object::Object,
 };
-use crate::ports::{FINALIZER, StoreError};
+use crate::ports::StoreError;
 
 /// Which object, and as of when the writer knows it.
 #[derive(Debug)]
@@ -55,6 +55,10 @@ impl Contents {
             return Ok(entry.object);
         }
         definition.check_change(&shown, &entry.object.shown()).map_err(refused)?;
+        // Nobody can be kept from deleting a file, and here it costs nothing to hold a plan from the beginning.
+        if wanted.is_being_carried_out() && !wanted.is_held() {
+            wanted.hold();
+        }
         wanted.metadata.resource_version = Some(self.new_version().to_string());
         entry.object = Arc::new(wanted);
         self.keep(entry.clone())?;
@@ -66,7 +70,7 @@ impl Contents {
         if !entry.object.is_held() {
             let version = self.new_version();
             let object = Arc::make_mut(&mut entry.object);
-            object.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
+            object.hold();
             object.metadata.resource_version = Some(version.to_string());
             self.keep(entry.clone())?;
         }

@@ -15,11 +15,12 @@ use thiserror::Error;
 
 use crate::{core::admission::Policies, ports::StoreError};
 
-use super::bounded;
+use super::{again::soon, bounded};
 
 /// What the chart installs. It fills in the same two names.
-const TEXTS: [&str; 4] = [
+const TEXTS: [&str; 5] = [
     include_str!("../../../charts/proxmox-agent/files/approvals.yaml"),
+    include_str!("../../../charts/proxmox-agent/files/deletions.yaml"),
     include_str!("../../../charts/proxmox-agent/files/plans.yaml"),
     include_str!("../../../charts/proxmox-agent/files/revocations.yaml"),
     include_str!("../../../charts/proxmox-agent/files/status.yaml"),
@@ -111,7 +112,7 @@ async fn find(client: &Client, expected: &DynamicObject) -> Result<Found, StoreE
 fn watch(client: &Client, expected: &DynamicObject) -> BoxStream<'static, ()> {
     // A watch on one name is allowed by a right to one name.
     let config = watcher::Config::default().fields(&format!("metadata.name={}", named(expected).1));
-    let changes = watcher(api(client, expected), config).default_backoff();
+    let changes = watcher(api(client, expected), config).backoff(soon());
     let is_news = |change: Result<watcher::Event<DynamicObject>, watcher::Error>| {
         let told = matches!(
             change,

@@ -1,11 +1,12 @@
 //! The home in a cluster: custom resources on the Kubernetes API.
 //!
 //! Reads are live, writes are fenced by the resourceVersion that was read, and nothing is repeated here. `admission` finds
-//! out whether names are forced to be true and `clock` what time the API server dates by: an approval counts only if it
+//! out whether names are forced to be true, `again` when a watch that broke is asked for anew and `clock` what time the API server dates by: an approval counts only if it
 //! came in later than that was known. `identity` says who this process is there, `lease` which of several such processes
 //! leads, `secrets` reads what it may.
 
 mod admission;
+mod again;
 mod clock;
 mod identity;
 mod lease;
@@ -46,6 +47,7 @@ use crate::{
     store::refusals::Refusals,
 };
 
+use again::soon;
 use shared::Shared;
 
 /// No single call to the API server may take longer: a write that hangs must not hold up what comes after it.
@@ -335,7 +337,7 @@ impl Store for KubeStore {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
-        watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff().boxed()
+        watcher(api, watcher::Config::default().page_size(PAGE)).backoff(soon()).boxed()
     }
 
     async fn admission(&self) -> Result<Admission, StoreError> {

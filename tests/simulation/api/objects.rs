@@ -153,7 +153,13 @@ impl Objects {
     /// What is held stays, marked as going.
     pub(crate) fn delete(&mut self, id: &Id, at: Duration) -> Written {
         let old = self.get(id)?;
-        if old["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
+        let is_free = old["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
+        let phase = old["status"]["phase"].as_str().unwrap_or_default();
+        if is_free && ["Dispatching", "Running"].contains(&phase) {
+            let message = format!("plan {} is {phase}", id.name);
+            return Err(Refused::new(403, "Forbidden", message));
+        }
+        if is_free {
             return Ok(self.remove(id, &old, at));
         }
         if !old["metadata"]["deletionTimestamp"].is_null() {

@@ -13,7 +13,11 @@ use proxmox_agent::{
 };
 
 use super::{Approval, Evidence, Life, lives::moment};
-use crate::{people, proxmox::Entry};
+use crate::{
+    people,
+    promises::{Broken, Promise},
+    proxmox::Entry,
+};
 
 /// A call may leave so long after its approvals were read: five seconds by the clock, and the ways to the stores.
 const FRESH: Duration = Duration::from_secs(7);
@@ -29,7 +33,7 @@ pub(super) fn attribute(
     evidence: &Evidence,
     lives: &[Life],
     approvals: &[Approval],
-    wrong: &mut Vec<String>,
+    wrong: &mut Vec<Broken>,
 ) -> OfPlans {
     let mut of_plans = OfPlans::new();
     let mut used: BTreeSet<(String, i64)> = BTreeSet::new();
@@ -39,22 +43,23 @@ pub(super) fn attribute(
         let announced = candidates.iter().flat_map(|life| announced_before(life, entry));
         let free = announced.clone().find(|(life, attempt, _)| !used.contains(&(life.uid.clone(), *attempt)));
         let Some((life, attempt, status)) = free else {
-            let why = if announced.clone().next().is_some() {
-                "is a second one of an attempt"
+            let (promise, why) = if announced.clone().next().is_some() {
+                (Promise::AtMostOnce, "is a second one of an attempt")
             } else {
-                "was not announced by any plan's status before"
+                (Promise::Announced, "was not announced by any plan's status before")
             };
-            wrong.push(format!("{} {why}", described(entry)));
+            wrong.push(promise.broken(format!("{} {why}", described(entry))));
             continue;
         };
         used.insert((life.uid.clone(), attempt));
         of_plans.entry(life.uid.clone()).or_default().push((attempt, entry.clone()));
         if !is_in_the_audit_log(evidence, life, attempt, entry) {
-            wrong.push(format!("{} was in no audit log before", described(entry)));
+            wrong.push(Promise::Announced.broken(format!("{} was in no audit log before", described(entry))));
         }
         let was_allowed =
             Allowed { evidence, approvals, life, entry, status: &status.1, announced_at: status.0 };
-        wrong.extend(was_allowed.complaints().iter().map(|why| format!("{} {why}", described(entry))));
+        let told = |why: &String| Promise::Approved.broken(format!("{} {why}", described(entry)));
+        wrong.extend(was_allowed.complaints().iter().map(told));
     }
     of_plans
 }
@@ -122,6 +127,9 @@ impl Allowed<'_> {
         if spec.dry_run {
             wrong.push("is of a dry run".to_owned());
         }
+        if !self.sender_led() {
+            wrong.push("left when its sender did not lead".to_owned());
+        }
         let left_at = moment(self.entry.left_at);
         // What its own clock says is all that a replica knows of the time of day.
         let believed = left_at - SignedDuration::from_secs(self.seconds_behind());
@@ -177,6 +185,14 @@ impl Allowed<'_> {
         let age = looked.map(|look| self.entry.left_at - look.at);
         age.is_none_or(|age| age > JUDGED)
             .then(|| format!("left so long after its target was looked at: {age:?}"))
+    }
+
+    /// Within one moment it may have asked before it changed, or after.
+    fn sender_led(&self) -> bool {
+        let left_at = self.entry.left_at;
+        let changes = &self.evidence.leads[&self.entry.by];
+        let before = changes.iter().rfind(|(at, _)| *at < left_at).is_none_or(|(_, leads)| *leads);
+        before || changes.contains(&(left_at, true))
     }
 
     fn seconds_behind(&self) -> i64 {

@@ -10,6 +10,7 @@ use proxmox_agent::{
 use super::{Approval, Evidence, Life, calls::OfPlans, lives::moment};
 use crate::{
     people,
+    promises::{Broken, Promise},
     proxmox::{Done, Entry},
 };
 
@@ -18,23 +19,24 @@ pub(super) fn check(
     lives: &[Life],
     approvals: &[Approval],
     of_plans: &OfPlans,
-    wrong: &mut Vec<String>,
+    wrong: &mut Vec<Broken>,
 ) {
     for life in lives {
         let calls = of_plans.get(&life.uid).map(Vec::as_slice).unwrap_or_default();
-        let mut complain = |why: String| {
+        let mut breaks = |promise: Promise, why: Vec<String>| {
             let PlanStatus { phase, reason, message, .. } = life.last();
-            wrong.push(format!("{} ({}) {why}: {phase} {reason}: {message}", life.name, life.uid));
+            let told = |why| format!("{} ({}) {why}: {phase} {reason}: {message}", life.name, life.uid);
+            wrong.extend(why.into_iter().map(|why| promise.broken(told(why))));
         };
-        goes_only_forward(life).into_iter().for_each(&mut complain);
+        breaks(Promise::InOrder, goes_only_forward(life));
         if life.gone_at.is_none() {
-            waits_in_vain(evidence, life, approvals).into_iter().for_each(&mut complain);
+            breaks(Promise::NothingIsLost, waits_in_vain(evidence, life, approvals).into_iter().collect());
         }
         if life.last().phase.is_terminal() {
-            is_untrue(evidence, life, calls).into_iter().for_each(&mut complain);
+            breaks(Promise::NothingUntrue, is_untrue(evidence, life, calls).into_iter().collect());
         }
-        came_too_late(life, calls).into_iter().for_each(&mut complain);
-        was_done_twice(life, calls).into_iter().for_each(&mut complain);
+        breaks(Promise::NothingUntrue, came_too_late(life, calls));
+        breaks(Promise::AtMostOnce, was_done_twice(life, calls).into_iter().collect());
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     api::Change,
     audit::Kept,
     network::ApprovalsRead,
+    promises::Broken,
     proxmox::{Entry, Looked, Task},
 };
 
@@ -31,11 +32,13 @@ pub(crate) struct Evidence {
     pub(crate) log: String,
     /// By how much each replica's clock was set wrong, and when.
     pub(crate) clocks: Vec<(String, Duration, i64)>,
+    /// When each replica began to take itself for the leader, and when it stopped to. At first it does.
+    pub(crate) leads: BTreeMap<String, Vec<(Duration, bool)>>,
     pub(crate) ended_at: Duration,
 }
 
 /// Everything that should not be, in words.
-pub(crate) fn violations(evidence: &Evidence) -> Vec<String> {
+pub(crate) fn violations(evidence: &Evidence) -> Vec<Broken> {
     let lives = lives::plans(&evidence.changes);
     let approvals = lives::approvals(&evidence.changes);
     let mut wrong = Vec::new();

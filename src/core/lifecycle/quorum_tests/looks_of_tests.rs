@@ -16,6 +16,7 @@ use crate::{
         admission::{Admission, proof},
         approval::{Bench, Candidate, Proof, Refusal, requester_not_proven, still_there, tally},
         provenance::Traced,
+        signed::Evidence,
         task::Sent,
     },
 };
@@ -150,6 +151,7 @@ impl World {
             provenance: crate::api::Provenance::default(),
             groups,
             refusal: (!signed).then_some(refusal),
+            evidence: Evidence::default(),
         })
     }
 
