@@ -1,5 +1,6 @@
 //! A process that dies and begins again never sends twice.
 
+use kube::ResourceExt;
 use proxmox_agent::api::{Phase, ProxmoxActionPlan};
 use proxmox_agent::pve::sim::World;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use crate::support::{
     chart::let_lead,
     cluster::taken,
     manifests::APPROVER,
-    patience::until,
+    patience::{until, until_async},
     stage::{Setting, Stage},
     worlds,
 };
@@ -188,11 +189,15 @@ async fn audited(stage: &Stage, event: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_sent_ends_on_record_though_its_plan_is_deleted() {
-    let stage = stage(worlds::slow("qmstart", 4)).await;
+async fn what_was_sent_ends_on_record_though_its_plan_is_gone() {
+    let stage = stage(worlds::slow("qmstart", 15)).await;
     let running =
         stage.request(&stage.plan("p", "start_guest", "qemu/101", &json!({})), Phase::Running).await;
+    let plans = stage.api::<ProxmoxActionPlan>();
+    until_async("it is held", async || !plans.get("p").await.unwrap().finalizers().is_empty()).await;
     taken(&stage.kubectl("admin", &["delete", "pxp/p", "--wait=false"]).await);
+    let let_go = r#"{"metadata": {"finalizers": null}}"#;
+    taken(&stage.kubectl("admin", &["patch", "pxp/p", "--type=merge", "-p", let_go]).await);
     let ended = audited(&stage, "ended").await;
     assert_eq!(ended["outcome"], "Succeeded", "{ended:#}");
     assert_eq!(ended["upid"], json!(running.status.unwrap().upid));

@@ -9,6 +9,7 @@ mod provenance;
 mod record;
 mod report;
 mod secrets;
+mod sending;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,23 +18,21 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
 use tokio::sync::SemaphorePermit;
 
 use crate::{
     api::{PlanStatus, ProxmoxActionPlan},
-    catalog::Call,
     core::{
         approval::Proof,
         audit::{ApprovalOnRecord, AuditEvent, TaskOnRecord},
         call::Dispatch,
-        lifecycle::{self, AT_ONCE, Effect, Event, Order, State, step},
+        lifecycle::{self, Effect, Event, Order, State, step},
         occupied::Occupied,
         policy::{Hold, Policy},
         provenance::Traced,
         task::Sent,
     },
-    ports::{Departure, Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
+    ports::{HypervisorError, Hypervisors, Key, Ports, Store},
 };
 
 use super::{
@@ -283,42 +282,6 @@ impl<'a, S: Store, H: Hypervisors> Look<'a, S, H> {
     fn about_in(&self, pause: SignedDuration) -> Timestamp {
         let clock = &self.ports.clock;
         clock.now().saturating_add(clock.about(pause.unsigned_abs())).unwrap_or(Timestamp::MAX)
-    }
-
-    // ---- act
-
-    /// Nothing is announced that could not leave after all.
-    fn make_sure_of_the_lead(&self) -> Result<(), Error> {
-        if self.ports.leadership.lasts(AT_ONCE.unsigned_abs()) { Ok(()) } else { Err(Error::NotLeading) }
-    }
-
-    /// Hands over the call that was rechecked in this very look, once, and only while its announcement is fresh.
-    async fn send(&mut self, until: Timestamp) -> Result<Event, Error> {
-        self.rechecks = 0;
-        let (Some(scene), Some(Dispatch { call, .. })) = (&self.scene, &self.dispatch) else {
-            return Err(Error::NotReady("nothing was rechecked in this look".to_owned()));
-        };
-        let secrets = match self.secrets_of(call).await {
-            Ok(secrets) => secrets,
-            Err(error) => return Ok(Event::Sent(Sent::NotSent { why: error.to_string() })),
-        };
-        let Ports { clock, leadership, .. } = self.ports;
-        let left = Duration::try_from(until.duration_since(clock.now())).unwrap_or_default();
-        let departure = Departure::within(Arc::clone(clock), Arc::clone(leadership), left);
-        if let Err(why) = departure.left() {
-            let why = format!("it was announced, but could not leave before {until}: {why}");
-            return Ok(Event::Sent(Sent::NotSent { why }));
-        }
-        Ok(Event::Sent(scene.hypervisor.send(call, &secrets, &departure).await))
-    }
-
-    /// The values that the call only says the whereabouts of.
-    async fn secrets_of(&self, call: &Call) -> Result<BTreeMap<String, SecretString>, SecretError> {
-        let mut values = BTreeMap::new();
-        for (name, from) in &call.secrets {
-            values.insert(name.clone(), self.secret(from).await?);
-        }
-        Ok(values)
     }
 }
 

@@ -176,14 +176,6 @@ impl Allowed<'_> {
         wrong
     }
 
-    /// Within one moment it may have asked before it changed, or after.
-    fn sender_led(&self) -> bool {
-        let left_at = self.entry.left_at;
-        let changes = &self.evidence.leads[&self.entry.by];
-        let before = changes.iter().rfind(|(at, _)| *at < left_at).is_none_or(|(_, leads)| *leads);
-        before || changes.contains(&(left_at, true))
-    }
-
     fn old_judgement(&self) -> Option<String> {
         let is_its_own = |vmid: u32| self.life.spec.target == format!("qemu/{vmid}");
         let looked =
@@ -193,6 +185,14 @@ impl Allowed<'_> {
         let age = looked.map(|look| self.entry.left_at - look.at);
         age.is_none_or(|age| age > JUDGED)
             .then(|| format!("left so long after its target was looked at: {age:?}"))
+    }
+
+    /// Within one moment it may have asked before it changed, or after.
+    fn sender_led(&self) -> bool {
+        let left_at = self.entry.left_at;
+        let changes = &self.evidence.leads[&self.entry.by];
+        let before = changes.iter().rfind(|(at, _)| *at < left_at).is_none_or(|(_, leads)| *leads);
+        before || changes.contains(&(left_at, true))
     }
 
     fn seconds_behind(&self) -> i64 {
