@@ -32,6 +32,7 @@ mod quorum;
 pub mod radius;
 pub mod request;
 pub mod risk;
+pub mod settling;
 mod space;
 pub mod task;
 #[cfg(test)]

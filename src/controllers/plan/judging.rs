@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
-
 use crate::{
     api::{Phase, Provenance},
     catalog::{Operation, Reading},
@@ -24,11 +22,12 @@ use crate::{
         privileges,
         provenance::GIT_UNAVAILABLE,
         request::{Request, normalise},
+        settling::time_to_settle,
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Store},
 };
 
-use super::{Look, SETTLE_MARGIN, policy::policy_invalid};
+use super::{Look, policy::policy_invalid};
 
 /// As many as an intent holds.
 const MOST_STORAGES: usize = 32;
@@ -175,7 +174,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             return Ok(held);
         }
         let nonce = self.ports.clock.nonce();
-        let Some(Scene { hypervisor, .. }) = &self.scene else { return Ok(Event::Woken) };
+        let Some(Scene { hypervisor, environment, .. }) = &self.scene else { return Ok(Event::Woken) };
+        // Whoever is not seen may be another node than the one that is asked.
+        let nodes = hypervisor.nodes().await.unwrap_or_default();
+        let settle = time_to_settle(&environment.spec, &nodes, &node);
         let sender = hypervisor.token_id();
         let drafted_at = self.ports.clock.now();
         let node_time = match hypervisor.node_time(&node).await {
@@ -192,7 +194,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             node_time,
             drafted_at,
             digest: call.params.get("digest").cloned(),
-            settle: self.request_timeout() + SETTLE_MARGIN,
+            settle,
         };
         // Approvals end by the clock that dates them, or by ours if that is ahead.
         self.steady.is_at_least(self.ports.store.time(&self.key.namespace).await?);
@@ -215,11 +217,6 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(_) => event,
             Err(error) => self.unavailable(error),
         }
-    }
-
-    fn request_timeout(&self) -> SignedDuration {
-        let seconds = self.scene.as_ref().map_or(300, |scene| scene.environment.spec.request_timeout_seconds);
-        SignedDuration::from_secs(seconds.into())
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::SemaphorePermit;
 
@@ -40,9 +40,6 @@ use super::{
     scene::{Scene, blocked, resolve},
     steady::Steady,
 };
-
-/// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
-const SETTLE_MARGIN: SignedDuration = SignedDuration::from_secs(8);
 
 /// One look at one plan.
 struct Look<'a, S, H: Hypervisors> {
