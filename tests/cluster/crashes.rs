@@ -160,7 +160,7 @@ async fn kubectl_approve_shows_what_is_known_and_wants_the_attempt_named() {
     assert!(unnamed.stderr.contains("say --attempt 1"), "{}", unnamed.stderr);
     let wrong = stage.approve("approver", &["p", "--yes", "--attempt", "2"]).await;
     assert!(wrong.code == 5 && wrong.stderr.contains("attempt 1 of plan p"), "{}", wrong.stderr);
-    for part in ["its answer never came", "pvesh get /nodes/pve1/tasks", "kubectl approve p -n"] {
+    for part in ["no answer came", "pvesh get /nodes/pve1/tasks", "kubectl approve p -n"] {
         assert!(wrong.stdout.contains(part), "`{part}` is missing in {}", wrong.stdout);
     }
     let listed = stage.approve("approver", &["list", "-o", "name"]).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     api::Phase,
@@ -24,12 +24,13 @@ use crate::{
         privileges,
         provenance::{GIT_UNAVAILABLE, Traced},
         request::{Request, normalise},
+        settling::time_to_settle,
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Store},
 };
 
 use super::{
-    Look, SETTLE_MARGIN,
+    Look,
     policy::{judgements_grow_old, policy_invalid},
 };
 
@@ -194,7 +195,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             return Ok(held);
         }
         let nonce = self.ports.clock.nonce();
-        let Some(Scene { hypervisor, .. }) = &self.scene else { return Ok(Event::Woken) };
+        let Some(Scene { hypervisor, environment, .. }) = &self.scene else { return Ok(Event::Woken) };
+        // Whoever is not seen may be another node than the one that is asked.
+        let nodes = hypervisor.nodes().await.unwrap_or_default();
+        let settle = time_to_settle(&environment.spec, &nodes, &node);
         let sender = hypervisor.token_id();
         let drafted_at = self.ports.clock.now();
         let node_time = match hypervisor.node_time(&node).await {
@@ -214,7 +218,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             drafted_at,
             judged_at: self.judged_at(),
             digest: call.params.get("digest").cloned(),
-            settle: self.request_timeout() + SETTLE_MARGIN,
+            settle,
         };
         Ok(Event::Rechecked { judged, draft: Box::new(draft) })
     }
@@ -242,11 +246,6 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(_) => event,
             Err(error) => self.unavailable(error),
         }
-    }
-
-    fn request_timeout(&self) -> SignedDuration {
-        let seconds = self.scene.as_ref().map_or(300, |scene| scene.environment.spec.request_timeout_seconds);
-        SignedDuration::from_secs(seconds.into())
     }
 }
 

@@ -43,9 +43,6 @@ use super::{
     steady::Steady,
 };
 
-/// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
-const SETTLE_MARGIN: SignedDuration = SignedDuration::from_secs(8);
-
 pub(super) use gone::follow_to_its_end;
 
 /// One look at one plan.

@@ -55,7 +55,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             status.provenance = Some(traced.provenance.clone());
         }
         if let Some(mut doubt) = status.doubt.take() {
-            doubt.next = lifecycle::what_to_type(&self.plan, &status, self.ports.store.home());
+            doubt.next = lifecycle::what_to_type(&self.plan, &status, &self.ports.store.home());
             status.doubt = Some(doubt);
         }
         if self.plan.status.as_ref() == Some(&status) {

@@ -193,7 +193,7 @@ pub(super) fn dispatch(
             judged,
             backing,
             intent: draft.begin(attempt, now),
-            answered_done: false,
+            answer: None,
             blocked: None,
             earlier,
         }),
