@@ -196,8 +196,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         }
         let nonce = self.ports.clock.nonce();
         let Some(Scene { hypervisor, environment, .. }) = &self.scene else { return Ok(Event::Woken) };
-        // Whoever is not seen may be another node than the one that is asked.
-        let nodes = hypervisor.nodes().await.unwrap_or_default();
+        let nodes = match hypervisor.nodes().await {
+            Ok(nodes) => nodes,
+            Err(error) => return Ok(self.unavailable(error)),
+        };
         let settle = time_to_settle(&environment.spec, &nodes, &node);
         let sender = hypervisor.token_id();
         let drafted_at = self.ports.clock.now();
