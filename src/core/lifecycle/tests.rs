@@ -309,7 +309,7 @@ fn a_missing_answer_is_settled_from_the_task_list_and_only_after_its_time() {
     let (state, effects) = step(&order(), state, Event::Woken, noon());
     assert_eq!(effects, [Effect::WakeAt(settles_at)]);
     let (state, effects) = step(&order(), state, Event::Woken, settles_at);
-    assert_eq!(effects, [Effect::SearchTasks]);
+    assert_eq!(effects, [Effect::Hold, Effect::SearchTasks]);
     let (state, _) = step(&order(), state, tasks_found(vec![upid()], Rivals::default()), settles_at);
     assert_eq!(state.upid(), Some(&upid()));
 }
