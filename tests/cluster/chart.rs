@@ -36,7 +36,7 @@ async fn no_policy_lets_pass_what_it_can_not_judge_and_none_passes_over_anything
             assert_eq!(*spec, expected, "{name}");
         }
     }
-    assert_eq!((policies, bindings), (4, 4));
+    assert_eq!((policies, bindings), (5, 5));
 }
 
 /// What the API server stores is compared with what the operator expects, default by default.

@@ -119,8 +119,10 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             for attempt in &status.earlier {
                 rivals.add(&attempt.intent, attempt.upid.as_deref());
             }
-            let is_unanswered = matches!(status.phase, Phase::Dispatching | Phase::Indeterminate);
-            if let Some(intent) = status.intent.filter(|_| is_unanswered || status.upid.is_some()) {
+            // One that was found done by its target has a task somewhere that nobody has put on record.
+            let may_have_one =
+                matches!(status.phase, Phase::Dispatching | Phase::Indeterminate | Phase::Succeeded);
+            if let Some(intent) = status.intent.filter(|_| may_have_one || status.upid.is_some()) {
                 rivals.add(&intent, status.upid.as_deref());
             }
         }
