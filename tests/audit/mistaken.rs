@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::{
     desk::{Key, audit, carried_out, checked, exported, log},
-    support::house::Ended,
+    support::house::{Ended, House},
 };
 
 #[track_caller]
@@ -143,4 +143,18 @@ async fn where_nothing_matches_it_is_said_how_much_was_read_and_what_was_looked_
     let some = audit(&["show", &folder, "--plan", "delete"]);
     assert!(some.stderr.is_empty(), "{some:?}");
     assert!(some.stdout.lines().any(|line| line.contains("(approved by approver@example.test)")), "{some:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_shown_with_its_kind_its_name_if_it_has_one_and_its_file() {
+    let house = House::new("lab").await;
+    for (file, name) in [("named.yaml", "name: x"), ("unnamed.yaml", "")] {
+        let head = "apiVersion: proxmox-agent.io/v1alpha1\nkind: ProxmoxEnvironment\n";
+        house.write(file, &format!("{head}metadata: {{{name}}}\nspec: {{}}\n"));
+    }
+    house.once();
+    let shown = audit(&["show", &log(&house)]).stdout;
+    for about in ["ProxmoxEnvironment x named.yaml", "ProxmoxEnvironment unnamed.yaml"] {
+        assert!(shown.contains(&format!("{:<15}  {about}  unknown: ", "refused")), "{about}: {shown}");
+    }
 }
