@@ -140,13 +140,14 @@ async fn where_nothing_matches_it_is_said_how_much_was_read_and_what_was_looked_
     let wanted = "were read, and none is about plan delete, in namespace elsewhere";
     told(&none, 0, &["note: nothing matched: ", wanted]);
     assert!(none.stdout.is_empty(), "{none:?}");
+    told(&audit(&["show", &folder, "--open"]), 0, &["no call is open"]);
     let some = audit(&["show", &folder, "--plan", "delete"]);
     assert!(some.stderr.is_empty(), "{some:?}");
     assert!(some.stdout.lines().any(|line| line.contains("(approved by approver@example.test)")), "{some:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_refused_is_shown_with_its_kind_its_name_if_it_has_one_and_its_file() {
+async fn what_was_refused_is_shown_with_its_kind_and_name_if_it_has_them_and_its_file() {
     let house = House::new("lab").await;
     for (file, name) in [("named.yaml", "name: x"), ("unnamed.yaml", "")] {
         let head = "apiVersion: proxmox-agent.io/v1alpha1\nkind: ProxmoxEnvironment\n";
@@ -154,7 +155,7 @@ async fn what_was_refused_is_shown_with_its_kind_its_name_if_it_has_one_and_its_
     }
     house.once();
     let shown = audit(&["show", &log(&house)]).stdout;
-    for about in ["ProxmoxEnvironment x named.yaml", "ProxmoxEnvironment unnamed.yaml"] {
+    for about in ["ProxmoxEnvironment x named.yaml", "unnamed.yaml"] {
         assert!(shown.contains(&format!("{:<15}  {about}  unknown: ", "refused")), "{about}: {shown}");
     }
 }

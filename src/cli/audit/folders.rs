@@ -9,14 +9,13 @@ use crate::{
     audit::{Chain, Problem, compare, verify},
     cli::Failure,
     core::audit::Stamp,
+    store::directory::USUAL_STATE,
 };
 
 use super::anchors;
 
 /// What every log has.
 const FIRST_SEGMENT: &str = "00000001.jsonl";
-/// Where a log lies in what is easily given instead: a directory of plans, its state, or a volume.
-const LIKELY: [&str; 2] = [".proxmox-agent/audit", "audit"];
 /// Whoever gives no anchors should know it.
 pub(in crate::cli) const WITHOUT_ANCHORS: &str = "that the end of a log is missing only shows with --anchors";
 
@@ -59,7 +58,8 @@ fn why_not(folder: &Path) -> Option<String> {
 }
 
 fn instead(folder: &Path) -> String {
-    let near = LIKELY.iter().map(|place| folder.join(place));
+    // A directory of plans, its state and a volume are easily given instead.
+    let near = [folder.join(USUAL_STATE).join("audit"), folder.join("audit")];
     match near.into_iter().find(|place| place.join(FIRST_SEGMENT).exists()) {
         Some(place) => format!("give {}", place.display()),
         None => format!("give the folder that holds {FIRST_SEGMENT}"),
