@@ -29,13 +29,19 @@ pub fn compare(chains: &[Chain], witnesses: &[Witness]) -> io::Result<Vec<Proble
             None => problems.extend(witnesses.into_iter().take(1).map(|Witness { at, head }| Problem {
                 at,
                 what: format!(
-                    "chain {name} is missing: it had at least {} lines; give its folder too",
-                    head.sequence
+                    "chain {name} is missing: it had at least {} lines; give the audit folder of replica {} too",
+                    head.sequence,
+                    replica_of(&name)
                 ),
             })),
         }
     }
     Ok(problems)
+}
+
+/// Whose chain it is: behind the replica's name stands a random word.
+fn replica_of(chain: &str) -> &str {
+    chain.rsplit_once('-').map_or(chain, |(replica, _)| replica)
 }
 
 /// Two copies of a chain would hide that they differ.

@@ -6,7 +6,7 @@
 //! - `open`: taking up a chain where it was left
 //! - `writer`, `room`: putting lines on disk, and keeping room for the last ones
 //! - `verify`, `links`: whether chains are what they were, and fit together, for whoever holds them
-//! - `bundle`, `seal`: everything about one plan, signed
+//! - `bundle`, `seal`, `signers`: everything about one plan, signed
 //!
 //! What a line looks like is decided in [`crate::core::audit`].
 
@@ -16,6 +16,7 @@ mod open;
 mod room;
 mod seal;
 mod segments;
+mod signers;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -42,7 +43,7 @@ use crate::{
 
 pub use bundle::{Bundle, Excerpt};
 pub use links::{Witness, compare};
-pub use seal::{seal, signer};
+pub use seal::{NAMESPACE, seal, signer};
 pub use verify::{Chain, Problem, verify};
 
 use open::Opened;

@@ -11,21 +11,35 @@ use ssh_key::{
     public::KeyData,
 };
 
+use super::signers::owner;
+
 /// A signature that was made for anything else is none of evidence.
-const NAMESPACE: &str = "proxmox-agent-audit";
+pub const NAMESPACE: &str = "proxmox-agent-audit";
+
+const FIRST_LINE: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 
 /// Signs with an OpenSSH private key.
 pub fn seal(bytes: &[u8], private_key: &str) -> Result<String, String> {
-    let key = PrivateKey::from_openssh(private_key)
-        .map_err(|error| format!("it is no OpenSSH private key that can be used: {error}"))?;
+    let key = PrivateKey::from_openssh(private_key).map_err(|error| no_key(private_key, &error))?;
     if key.is_encrypted() {
-        return Err("it is locked with a passphrase: give a key without one".to_owned());
+        return Err("it is locked with a passphrase".to_owned());
     }
     let signed = match key.key_data().rsa() {
         Some(rsa) => seal_with_rsa(bytes, rsa),
         None => SshSig::sign(&key, NAMESPACE, HashAlg::Sha512, bytes),
     };
     signed.and_then(|signature| signature.to_pem(LineEnding::LF)).map_err(|error| error.to_string())
+}
+
+fn no_key(text: &str, error: &ssh_key::Error) -> String {
+    if PublicKey::from_openssh(text).is_ok() {
+        return "it is a public key, no OpenSSH private key: give the file beside it, without .pub"
+            .to_owned();
+    }
+    match text.trim_start().starts_with(FIRST_LINE) {
+        true => format!("it is an OpenSSH private key that can't be read: {error}"),
+        false => format!("it is no OpenSSH private key: those begin with `{FIRST_LINE}`"),
+    }
 }
 
 /// The library would build the key from one prime twice.
@@ -47,31 +61,8 @@ pub fn signer(bytes: &[u8], armoured: &str, allowed: &str) -> Result<String, Str
     let key = PublicKey::from(signature.public_key().clone());
     key.verify(NAMESPACE, bytes, &signature)
         .map_err(|error| format!("the signature does not fit the file: {error}"))?;
-    let known = allowed.lines().filter_map(allowed_by).find(|(_, of)| of.key_data() == key.key_data());
-    known.map(|(name, _)| name).ok_or_else(|| {
-        format!("nobody among the allowed signers has key {}", key.fingerprint(HashAlg::Sha256))
+    owner(allowed, key.key_data()).map_err(|passed_over| {
+        let nobody = format!("nobody among the allowed signers has key {}", key.fingerprint(HashAlg::Sha256));
+        [nobody, passed_over].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
     })
-}
-
-/// The name and the key on a line of allowed signers. A line that sets conditions of time, or speaks of an authority, is
-/// passed over: it can't be held to them here.
-fn allowed_by(line: &str) -> Option<(String, PublicKey)> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return None;
-    }
-    let (name, rest) = line.split_once(char::is_whitespace)?;
-    let (options, key) = match PublicKey::from_openssh(rest.trim()) {
-        Ok(key) => ("", key),
-        Err(_) => {
-            let (options, key) = rest.trim().split_once(char::is_whitespace)?;
-            (options, PublicKey::from_openssh(key.trim()).ok()?)
-        }
-    };
-    let namespaces = options.strip_prefix("namespaces=\"").and_then(|text| text.strip_suffix('"'));
-    let is_for_us = match namespaces {
-        Some(listed) => listed.split(',').any(|namespace| namespace == NAMESPACE),
-        None => options.is_empty(),
-    };
-    is_for_us.then(|| (name.to_owned(), key))
 }

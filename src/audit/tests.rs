@@ -206,6 +206,44 @@ async fn wherever_it_is_cut_nothing_that_was_whole_is_lost_and_what_was_not_is_k
 }
 
 #[tokio::test]
+async fn whoever_reads_while_a_line_is_written_is_told_so_and_of_no_problem() {
+    let house = House::new();
+    let log = house.open("a");
+    some_lines(&log, 1).await;
+    log.append(record("an ü, a \" and a \\")).await.unwrap();
+    drop(log);
+    let segment = house.segment("a", 1);
+    let whole = fs::read(&segment).unwrap();
+    let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    for cut in first..=whole.len() {
+        fs::write(&segment, &whole[..cut]).unwrap();
+        let chain = house.verify("a");
+        assert_eq!(problems(&chain), Vec::<String>::new(), "cut at {cut}");
+        assert_eq!(chain.is_unfinished, whole[cut - 1] != b'\n', "cut at {cut}");
+    }
+    // What follows the half line was not written after it, and what is no half line was never one.
+    for wrong in [&b"{\"sequence\":4\n"[..], b"\0\0\0", b"{}", b"\n{\"seq", b"noise"] {
+        fs::write(&segment, [&whole, wrong].concat()).unwrap();
+        let chain = house.verify("a");
+        assert!(!chain.problems.is_empty() && !chain.is_unfinished, "{wrong:?}");
+    }
+    fs::write(&segment, &whole[..whole.len() - 9]).unwrap();
+    fs::write(house.segment("a", 2), "").unwrap();
+    assert!(!house.verify("a").problems.is_empty(), "only the last segment is written to");
+}
+
+#[tokio::test]
+async fn a_segment_that_somebody_else_has_put_there_is_not_taken_away() {
+    let house = House::new();
+    let log = house.open_with("a", 1000).unwrap();
+    fs::write(house.segment("a", 2), "somebody's").unwrap();
+    some_lines(&log, 20).await;
+    drop(log);
+    assert_eq!(fs::read_to_string(house.segment("a", 2)).unwrap(), "somebody's");
+    assert_eq!(fs::read_to_string(house.segment("a", 1)).unwrap().lines().count(), 21);
+}
+
+#[tokio::test]
 async fn half_of_a_mark_zeroes_and_noise_at_the_end_are_marked_too() {
     for tail in [&b"\0\0\0\0\0\0"[..], b"half\n", b"\n", b"one\ntwo\nthr", b"\xff\xfe\n\0\0"] {
         let house = House::new();
@@ -401,6 +439,13 @@ mod of_the_writer {
         let found = fs::metadata(house.segment("a", 1)).unwrap();
         let on_disk = std::os::unix::fs::MetadataExt::blocks(&found) * 512;
         assert!(found.len() < 4096 && on_disk >= room::RESERVE, "{} bytes in {on_disk}", found.len());
+    }
+
+    #[test]
+    fn where_no_file_can_be_made_the_reason_is_told_and_not_that_there_is_none_to_remove() {
+        // Whoever one is, the kernel lets nobody make a file there.
+        let told = writer::try_in(Path::new("/sys")).unwrap_err();
+        assert_ne!(told.kind(), io::ErrorKind::NotFound, "{told}");
     }
 
     #[test]

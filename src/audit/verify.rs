@@ -12,7 +12,7 @@ use crate::core::audit::{Head, Stamp};
 
 use super::{
     segments::{Segment, segments},
-    walk::{Met, walk},
+    walk::{Met, Walked, walk},
 };
 
 /// Of one chain no more are listed: where so much is wrong, more of it tells nothing.
@@ -43,6 +43,8 @@ pub struct Chain {
     pub first: Option<Timestamp>,
     pub last: Option<Timestamp>,
     pub problems: Vec<Problem>,
+    /// It ends in the middle of a line: that is written right now, or a crash has cut it off.
+    pub is_unfinished: bool,
     /// Lines of other chains that this one names, each with where it does so.
     pub(super) links: Vec<(String, Head)>,
     /// With the sequence of its first line.
@@ -95,11 +97,16 @@ pub fn verify(
         first: None,
         last: None,
         problems: vec![],
+        is_unfinished: false,
         links: vec![],
         segments: vec![],
     };
-    for segment in segments(folder).map_err(explain)? {
-        read_segment(&mut chain, segment, &mut see).map_err(explain)?;
+    let segments = segments(folder).map_err(explain)?;
+    let count = segments.len();
+    for (index, segment) in segments.into_iter().enumerate() {
+        let walked = read_segment(&mut chain, &segment, &mut see).map_err(explain)?;
+        chain.is_unfinished = index + 1 == count && walked.is_unfinished();
+        chain.take_end_of(&segment, walked);
     }
     if chain.head.is_none() {
         chain.complain(folder.display().to_string(), "there is no line of an audit log in it".to_owned());
@@ -109,9 +116,9 @@ pub fn verify(
 
 fn read_segment(
     chain: &mut Chain,
-    segment: Segment,
+    segment: &Segment,
     see: &mut impl FnMut(&Path, &Stamp, &[u8]) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<Walked> {
     let due = chain.segments.last().map_or(1, |(_, segment)| segment.number + 1);
     let path = segment.path.clone();
     let at = |number: u64| format!("{}:{number}", path.display());
@@ -143,23 +150,25 @@ fn read_segment(
         }
         Ok(())
     })?;
-    if let Some(gap) = &walked.tail {
-        let why = format!("{} (opening the log again would mark it as torn)", gap.why);
-        chain.complain(at(gap.number), why);
-    }
-    if walked.lacks_newline {
-        chain.complain(
-            at(chain.lines),
-            "its newline is missing (opening the log again would add it)".to_owned(),
-        );
-    }
-    chain.torn += walked.torn;
-    chain.head = walked.head;
-    chain.segments.push((first.unwrap_or(begins_at), segment));
-    Ok(())
+    chain.segments.push((first.unwrap_or(begins_at), segment.clone()));
+    Ok(walked)
 }
 
 impl Chain {
+    /// What stands after the last whole line of a segment, and is no line that is still being written.
+    fn take_end_of(&mut self, segment: &Segment, walked: Walked) {
+        let path = segment.path.display();
+        if let Some(gap) = walked.tail.as_ref().filter(|_| !self.is_unfinished) {
+            let why = format!("{} (opening the log again would mark it as torn)", gap.why);
+            self.complain(format!("{path}:{}", gap.number), why);
+        }
+        if walked.lacks_newline && !self.is_unfinished {
+            self.complain(path.to_string(), "the newline at its end is missing".to_owned());
+        }
+        self.torn += walked.torn;
+        self.head = walked.head;
+    }
+
     pub(super) fn complain(&mut self, at: String, what: String) {
         match self.problems.len() {
             0..MOST_PROBLEMS => self.problems.push(Problem { at, what }),

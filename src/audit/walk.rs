@@ -8,7 +8,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::core::audit::{Head, LARGEST_LINE, NotALine, Stamp, Torn, stamp_of};
+use crate::core::audit::{Head, LARGEST_LINE, NotALine, Stamp, Torn, is_begun, stamp_of};
 
 /// A line that is as it was written.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub(super) struct Gap {
     /// Where it begins.
     pub(super) number: u64,
     pub(super) why: String,
+    /// It is the first part of one line.
+    is_begun: bool,
 }
 
 /// What is known at the end of a segment.
@@ -67,8 +69,11 @@ pub(super) fn walk(
         let stamp = match stamp {
             Ok(stamp) => stamp,
             Err(error) => {
+                let is_begun =
+                    walked.tail.is_none() && !piece.is_ended && piece.is_whole && is_begun(&buffer);
                 let why = error.to_string();
-                walked.tail.get_or_insert(Gap { from, until: at, number, why }).until = at;
+                let gap = walked.tail.get_or_insert(Gap { from, until: at, number, why, is_begun });
+                (gap.until, gap.is_begun) = (at, is_begun);
                 continue;
             }
         };
@@ -89,6 +94,14 @@ pub(super) fn walk(
         meet(Met::Line(Line { number, stamp, bytes: &buffer }))?;
     }
     Ok(walked)
+}
+
+impl Walked {
+    /// Whoever reads while a line is written finds a part of it. Without the rest it shows no more than a log that ends
+    /// with the line before.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.tail.as_ref().map_or(self.lacks_newline, |gap| gap.is_begun)
+    }
 }
 
 impl Gap {

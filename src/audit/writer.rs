@@ -123,13 +123,7 @@ impl Writer {
     fn probe(&mut self) -> io::Result<()> {
         self.make_sure_of_the_file()?;
         self.room.make(&self.file, self.length)?;
-        let probe = self.folder.join("probe");
-        let written = File::create(&probe).and_then(|mut file| {
-            file.write_all(&[b'\n'; 4096])?;
-            file.sync_all()
-        });
-        fs::remove_file(&probe)?;
-        written
+        try_in(&self.folder)
     }
 
     /// The lines of these records. Where there is no room, only of those that tell what became of a call.
@@ -202,10 +196,25 @@ impl Writer {
             }
             Err(error) => {
                 tracing::warn!(%error, folder = %self.folder.display(), "no new segment of the audit log could be begun");
-                let _ = fs::remove_file(self.folder.join(format!("{:08}.jsonl", self.segment.number + 1)));
+                // What somebody else has put there is not ours to take away.
+                if error.kind() != ErrorKind::AlreadyExists {
+                    let _ =
+                        fs::remove_file(self.folder.join(format!("{:08}.jsonl", self.segment.number + 1)));
+                }
             }
         }
     }
+}
+
+/// Whether a file can be put into a folder and taken away again.
+pub(super) fn try_in(folder: &Path) -> io::Result<()> {
+    let probe = folder.join("probe");
+    let written = File::create(&probe).and_then(|mut file| {
+        file.write_all(&[b'\n'; 4096])?;
+        file.sync_all()
+    });
+    let removed = fs::remove_file(&probe);
+    written.and(removed)
 }
 
 fn no_room(error: &io::Error) -> Failure {

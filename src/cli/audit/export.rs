@@ -1,14 +1,21 @@
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
 use crate::{
-    audit::{Bundle, Excerpt, seal, verify},
+    audit::{Bundle, Excerpt, Problem, seal},
     cli::{Failure, files::write_new},
     core::audit::AuditRecord,
 };
 
-use super::verify::signature_of;
+use super::{
+    folders::{self, WITHOUT_ANCHORS},
+    verify::{sign_by_hand, signature_of},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Export {
@@ -25,33 +32,64 @@ pub(super) struct Export {
     /// The file to write. Its signature is put beside it, with `.sig` at its end.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// An OpenSSH private key to sign with.
+    /// An OpenSSH private key to sign with, without a passphrase. Without it, how to sign with ssh-keygen is printed.
     #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    key: Option<PathBuf>,
+    /// What environments have kept of the logs: what `kubectl get pxe -A -o yaml` prints, or files of environments.
+    #[arg(long, value_name = "FILE")]
+    anchors: Vec<PathBuf>,
 }
 
 impl Export {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let (file, beside) = (&self.out, signature_of(&self.out));
+        for path in [file, &beside] {
+            if path.exists() {
+                return Err(unwritten(path, "it is there already: choose another name with --out").into());
+            }
+        }
         let (uid, bundle) = self.bundle()?;
         let bytes = serde_json::to_vec_pretty(&bundle)?;
-        let unusable = |why: String| format!("failed to sign with {}: {why}", self.key.display());
-        let key = fs::read_to_string(&self.key).map_err(|error| unusable(error.to_string()))?;
-        let signature = seal(&bytes, &key).map_err(unusable)?;
-        let (file, beside) = (&self.out, signature_of(&self.out));
+        let signature = self.key.as_ref().map(|key| self.sign(&bytes, key)).transpose()?;
         let text = String::from_utf8(bytes)?;
-        for (path, content) in [(file, &text), (&beside, &signature)] {
-            write_new(path, content)
-                .map_err(|error| format!("failed to write {}: {error}", path.display()))?;
+        let contents = [(file, Some(&text)), (&beside, signature.as_ref())];
+        for (path, content) in contents {
+            let Some(content) = content else { continue };
+            write_new(path, content).map_err(|error| unwritten(path, &error.to_string()))?;
         }
-        println!("{} and {}: everything on record about plan {uid}", file.display(), beside.display());
+        match signature {
+            Some(_) => {
+                println!("{} and {}: everything on record about plan {uid}", file.display(), beside.display())
+            }
+            None => println!(
+                "{}: everything on record about plan {uid}, not signed yet. Sign it with your key:\n{}",
+                file.display(),
+                sign_by_hand(file)
+            ),
+        }
+        if self.anchors.is_empty() {
+            eprintln!("note: {WITHOUT_ANCHORS}");
+        }
         Ok(())
+    }
+
+    fn sign(&self, bytes: &[u8], key: &Path) -> Result<String, Failure> {
+        let unusable = |why: String| {
+            format!(
+                "failed to sign with {}: {why}. A key that can't be used here, such as a locked one or one in hardware, \
+                 signs by hand: leave out --key, and the command for it is printed",
+                key.display()
+            )
+        };
+        let read = fs::read(key).map_err(|error| unusable(error.to_string()))?;
+        Ok(seal(bytes, &String::from_utf8_lossy(&read)).map_err(unusable)?)
     }
 
     /// Evidence is only taken from logs that are what they were.
     fn bundle(&self) -> Result<(String, Bundle), Failure> {
-        let (mut found, mut uids, mut heads) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let (mut found, mut uids, mut chains) = (Vec::new(), BTreeSet::new(), Vec::new());
         for folder in &self.folders {
-            let chain = verify(folder, |_, _, line| {
+            let chain = folders::read(folder, |_, _, line| {
                 let record: AuditRecord = serde_json::from_slice(line)?;
                 if record.plan == self.plan && record.namespace == self.namespace {
                     uids.insert(record.plan_uid.clone());
@@ -60,13 +98,16 @@ impl Export {
                 }
                 Ok(())
             })?;
-            if let Some(problem) = chain.problems.first() {
-                return Err(
-                    format!("nothing is exported from a log that is not what it was: {problem}").into()
-                );
-            }
-            heads.extend(chain.head);
+            chains.push(chain);
         }
+        let refused = |why: &str, problem: &Problem| format!("nothing is exported from {why}: {problem}");
+        if let Some(problem) = chains.iter().flat_map(|chain| &chain.problems).next() {
+            return Err(refused("a log that is not what it was", problem).into());
+        }
+        if let Some(problem) = folders::between(&chains, &self.anchors)?.first() {
+            return Err(refused("logs that lack what was seen of them", problem).into());
+        }
+        let heads = chains.into_iter().filter_map(|chain| chain.head).collect();
         let uid = self.which(&uids)?;
         found.retain(|(_, of, _)| *of == uid);
         found.sort_by_key(|(time, ..)| *time);
@@ -92,4 +133,8 @@ impl Export {
             }
         }
     }
+}
+
+fn unwritten(path: &Path, why: &str) -> String {
+    format!("failed to write {}: {why}", path.display())
 }

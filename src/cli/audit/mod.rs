@@ -2,6 +2,7 @@
 
 mod anchors;
 mod export;
+pub(super) mod folders;
 mod proofs;
 mod show;
 mod verify;

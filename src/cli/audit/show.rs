@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    audit::verify,
+    audit::Chain,
     cli::{
         Failure,
         plan::{Output, print},
@@ -13,6 +13,8 @@ use crate::{
     },
     core::audit::{AuditEvent, AuditRecord},
 };
+
+use super::folders;
 
 #[derive(Debug, Args)]
 pub(super) struct Show {
@@ -42,14 +44,15 @@ impl Show {
     /// Of one log line by line, of several by time.
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut kept: Vec<(Timestamp, String)> = Vec::new();
-        let mut problems = 0;
+        let (mut chains, mut matched) = (Vec::new(), false);
         let mut calls = Calls::default();
         for folder in &self.folders {
-            let chain = verify(folder, |_, stamp, line| {
+            let chain = folders::read(folder, |_, stamp, line| {
                 let record: AuditRecord = serde_json::from_slice(line)?;
                 if !self.is_wanted(&record) {
                     return Ok(());
                 }
+                matched = true;
                 let shown = match self.output {
                     Output::Json => format!("{}\n", String::from_utf8_lossy(line)),
                     Output::Text => format!("{}\n", printable(&told(stamp.sequence, &record))),
@@ -64,17 +67,49 @@ impl Show {
                 }
                 print(&shown).map_err(std::io::Error::other)
             })?;
-            problems += chain.problems.len();
+            chains.push(chain);
         }
         kept.extend(calls.open());
+        let is_any_open = !kept.is_empty();
         kept.sort_by_key(|(time, _)| *time);
         for (_, shown) in kept {
             print(&shown)?;
         }
-        if problems > 0 {
+        let empty = chains.iter().find(|chain| chain.segments() == 0);
+        if let Some(problem) = empty.and_then(|chain| chain.problems.first()) {
+            return Err(problem.to_string().into());
+        }
+        if !matched {
+            eprintln!("note: {}", self.why_nothing(&chains));
+        } else if self.open && !is_any_open {
+            eprintln!("note: no call is open: of each that was announced here the end is on record");
+        }
+        if chains.iter().any(|chain| !chain.problems.is_empty()) {
             eprintln!("note: not everything here is as it was written: run `proxmox-agent audit verify`");
         }
         Ok(())
+    }
+
+    fn why_nothing(&self, chains: &[Chain]) -> String {
+        let about = |what: &str, wanted: &Option<String>| Some(format!("{what} {}", wanted.as_ref()?));
+        let since = self.since.map(|since| format!("at {since} or later"));
+        let parts = [
+            about("about plan", &self.plan),
+            about("about environment", &self.environment),
+            about("in namespace", &self.namespace),
+            since,
+        ];
+        let wanted: Vec<String> = parts.into_iter().flatten().collect();
+        let lines: u64 = chains.iter().map(|chain| chain.lines).sum();
+        let first = chains.iter().filter_map(|chain| chain.first).min();
+        let last = chains.iter().filter_map(|chain| chain.last).max();
+        match (first, last) {
+            (Some(first), Some(last)) => format!(
+                "nothing matched: {lines} lines from {first:.0} to {last:.0} were read, and none is {}",
+                wanted.join(", ")
+            ),
+            _ => "nothing is shown, because no line could be read".to_owned(),
+        }
     }
 
     fn is_wanted(&self, record: &AuditRecord) -> bool {
@@ -123,7 +158,7 @@ fn told(sequence: u64, record: &AuditRecord) -> String {
     let word = |value: Value| value.as_str().unwrap_or_default().to_owned();
     let event = serde_json::to_value(record.event).map(word).unwrap_or_default();
     let about = match (record.plan.as_str(), &record.refused) {
-        ("", Some(refused)) => format!("{} {}{}", refused.kind, refused.name, refused.file),
+        ("", Some(refused)) => joined(&[&refused.kind, &refused.name, &refused.file]),
         ("", None) => "-".to_owned(),
         (plan, _) => format!("{}/{plan}", record.namespace),
     };
@@ -132,7 +167,16 @@ fn told(sequence: u64, record: &AuditRecord) -> String {
         name => name.to_owned(),
     };
     let time = format!("{:.0}", record.time);
-    format!("{time}  {sequence:>6}  {event:<15}  {about}  {actor}: {}", record.message)
+    let message = match record.approvers() {
+        approvers if approvers.is_empty() => record.message.clone(),
+        approvers => format!("{} (approved by {})", record.message, approvers.join(", ")),
+    };
+    format!("{time}  {sequence:>6}  {event:<15}  {about}  {actor}: {message}")
+}
+
+fn joined(words: &[&str]) -> String {
+    let there = words.iter().filter(|word| !word.is_empty());
+    there.copied().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! line of a chain has nobody after it to vouch for it.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -125,6 +125,12 @@ pub fn stamp_of(line: &[u8]) -> Result<Stamp, NotALine> {
     hasher.update(&line[body.len()..]);
     let stamp: Stamp = serde_json::from_slice(line).map_err(|error| NotALine::NoRecord(error.to_string()))?;
     Ok(Stamp { hash: spelled(&hasher.finalize()), ..stamp })
+}
+
+/// Whether it could become a line if more were written after it.
+pub fn is_begun(part: &[u8]) -> bool {
+    let read = serde_json::from_slice::<IgnoredAny>(part);
+    part.starts_with(b"{") && read.is_err_and(|error| error.is_eof())
 }
 
 /// What a line's check is about, and its digits.

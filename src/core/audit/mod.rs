@@ -16,7 +16,7 @@ use super::{provenance::Traced, signed::Evidence};
 
 pub use anchors::{BETWEEN_ANCHORS, anchored, seen_of_others};
 pub use approvals::ApprovalOnRecord;
-pub use chain::{Head, LARGEST_LINE, NotALine, Stamp, TooLarge, check_of, is_hash_of, stamp_of};
+pub use chain::{Head, LARGEST_LINE, NotALine, Stamp, TooLarge, check_of, is_begun, is_hash_of, stamp_of};
 pub use origins::{Origin, of_approval, of_plan, origins, without_origin};
 
 /// One thing that happened. What does not apply to it is left out.
@@ -122,6 +122,12 @@ impl AuditRecord {
             torn: None,
             keeper: None,
         }
+    }
+
+    /// Who has approved the call that it announces.
+    pub fn approvers(&self) -> Vec<&str> {
+        let approvals = self.approvals.iter().filter(|_| self.event == AuditEvent::Intent);
+        approvals.map(|approval| approval.granted.approved_by.as_str()).collect()
     }
 
     /// It tells what became of a call that was announced: the last thing that may find no room.

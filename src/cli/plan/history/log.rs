@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    audit::verify,
-    cli::Failure,
+    cli::{Failure, audit::folders},
     core::audit::{AuditEvent, AuditRecord},
 };
 
@@ -16,7 +15,7 @@ pub(super) fn read(folder: &Path, asked_for: bool, named: Named<'_>) -> Result<R
         return Ok(Record::default());
     }
     let mut record = Record::default();
-    let chain = verify(folder, |_, _, line| {
+    let chain = folders::read(folder, |_, _, line| {
         let told: AuditRecord = serde_json::from_slice(line)?;
         if told.namespace == named.namespace && told.plan == named.name {
             record.entries.push(entry(told));
@@ -33,8 +32,7 @@ fn entry(told: AuditRecord) -> Entry {
         && let Some(call) = &told.call
     {
         message = format!("{} {}: {message}", call.method, call.path);
-        let approvers: Vec<&str> =
-            told.approvals.iter().map(|approval| approval.granted.approved_by.as_str()).collect();
+        let approvers = told.approvers();
         if !approvers.is_empty() {
             message = format!("{message} (approved by {})", approvers.join(", "));
         }
