@@ -87,7 +87,7 @@ async fn that_wait(plans: usize) -> f64 {
 /// KiB that the peak of a dispatch under hourly limits grows by with each plan that ended.
 async fn that_ended(plans: usize) -> f64 {
     let environment = json!({"policyKnobs": {"hourly": {"changes": 100_000}}});
-    let setting = Setting { environment, ..Setting::default() };
+    let setting = Setting { world: Some(worlds::with_every_privilege()), environment, ..Setting::default() };
     let mut stage = Stage::with(setting).await;
     let (without, alone) = peak_of_a_dispatch(&stage, "alone").await;
     stage.ask_operator_to_stop().await;
