@@ -376,6 +376,10 @@ pub trait Clock: Debug + Send + Sync {
     /// Anything from 0 up to, but not, 1: so that not all who wait come back at the same moment.
     fn fraction(&self) -> f64;
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+    /// Such a pause for many who wait for the same thing.
+    fn about(&self, pause: Duration) -> Duration {
+        pause.mul_f64(0.5 + self.fraction())
+    }
 }
 
 /// Until when a call that was announced may leave.

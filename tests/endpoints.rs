@@ -7,7 +7,7 @@ mod support;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proxmox_agent::{
-    api::Phase,
+    api::{Phase, PlanStatus},
     catalog::{Call, Method, Reading},
     core::{observe::Query, task::Sent},
     ports::Departure,
@@ -20,7 +20,7 @@ use proxmox_agent::{
 };
 use serde_json::json;
 use support::{
-    home::{Home, SECRET, shared_secret},
+    home::{Home, SECRET, impatiently, shared_secret},
     proxmox::at_once,
     relay::Relay,
     stage::TOKEN,
@@ -55,6 +55,10 @@ fn start() -> Call {
         starts_task: true,
         secrets: BTreeMap::default(),
     }
+}
+
+fn change(method: Method) -> Call {
+    Call { method, path: "/nodes/pve1/qemu/101".to_owned(), ..start() }
 }
 
 /// What the cluster has received, and what became of it.
@@ -205,6 +209,77 @@ async fn a_change_that_may_have_arrived_is_never_handed_to_anybody_else() {
         assert!(!matches!(sent, Sent::NotSent { .. } | Sent::Task(_)), "{doubt:?}: {sent:?}");
         assert_eq!(received(&sim).len(), 1, "{doubt:?}");
         assert_eq!(other.connections(), before, "{doubt:?}");
+    }
+}
+
+/// The proxy may have sent it once before over a connection that it had kept, and tells only of the second time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_a_proxy_repeats_by_itself_is_never_handed_to_anybody_else() {
+    for method in [Method::Put, Method::Delete] {
+        for executed in [false, true] {
+            let sim = cluster("").await;
+            let (one, other) = (Relay::to(&sim).await, Relay::to(&sim).await);
+            let client = client(&[&one, &other]);
+            client.meet().await.unwrap();
+            let before = other.connections();
+            sim.set_faults(vec![Fault::Answer {
+                when: Trigger::default(),
+                status: 595,
+                reason: None,
+                executed,
+            }]);
+            let sent = client.send(&change(method), &BTreeMap::new(), &at_once()).await;
+            assert!(matches!(sent, Sent::Unknown { .. }), "{method:?}: {sent:?}");
+            assert_eq!((received(&sim).len(), other.connections()), (1, before), "{method:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_deletion_that_is_answered_595_after_it_ran_runs_once() {
+    let sim = cluster("").await;
+    let (one, other) = (Relay::to(&sim).await, Relay::to(&sim).await);
+    let home = Home::with(&[one.url(), other.url()], SECRET, &json!({"requestTimeoutSeconds": 1}));
+    home.plan("delete", "delete_guest", "qemu/101", &json!({}));
+    home.settle().await;
+    home.approve("delete", "yes").await;
+    let when = Trigger { method: Some("DELETE".to_owned()), ..Trigger::default() };
+    sim.set_faults(vec![Fault::Answer { when, status: 595, reason: None, executed: true }]);
+    let running = home.run();
+    let is_answered = |status: &PlanStatus| status.answer.is_some() || status.upid.is_some();
+    let status = home.plan_when("delete", is_answered).await;
+    drop(running);
+    assert_eq!(status.phase, Phase::Dispatching, "{}", status.message);
+    assert_eq!(received(&sim), [Outcome::Executed]);
+}
+
+/// So long after its announcement the lost call of a plan for this guest settles, in seconds.
+async fn settles_after(endpoints: &[&Relay], sim: &Simulator, guest: &str, pinned: bool) -> i64 {
+    let urls: Vec<String> = endpoints.iter().map(|relay| relay.url()).collect();
+    let spec = if pinned { impatiently(sim) } else { json!({"requestTimeoutSeconds": 1}) };
+    let home = Home::with(&urls, SECRET, &spec);
+    home.plan("change", "create_snapshot", guest, &json!({}));
+    sim.set_faults(vec![Fault::LostResponse { when: Trigger::default() }]);
+    let running = home.run();
+    let status = home.plan_when("change", |status| status.answer.is_some()).await;
+    drop(running);
+    let intent = status.intent.unwrap();
+    intent.settles_at.0.duration_since(intent.at.0).as_secs()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_may_be_passed_on_inside_the_cluster_settles_half_a_minute_later() {
+    let sim = cluster("").await;
+    let (one, other) = (Relay::to(&sim).await, Relay::to(&sim).await);
+    let at_once = settles_after(&[&one], &sim, "qemu/101", true).await;
+    assert!((9..=10).contains(&at_once), "{at_once}");
+    for (endpoints, guest, pinned) in [
+        (&[&one][..], "lxc/200", true),
+        (&[&one][..], "qemu/101", false),
+        (&[&one, &other][..], "qemu/101", false),
+    ] {
+        let later = settles_after(endpoints, &sim, guest, pinned).await;
+        assert!((39..=40).contains(&later), "{guest}: {later}");
     }
 }
 

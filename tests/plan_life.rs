@@ -182,3 +182,69 @@ fn approvers(status: &PlanStatus) -> Vec<String> {
     let required = status.approvals.as_ref().map_or(0, |approvals| approvals.required);
     (0..required).map(|nth| format!("approver-{nth}")).collect()
 }
+
+/// A plan that meets this fault at its call, approved if it has to be, as far as one pass takes it.
+async fn answered(
+    action: &str,
+    target: &str,
+    params: serde_json::Value,
+    fault: Fault,
+) -> (PlanStatus, usize) {
+    let (home, sim) = Home::beside(worlds::with_every_privilege()).await;
+    home.plan("p", action, target, &json!({"notBefore": in_an_hour(), "params": params}));
+    if settled(&home).await.phase == Phase::AwaitingApproval {
+        home.approve("p", "yes").await;
+    }
+    sim.set_faults(vec![fault]);
+    home.clock.set(SignedDuration::from_hours(2));
+    let status = settled(&home).await;
+    (status, proxmox::executed(&sim))
+}
+
+fn says(status: u16, reason: &str, executed: bool) -> Fault {
+    Fault::Answer { when: Trigger::default(), status, reason: Some(reason.to_owned()), executed }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_that_comes_after_the_work_is_never_a_failure_of_what_was_done() {
+    let complaint = "Result verification failed";
+    for (action, target, params) in [
+        ("create_pool", "pool/two", json!({})),
+        ("set_guest_tags", "qemu/101", json!({"tags": "db;prod"})),
+        ("add_firewall_rule", "qemu/101", json!({"type": "in", "action": "ACCEPT"})),
+    ] {
+        let (status, executed) = answered(action, target, params, says(500, complaint, true)).await;
+        assert_eq!(came_to(&status), (Phase::Succeeded, "FoundDone"), "{action}: {}", status.message);
+        assert!(status.message.contains(complaint), "{}", status.message);
+        assert_eq!(executed, 1, "{action}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_is_a_failure_where_the_target_shows_that_nothing_was_done() {
+    let (status, executed) =
+        answered("create_pool", "pool/two", json!({}), says(500, "no space", false)).await;
+    assert_eq!(came_to(&status), (Phase::Failed, "FailedInProxmox"), "{}", status.message);
+    assert!(status.message.contains("no space"), "{}", status.message);
+    assert_eq!(executed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_what_leaves_no_trace_is_a_question_to_people() {
+    let rule = json!({"type": "in", "action": "ACCEPT"});
+    let (status, executed) =
+        answered("add_firewall_rule", "qemu/101", rule, says(500, "half of it", false)).await;
+    assert_eq!(came_to(&status), (Phase::Indeterminate, "NoTaskFound"), "{}", status.message);
+    let known = status.doubt.unwrap().known;
+    assert!(known[1].contains("stopped with an error (500): half of it"), "{known:?}");
+    assert_eq!(executed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_to_decide_is_told_what_was_answered() {
+    let (status, _) = answered("start_guest", "qemu/101", json!({}), says(502, "Bad Gateway", false)).await;
+    assert_eq!(status.phase, Phase::Indeterminate, "{}", status.message);
+    let known = status.doubt.unwrap().known;
+    assert!(known[1].contains("HTTP 502 Bad Gateway"), "{known:?}");
+    assert!(!known.iter().any(|fact| fact.contains("never came")), "{known:?}");
+}

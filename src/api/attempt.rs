@@ -42,6 +42,27 @@ pub struct Intent {
     pub digest: Option<String>,
 }
 
+/// What came back of a call that was sent, where that alone does not tell how it ended.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    pub says: Says,
+    /// In words.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// What an answer claims.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// It is done. No task was named, and there may be one.
+    Done,
+    /// It was begun and stopped with an error.
+    Error,
+    /// Nothing that could be relied on, or no answer came.
+    Nothing,
+}
+
 /// What is known of an attempt whose outcome is not, and what a person can do about it.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]

@@ -18,7 +18,7 @@ mod risk;
 pub use approval::{
     ApprovalStatus, ApprovalVerdict, Decision, PlanRef, ProxmoxActionApproval, ProxmoxActionApprovalSpec,
 };
-pub use attempt::{Doubt, EarlierAttempt, Hint, Intent, TaskReport};
+pub use attempt::{Answer, Doubt, EarlierAttempt, Hint, Intent, Says, TaskReport};
 pub use conditions::{READY, RECONCILING, STALLED, set_condition};
 pub use environment::{
     AdmissionRecord, AuditAnchor, Budgets, Credentials, EnvironmentStatus, GitTrust, NodeStatus, PolicyRef,

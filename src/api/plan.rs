@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Doubt, EarlierAttempt, Intent, Phase, Preset, Preview, Provenance, Risk, Source, TaskReport, bounds,
+    Answer, Doubt, EarlierAttempt, Intent, Phase, Preset, Preview, Provenance, Risk, Source, TaskReport,
+    bounds,
 };
 
 /// One immutable request to do one thing on one Proxmox environment.
@@ -140,6 +141,9 @@ pub struct PlanStatus {
     pub attempts: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
+    /// What came back of the last call, while that is all that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
     /// The Proxmox task that carries the plan out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 
-use crate::api::ProxmoxActionPlan;
+use crate::{api::ProxmoxActionPlan, store::directory::USUAL_STATE};
 
 use super::Failure;
 
@@ -27,7 +27,7 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn state(&self) -> PathBuf {
-        self.state.clone().unwrap_or_else(|| self.dir.join(".proxmox-agent"))
+        self.state.clone().unwrap_or_else(|| self.dir.join(USUAL_STATE))
     }
 
     /// A plan with its status, as it was last written. Needs no lock: the files are replaced whole.

@@ -31,8 +31,13 @@ impl Simulate {
     /// Says what could not be read, written or listened on.
     pub async fn run(self) -> Result<(), SimError> {
         let world = self.world.map_or_else(|| Ok(World::sample()), read_world)?;
-        let options =
-            Options { world, listen: self.listen, ledger: self.ledger, plain_http: self.plain_http };
+        let options = Options {
+            world,
+            listen: self.listen,
+            ledger: self.ledger,
+            plain_http: self.plain_http,
+            shown_for_it: None,
+        };
         let simulator = Simulator::start(options).await?;
         announce(&simulator).map_err(SimError::Announce)?;
         wait_for_signal().await.map_err(SimError::Signal)?;

@@ -17,7 +17,10 @@ use crate::{
     ports::{Hypervisors, Key, Notice, Ports, Severity, Store},
 };
 
-use super::{Error, RETRY, ground::gather};
+use super::{
+    Error, RETRY,
+    ground::{Traces, gather},
+};
 
 /// Looks at an approval. Returns when it ends, if its end would change the answer.
 pub(super) async fn reconcile<S: Store, H: Hypervisors>(
@@ -57,7 +60,7 @@ async fn judge<S: Store, H: Hypervisors>(
         }));
     };
     // One whose file is being changed is not among them.
-    let gathered = gather(ports, plan, Some(approval), || ()).await?;
+    let gathered = gather(ports, plan, Some(approval), Traces::default(), || ()).await?;
     let candidate = gathered.candidate(approval.clone());
     let question = lifecycle::read(Some(&status)).ok().and_then(|state| state.question());
     let bench = gathered.ground.bench(ports, plan, &judged, question);

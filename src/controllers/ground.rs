@@ -59,7 +59,7 @@ impl Ground {
 pub(super) struct Gathered {
     pub(super) ground: Ground,
     pub(super) candidates: Vec<Candidate>,
-    traces: Traces,
+    pub(super) traces: Traces,
 }
 
 impl Gathered {
@@ -70,14 +70,14 @@ impl Gathered {
 }
 
 /// Reads it all anew, and once more after each look into a repository, which takes its time: whoever holds up others
-/// meanwhile lets go in `before_it_takes_time`. `beside` is looked into too.
+/// meanwhile lets go in `before_it_takes_time`. `beside` is looked into too, what `traces` knows is not looked into again.
 pub(super) async fn gather<S: Store, H: Hypervisors>(
     ports: &Ports<S, H>,
     plan: &ProxmoxActionPlan,
     beside: Option<&ProxmoxActionApproval>,
+    mut traces: Traces,
     mut before_it_takes_time: impl FnMut() + Send,
 ) -> Result<Gathered, StoreError> {
-    let mut traces = Traces::default();
     loop {
         // What comes in after the proof was read may have come in without it.
         let approvals = ports.store.approvals_of(&Key::of(plan)).await?;
@@ -97,7 +97,7 @@ pub(super) async fn gather<S: Store, H: Hypervisors>(
 
 /// Where approvals come from, by their uid.
 #[derive(Default)]
-struct Traces {
+pub(super) struct Traces {
     trust: Option<GitTrust>,
     traced: BTreeMap<String, Traced>,
 }

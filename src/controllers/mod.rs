@@ -9,6 +9,7 @@ mod changes;
 mod concerned;
 mod crowd;
 mod environment;
+mod gone;
 mod ground;
 mod listed;
 mod looks;
@@ -28,7 +29,11 @@ pub use anchors::took_over;
 pub use run::{Shutdown, run};
 pub use settle::settle;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -77,6 +82,8 @@ struct Together {
     slots: Slots,
     /// Of those whose Proxmox could not be asked.
     setbacks: Setbacks,
+    /// Plans by their uid whose end is in the audit log alone: they were deleted.
+    ended: Mutex<BTreeSet<String>>,
 }
 
 impl Together {
@@ -86,7 +93,23 @@ impl Together {
 
     fn new(places: Arc<Places>, crowd: Crowd) -> Self {
         let readers = Semaphore::new(Self::READERS);
-        Self { places, readers, crowd, slots: Slots::default(), setbacks: Setbacks::default() }
+        Self {
+            places,
+            readers,
+            crowd,
+            slots: Slots::default(),
+            setbacks: Setbacks::default(),
+            ended: Mutex::default(),
+        }
+    }
+
+    fn note_its_end(&self, uid: String) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(uid);
+    }
+
+    /// Asked once by whoever would have put it on record otherwise.
+    fn has_ended(&self, uid: &str) -> bool {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).remove(uid)
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn keep_on_record<S: Store, H: Hypervisors>(ports: &Ports<S, H>
     let recording = async {
         while let Some(refusal) = refusals.next().await {
             while !put(ports, &refusal).await {
-                ports.clock.sleep(RETRY).await;
+                ports.clock.sleep(ports.clock.about(RETRY)).await;
             }
         }
     };

@@ -21,7 +21,7 @@ use kube::{
 
 use crate::{
     api::{ProxmoxActionApproval, ProxmoxActionPlan, ProxmoxEnvironment, ProxmoxPolicy},
-    ports::{Hypervisors, Key, Kind, Ports, Store},
+    ports::{Changes, Hypervisors, Key, Kind, Ports, Store},
 };
 
 use super::{
@@ -37,6 +37,7 @@ use super::{
     },
     crowd::Crowd,
     environment,
+    gone::{self, deleted},
     looks::Looks,
     places::Places,
     plan, policy, refusals,
@@ -103,7 +104,8 @@ impl<S: Store, H: Hypervisors> Engine<S, H> {
 
 async fn run_plans<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
     let ports = &engine.ports;
-    let (controller, plans) = controller::<ProxmoxActionPlan, S>(&ports.store);
+    let (changes, gone) = deleted(ports.store.watch());
+    let (controller, plans) = controller::<ProxmoxActionPlan>(changes);
     let approvals = touched(ports.store.watch::<ProxmoxActionApproval>(), what_writers_change);
     let environments = forgotten_when_gone(ports);
     let environments = touched(environments, what_plans_depend_on);
@@ -123,16 +125,17 @@ async fn run_plans<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
         })
         .watches_stream(environments, move |environment| plans_in(&plans, &environment))
         .watches_stream(policies, move |policy| plans_beside(&waiting, &policy));
-    drive(controller, listed, engine, move |ports, key| {
+    let (seen_off, on) = (Arc::clone(&together), engine.clone());
+    let driven = drive(controller, listed, engine, move |ports, key| {
         let together = Arc::clone(&together);
         async move { plan::reconcile(&ports, &together, &key).await }.boxed()
-    })
-    .await;
+    });
+    future::join(driven, gone::keep_on_record(&on.ports, &seen_off, gone, on.shutdown.clone())).await;
 }
 
 async fn run_approvals<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
     let ports = &engine.ports;
-    let (controller, approvals) = controller::<ProxmoxActionApproval, S>(&ports.store);
+    let (controller, approvals) = controller::<ProxmoxActionApproval>(ports.store.watch());
     let plans = touched(ports.store.watch::<ProxmoxActionPlan>(), what_approvals_depend_on);
     let others = touched(ports.store.watch::<ProxmoxActionApproval>(), what_writers_change);
     let environments = touched(ports.store.watch::<ProxmoxEnvironment>(), what_plans_depend_on);
@@ -150,7 +153,7 @@ async fn run_approvals<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
 
 async fn run_environments<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
     let ports = &engine.ports;
-    let (controller, listed) = controller::<ProxmoxEnvironment, S>(&ports.store);
+    let (controller, listed) = controller::<ProxmoxEnvironment>(ports.store.watch());
     let controller = controller.reconcile_all_on(ports.store.admission_changes());
     drive(controller, listed, engine, |ports, key| {
         async move { environment::reconcile(&ports, &key).await }.boxed()
@@ -160,17 +163,17 @@ async fn run_environments<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
 
 async fn run_policies<S: Store, H: Hypervisors>(engine: Engine<S, H>) {
     let ports = &engine.ports;
-    let (controller, listed) = controller::<ProxmoxPolicy, S>(&ports.store);
+    let (controller, listed) = controller::<ProxmoxPolicy>(ports.store.watch());
     drive(controller, listed, engine, |ports, key| {
         async move { policy::reconcile(&ports, &key).await }.boxed()
     })
     .await;
 }
 
-/// A controller over a store's changes. Our own status writes are no reason for another look.
-fn controller<K: Remembered, S: Store>(store: &S) -> (Controller<DeserializeGuard<K>>, Cache<K>) {
+/// A controller over changes. Our own status writes are no reason for another look.
+fn controller<K: Remembered>(changes: Changes<K>) -> (Controller<DeserializeGuard<K>>, Cache<K>) {
     let (reader, writer) = reflector::store();
-    let changes = store.watch::<K>().modify(forget_the_rest).reflect(writer);
+    let changes = changes.modify(forget_the_rest).reflect(writer);
     let changes = touched(changes.boxed(), what_writers_change);
     let config = Config::default().concurrency(CONCURRENCY).debounce(Duration::ZERO);
     let controller = Controller::for_stream(changes, reader.clone()).with_config(config);

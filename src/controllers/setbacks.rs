@@ -82,6 +82,13 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_the_same_thing_comes_back_spread_over_the_time_around_it() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(Dice(0.0).about(minute), Duration::from_secs(30));
+        assert_eq!(Dice(0.75).about(minute), Duration::from_secs(75));
+    }
+
+    #[test]
     fn no_pause_is_so_short_that_it_is_none() {
         let (setbacks, key) = (Setbacks::default(), Key::new("n", "p"));
         assert_eq!(setbacks.pause(&key, Duration::from_secs(4), &Dice(0.0)), SHORTEST);

@@ -32,6 +32,7 @@ mod quorum;
 pub mod radius;
 pub mod request;
 pub mod risk;
+pub mod settling;
 pub mod signed;
 mod space;
 pub mod task;

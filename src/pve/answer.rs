@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use crate::core::task::Sent;
+use crate::{
+    catalog::{Call, Method},
+    core::task::Sent,
+};
 
 /// Longer texts are cut: they end in statuses, events and audit records.
 pub(super) const MAX_TEXT: usize = 1000;
@@ -66,13 +69,15 @@ impl Answer {
     /// | 500 in the JSON of Proxmox's API code, also `got timeout` of a lock | no, with the same exceptions |
     /// | 500 without it: some other program failed on the way | unknown |
     /// | 501 | no: there is no such method, or the request was malformed |
-    /// | 595 without a body | no: pveproxy could not connect to the node or daemon that should have run it |
+    /// | 595 without a body, to a POST | no: pveproxy could not connect to the node or daemon that should have run it |
+    /// | 595 to a PUT or DELETE | unknown: see [`Self::was_not_passed_on`] |
     /// | 596, 597, 599, 502, 503, 504, redirects, all else | unknown: the handler may be running behind it |
     ///
     /// "No" is exact for calls that start a task: their methods check, fork and answer. A method without a task does its
     /// work before it answers: a 500 of it, or one of the exceptions, may come from half-way, except what it is known to
     /// check first. Whatever data it answers with says that it is done.
-    pub fn verdict(&self, starts_task: bool) -> Sent {
+    pub fn verdict(&self, call: &Call) -> Sent {
+        let starts_task = call.starts_task;
         match self.status {
             200 => self.accepted(starts_task),
             400 if self.body.is_err() => self.unknown("was cut off before it named its reason"),
@@ -80,7 +85,7 @@ impl Answer {
             500 if self.json().is_some() && !starts_task && !self.was_checked_first() => self.half_way(),
             500 if self.json().is_some() => self.refused(starts_task),
             501 => self.refused(starts_task),
-            595 if self.body.as_ref().is_ok_and(String::is_empty) => {
+            595 if self.was_not_passed_on(call.method) => {
                 Sent::NotSent { why: bounded(&format!("Proxmox could not pass it on: {}", self.outline())) }
             }
             _ => self.unknown("does not tell whether it was carried out"),
@@ -89,15 +94,15 @@ impl Answer {
 
     /// What it proves, told without the values of these secrets. They are taken out last: a value may well be a word that
     /// the verdict hangs on, or a part of a task's id.
-    pub fn verdict_without(self, secrets: &BTreeMap<String, SecretString>, starts_task: bool) -> Sent {
-        let verdict = self.verdict(starts_task);
+    pub fn verdict_without(self, call: &Call, secrets: &BTreeMap<String, SecretString>) -> Sent {
+        let verdict = self.verdict(call);
         let told = self.without(secrets);
         let message = told.words().joined();
         match verdict {
             Sent::Task(_) | Sent::Done | Sent::Nothing => verdict,
             Sent::Refused { status, .. } => Sent::Refused { status, message },
             Sent::HalfWay { status, .. } => Sent::HalfWay { status, message },
-            Sent::NotSent { .. } | Sent::Unknown { .. } => match told.verdict(starts_task) {
+            Sent::NotSent { .. } | Sent::Unknown { .. } => match told.verdict(call) {
                 told if std::mem::discriminant(&told) == std::mem::discriminant(&verdict) => told,
                 _ => told.unknown("does not tell whether it was carried out"),
             },
@@ -111,6 +116,16 @@ impl Answer {
         };
         let body = self.body.as_ref().map(text).map_err(|why| redact(why, secrets));
         Self { status: self.status, reason: redact(&self.reason, secrets), body }
+    }
+
+    /// Whether a 595 proves that nobody was handed the call.
+    ///
+    /// pveproxy passes calls on by a client of HTTP that says 595 as long as it connects, and not once it writes. For a
+    /// POST that is a connection of its own, which is tried once. PUT and DELETE count as harmless to repeat: they go over
+    /// one that was kept, and if that ends before the answer they are sent again by a new one. Its 595 then tells of the
+    /// second time alone.
+    fn was_not_passed_on(&self, method: Method) -> bool {
+        method == Method::Post && self.body.as_ref().is_ok_and(String::is_empty)
     }
 
     fn accepted(&self, starts_task: bool) -> Sent {
@@ -273,17 +288,27 @@ mod tests {
 
     const UPID: &str = "UPID:pve1:00001619:00062D39:6B00EAFE:qmstart:101:agent@pve!plans:";
 
+    fn call(method: Method, starts_task: bool) -> Call {
+        let (params, secrets) = (BTreeMap::new(), BTreeMap::new());
+        Call { method, path: "/nodes/pve1/qemu/101".to_owned(), params, starts_task, secrets }
+    }
+
+    fn of_a(method: Method, status: u16, reason: &str, body: &str) -> Sent {
+        Answer { status, reason: reason.to_owned(), body: Ok(body.to_owned()) }.verdict(&call(method, true))
+    }
+
     fn verdict(status: u16, reason: &str, body: &str) -> Sent {
-        Answer { status, reason: reason.to_owned(), body: Ok(body.to_owned()) }.verdict(true)
+        of_a(Method::Post, status, reason, body)
     }
 
     fn without_a_task(status: u16, body: &str) -> Sent {
-        Answer { status, reason: String::new(), body: Ok(body.to_owned()) }.verdict(false)
+        let answer = Answer { status, reason: String::new(), body: Ok(body.to_owned()) };
+        answer.verdict(&call(Method::Put, false))
     }
 
     fn cut(status: u16) -> Sent {
         Answer { status, reason: "some reason".to_owned(), body: Err("the body was cut".to_owned()) }
-            .verdict(true)
+            .verdict(&call(Method::Post, true))
     }
 
     fn refusal(sent: Sent) -> String {
@@ -436,6 +461,14 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_the_proxy_may_have_sent_twice_is_not_known_to_be_undelivered() {
+        for method in [Method::Put, Method::Delete] {
+            let sent = of_a(method, 595, "Connection refused", "");
+            assert!(matches!(sent, Sent::Unknown { .. }), "{method:?}: {sent:?}");
+        }
+    }
+
+    #[test]
     fn a_long_refusal_is_cut() {
         let long = "é".repeat(1 << 12);
         let many: Map<String, Value> =
@@ -460,7 +493,7 @@ mod tests {
         let secrets = secrets.iter().enumerate();
         let secrets = secrets.map(|(n, value)| (n.to_string(), SecretString::from((*value).to_owned())));
         let answer = Answer { status, reason: reason.to_owned(), body: Ok(body.to_owned()) };
-        answer.verdict_without(&secrets.collect(), true)
+        answer.verdict_without(&call(Method::Post, true), &secrets.collect())
     }
 
     #[test]

@@ -165,14 +165,20 @@ async fn whole(mut incoming: Incoming) -> Result<Vec<u8>, String> {
 
 /// An error with its causes, which alone tell what happened.
 fn told(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let mut text = without_manual(&error.to_string()).to_owned();
     let mut cause = error.source();
     while let Some(error) = cause {
         let part = error.to_string();
-        if !text.contains(&part) {
+        let part = without_manual(&part);
+        if !text.contains(part) {
             text = format!("{text}: {part}");
         }
         cause = error.source();
     }
     text
+}
+
+/// The TLS library says where its programmers can read more, which nobody who runs this can use.
+pub(super) fn without_manual(text: &str) -> &str {
+    text.split(": https://docs.rs/").next().unwrap_or(text)
 }

@@ -221,13 +221,15 @@ async fn a_redirect_is_not_followed() {
 
 #[tokio::test]
 async fn statuses_of_the_proxy_are_told_apart_on_the_wire() {
-    for (status, delivered) in
-        [(595, false), (596, true), (597, true), (599, true), (502, true), (503, true), (504, true)]
-    {
-        let (sent, requests) = send_to(Reply::json(status, "Connection refused", "")).await;
-        assert_eq!(matches!(sent, Sent::Unknown { .. }), delivered, "{status}: {sent:?}");
-        assert_eq!(matches!(sent, Sent::NotSent { .. }), !delivered, "{status}: {sent:?}");
-        assert_eq!(requests, 1);
+    for method in [Method::Post, Method::Put, Method::Delete] {
+        for status in [595, 596, 597, 599, 502, 503, 504] {
+            let server = Server::plain([Reply::json(status, "Connection refused", "")]).await;
+            let sent = server.client(&Trust::Anyone).send(&call(method), &BTreeMap::new(), &at_once()).await;
+            let is_proof = status == 595 && method == Method::Post;
+            assert_eq!(matches!(sent, Sent::NotSent { .. }), is_proof, "{method:?} {status}: {sent:?}");
+            assert_eq!(matches!(sent, Sent::Unknown { .. }), !is_proof, "{method:?} {status}: {sent:?}");
+            assert_eq!(server.requests().len(), 1);
+        }
     }
 }
 

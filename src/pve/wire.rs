@@ -18,7 +18,7 @@ use super::{
     answer::{Answer, bounded},
     client::ConnectError,
     endpoint::Endpoint,
-    passage::{NothingCame, Passage},
+    passage::{NothingCame, Passage, without_manual},
     tls::Trust,
     token::ApiToken,
 };
@@ -93,7 +93,7 @@ impl Wire {
             Ok(came) => {
                 let reason = reason_of(came.head.extensions(), came.head.status());
                 let answer = self.answer(came.head.status(), &reason, came.body);
-                answer.verdict_without(secrets, call.starts_task)
+                answer.verdict_without(call, secrets)
             }
             Err(NothingCame { never_sent: true, why }) => {
                 Sent::NotSent { why: self.tellable(&format!("nothing was sent: {why}")) }
@@ -202,7 +202,8 @@ fn described(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let part = error.to_string();
-        if !text.contains(&part) {
+        let part = without_manual(&part);
+        if !text.contains(part) {
             let joint = if text.is_empty() { "" } else { ": " };
             text = format!("{text}{joint}{part}");
         }

@@ -54,6 +54,7 @@ async fn planning_approvals_calls_outcomes_and_refused_requests_are_on_record() 
     let house = carried_out().await;
     let all = shown(&house, &[]);
     let plan = shown(&house, &["--plan", "delete", "-n", "default", "--environment", "home"]);
+    assert_eq!(shown(&house, &["--open"]), Vec::<Value>::new());
     let planned = of(&plan, "planned");
     assert_eq!(planned["request"]["reason"], "it is old");
     assert_eq!(planned["actor"], serde_json::json!({"role": "requester", "name": REQUESTER}));

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::support::{
     cluster::taken,
+    manifests::APPROVER,
     stage::{Setting, Stage},
 };
 
@@ -157,6 +158,10 @@ async fn a_plan_whose_approval_is_revoked_before_its_time_waits_for_another() {
     stage.plan_in("delete", Phase::Approved).await;
     let events: Vec<_> = stage.audit().into_iter().map(|line| line["event"].clone()).collect();
     assert_eq!(events, ["planned", "approvalGone"]);
+    let gone = &stage.audit()[1];
+    assert_eq!((&gone["actor"]["role"], &gone["actor"]["name"]), (&json!("approver"), &json!(APPROVER)));
+    assert_eq!(gone["approvals"][0]["name"], "mine");
+    assert!(gone["message"].as_str().unwrap().ends_with("was revoked"), "{gone:#}");
     assert!(stage.sim.ledger().is_empty());
 }
 

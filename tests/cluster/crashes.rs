@@ -1,14 +1,15 @@
 //! A process that dies and begins again never sends twice.
 
+use kube::ResourceExt;
 use proxmox_agent::api::{Phase, ProxmoxActionPlan};
 use proxmox_agent::pve::sim::World;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     chart::let_lead,
     cluster::taken,
     manifests::APPROVER,
-    patience::until,
+    patience::{until, until_async},
     stage::{Setting, Stage},
     worlds,
 };
@@ -124,6 +125,14 @@ async fn a_no_that_names_the_attempt_leaves_it_as_it_is() {
     let status = stage.plan_passing_when("p", "left", left).await.status.unwrap();
     assert_eq!((status.phase, status.attempts), (Phase::Indeterminate, 1));
     assert!(status.message.contains(APPROVER), "{}", status.message);
+    let denied: Vec<_> = stage.audit().into_iter().filter(|line| line["event"] == "denied").collect();
+    assert_eq!(denied.len(), 1, "{denied:#?}");
+    assert_eq!(
+        (&denied[0]["actor"]["role"], &denied[0]["actor"]["name"]),
+        (&json!("approver"), &json!(APPROVER))
+    );
+    assert_eq!((&denied[0]["attempt"], &denied[0]["decision"]), (&json!(1), &json!("Deny")));
+    assert_eq!(denied[0]["approvals"][0]["name"], "no");
     assert_eq!(told(&stage, "no").await.0, "Counted");
     assert!(stage.calls().is_empty(), "{:?}", stage.calls());
 }
@@ -137,6 +146,9 @@ async fn what_has_moved_since_is_not_sent_again() {
     let status = stage.plan_passing_when("p", "not sent again", given_up).await.status.unwrap();
     assert_eq!(status.phase, Phase::Indeterminate);
     assert!(status.message.contains("renamed"), "{}", status.message);
+    let denied: Vec<_> = stage.audit().into_iter().filter(|line| line["event"] == "denied").collect();
+    assert_eq!((denied.len(), &denied[0]["actor"]["role"]), (1, &json!("operator")), "{denied:#?}");
+    assert_eq!(denied[0]["approvals"][0]["name"], "yes");
     assert!(stage.calls().is_empty(), "{:?}", stage.calls());
 }
 
@@ -148,7 +160,7 @@ async fn kubectl_approve_shows_what_is_known_and_wants_the_attempt_named() {
     assert!(unnamed.stderr.contains("say --attempt 1"), "{}", unnamed.stderr);
     let wrong = stage.approve("approver", &["p", "--yes", "--attempt", "2"]).await;
     assert!(wrong.code == 5 && wrong.stderr.contains("attempt 1 of plan p"), "{}", wrong.stderr);
-    for part in ["its answer never came", "pvesh get /nodes/pve1/tasks", "kubectl approve p -n"] {
+    for part in ["no answer came", "pvesh get /nodes/pve1/tasks", "kubectl approve p -n"] {
         assert!(wrong.stdout.contains(part), "`{part}` is missing in {}", wrong.stdout);
     }
     let listed = stage.approve("approver", &["list", "-o", "name"]).await;
@@ -168,6 +180,39 @@ async fn a_task_that_proxmox_forgot_is_indeterminate_and_not_failed() {
     let status = stage.plan_when("p", "ended", ended).await.status.unwrap();
     assert_eq!(status.phase, Phase::Indeterminate, "{}", status.message);
     assert_eq!(stage.calls().len(), 1);
+}
+
+async fn audited(stage: &Stage, event: &str) -> Value {
+    let found = || stage.audit().into_iter().find(|line| line["event"] == event);
+    until(event, || found().is_some()).await;
+    found().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_ends_on_record_though_its_plan_is_gone() {
+    let stage = stage(worlds::slow("qmstart", 15)).await;
+    let running =
+        stage.request(&stage.plan("p", "start_guest", "qemu/101", &json!({})), Phase::Running).await;
+    let plans = stage.api::<ProxmoxActionPlan>();
+    until_async("it is held", async || !plans.get("p").await.unwrap().finalizers().is_empty()).await;
+    taken(&stage.kubectl("admin", &["delete", "pxp/p", "--wait=false"]).await);
+    let let_go = r#"{"metadata": {"finalizers": null}}"#;
+    taken(&stage.kubectl("admin", &["patch", "pxp/p", "--type=merge", "-p", let_go]).await);
+    let ended = audited(&stage, "ended").await;
+    assert_eq!(ended["outcome"], "Succeeded", "{ended:#}");
+    assert_eq!(ended["upid"], json!(running.status.unwrap().upid));
+    assert_eq!(stage.calls().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_a_plan_was_deleted_before_it_was_sent_is_on_record() {
+    let stage = Stage::new().await;
+    let plan = stage.plan("p", "delete_guest", "qemu/101", &json!({}));
+    let plan = stage.request(&plan, Phase::AwaitingApproval).await;
+    taken(&stage.kubectl("admin", &["delete", "pxp/p", "--wait=false"]).await);
+    let gone = audited(&stage, "gone").await;
+    assert_eq!((&gone["plan"], &gone["planUid"]), (&json!("p"), &json!(plan.metadata.uid)));
+    assert_eq!((&gone["actor"]["role"], &gone["intent"]), (&json!("unknown"), &Value::Null));
 }
 
 /// Kills at whatever moment the process is in when something has been seen to happen.

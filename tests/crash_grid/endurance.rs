@@ -31,7 +31,8 @@ fn plans() -> BTreeMap<String, Value> {
         ("stop_guest", "lxc/200"),
     ]
     .map(|(action, target)| (target.replace('/', "-"), json!({"action": action, "target": target})));
-    pools.chain(guests).collect()
+    let deletion = ("no-pool".to_owned(), json!({"action": "delete_pool", "target": "pool/empty"}));
+    pools.chain(guests).chain([deletion]).collect()
 }
 
 async fn somewhere(cluster: &Arc<Cluster>) -> (Site, Stage) {
@@ -200,7 +201,7 @@ async fn a_proxmox_that_answers_no_route_to_host_for_a_while_costs_nothing_but_t
         reason: None,
         executed: true,
     };
-    let all_at_once = vec![answer("GET", 595, 60), answer("POST", 596, 3)];
+    let all_at_once = vec![answer("GET", 595, 60), answer("POST", 596, 3), answer("DELETE", 595, 1)];
     bear(site, stage, "Proxmox answers 595 and 596 again and again", async |_: &Site, stage: &Stage| {
         stage.sim.set_faults(all_at_once);
     })

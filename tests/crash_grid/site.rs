@@ -116,7 +116,8 @@ impl Site {
         self.runs += 1;
         let volume = self.files.path().join(format!("run-{}", self.runs));
         std::fs::create_dir(&volume).unwrap();
-        let options = Options { world: class.world(), plain_http: true, ..Options::default() };
+        let shown_for_it = Some(certificate().1.clone());
+        let options = Options { world: class.world(), plain_http: true, shown_for_it, ..Options::default() };
         let sim = Simulator::start(options).await.unwrap();
         self.proxmox.lead_to(sim.url());
         self.witness.watches_over(PLAN, vec![volume.clone()]);

@@ -37,7 +37,7 @@ pub(crate) fn deed(effect: &Effect, clock: u8, state: &State) -> Deed {
         Effect::GatherApprovals => Deed::GatherApprovals,
         Effect::Recheck => Deed::Recheck,
         Effect::Audit(AuditEvent::Intent, _) => Deed::AuditIntent,
-        Effect::Audit(..) => Deed::Audit,
+        Effect::Audit(..) | Effect::AuditGone(..) => Deed::Audit,
         Effect::WriteStatus => Deed::WriteStatus,
         Effect::Send { until } => Deed::Send(until.duration_since(moment(0)).as_secs()),
         Effect::LookAtTask => Deed::LookAtTask,
@@ -47,6 +47,7 @@ pub(crate) fn deed(effect: &Effect, clock: u8, state: &State) -> Deed {
         Effect::Hold => Deed::Hold,
         Effect::Release => Deed::Release,
         Effect::WakeAt(at) => wake_at(*at, clock, state),
+        Effect::WakeAfter(_) => Deed::ComeAgain,
         Effect::Tell(_) => Deed::Tell,
         Effect::Read => unreachable!("the plan of the model changes something"),
     }

@@ -258,7 +258,8 @@ fn recheck(moves: &mut Moves<'_>, world: &World, number: usize) {
 
 fn rechecked(life: &Life, world: &mut World, number: usize) -> Event {
     let nonce = nonce(number, world.replicas[number].intents);
-    let draft = life.setting.draft(nonce.to_string(), moment(world.time.into()));
+    let (node_time, judged_at) = (moment(world.time.into()), moment(clock(life, world, number).into()));
+    let draft = life.setting.draft(nonce.to_string(), node_time, judged_at);
     let look = &mut world.replicas[number].look;
     (look.rechecked, look.backed) = (Some(world.moved), None);
     (look.is_audited, look.is_announced) = (false, false);

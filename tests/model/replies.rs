@@ -159,7 +159,7 @@ fn strange(life: &Life, world: &World, number: usize, found: &mut Vec<Upid>, riv
 
 fn intent_of_another(life: &Life, drafted_at: u8) -> Intent {
     let at = moment(drafted_at.into());
-    let draft = life.setting.draft("theirs".into(), at);
+    let draft = life.setting.draft("theirs".into(), at, at);
     Intent {
         attempt: 1,
         nonce: draft.nonce,

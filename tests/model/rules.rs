@@ -15,7 +15,8 @@ pub(crate) const AT_MOST_ONCE: &str = "an approved plan changes something at mos
 /// A call is about to leave this replica.
 pub(crate) fn of_a_call(life: &Life, world: &World, number: usize) -> Option<&'static str> {
     let look = world.replicas[number].look;
-    let (attempt, planned_for) = life.on_sight(look.state, |sight| (sight.attempt, sight.planned_for));
+    let (attempt, planned_for, judged_at) =
+        life.on_sight(look.state, |sight| (sight.attempt, sight.planned_for, sight.drafted_at));
     if world.calls().any(|call| call.made == look.made && call.attempt == attempt) {
         return Some("an attempt is sent once");
     }
@@ -37,6 +38,9 @@ pub(crate) fn of_a_call(life: &Life, world: &World, number: usize) -> Option<&'s
     }
     if life.setting.not_after.is_some_and(|end| world.time >= end) {
         return Some("nothing is sent after notAfter");
+    }
+    if judged_at != world.time {
+        return Some("nothing is sent on a judgement that has grown old");
     }
     None
 }

@@ -162,7 +162,7 @@ impl Setting {
         if self.class == Class::Ha { "hastart" } else { "qmsnapshot" }
     }
 
-    pub(crate) fn draft(&self, nonce: String, node_time: Timestamp) -> IntentDraft {
+    pub(crate) fn draft(&self, nonce: String, node_time: Timestamp, judged_at: Timestamp) -> IntentDraft {
         let has_task = self.class != Class::Synchronous;
         IntentDraft {
             nonce,
@@ -173,6 +173,7 @@ impl Setting {
             sender: SENDER.into(),
             node_time,
             drafted_at: node_time,
+            judged_at,
             digest: None,
             settle: SETTLE,
         }

@@ -13,6 +13,7 @@ mod oracle;
 mod people;
 mod proxmox;
 mod replica;
+mod repository;
 mod run;
 mod weather;
 

@@ -33,6 +33,7 @@ pub(crate) fn environment() -> Value {
             "credentials": {"secretRef": {"name": "pve"}},
             "policyKnobs": {"approvals": {"low": 0, "medium": 1, "high": 1, "critical": 2}},
             "budgets": {"tasksPerNode": 3, "tasksPerStorage": 3},
+            "git": {"repository": "https://git.example.test/infra.git"},
         },
     })
 }
@@ -152,6 +153,9 @@ impl People {
             "planHash": hash, "decision": "Approve", "approved_by": self.dice.one_of(&APPROVERS),
             "environment": "home", "risk": status["risk"],
         });
+        if self.dice.permille(250) {
+            spec["source"] = json!("git");
+        }
         if phase == "Indeterminate" && self.dice.permille(800) {
             spec["attempt"] = status["attempts"].clone();
         }

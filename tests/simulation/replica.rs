@@ -13,24 +13,25 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use jiff::{SignedDuration, Timestamp};
 use proxmox_agent::{
-    api::GitTrust,
     controllers,
-    core::provenance::{Sighting, Wanted},
-    ports::{Clock, Leadership, Ports, Repositories, RepositoryError},
+    ports::{Clock, Leadership, Ports},
     store::kube::{KubeSecrets, KubeStore},
 };
-use secrecy::SecretString;
 use tokio::{
     sync::oneshot,
     task::{JoinError, JoinHandle},
 };
 
-use crate::{audit::Volume, dice::Dice, history::History, network::Network, proxmox::Line, weather::Weather};
+use crate::{
+    audit::Volume, dice::Dice, history::History, network::Network, proxmox::Line, repository::Repository,
+    weather::Weather,
+};
 
 pub(crate) struct Replica {
     pub(crate) name: String,
     network: Arc<Network>,
     line: Line,
+    repository: Repository,
     pub(crate) volume: Volume,
     pub(crate) clock: Arc<OwnClock>,
     pub(crate) leads: Arc<Belief>,
@@ -45,7 +46,13 @@ struct Process {
 }
 
 impl Replica {
-    pub(crate) fn new(network: &Arc<Network>, line: Line, volume: Volume, dice: Dice) -> Self {
+    pub(crate) fn new(
+        network: &Arc<Network>,
+        line: Line,
+        repository: Repository,
+        volume: Volume,
+        dice: Dice,
+    ) -> Self {
         let history = network.history.clone();
         let leads = Arc::new(Belief {
             dice,
@@ -63,6 +70,7 @@ impl Replica {
                 words: AtomicU64::new(0),
             }),
             line,
+            repository,
             volume,
             leads,
             process: None,
@@ -79,7 +87,7 @@ impl Replica {
             store: KubeStore::new(client.clone(), Some("default".to_owned()), None),
             hypervisors: self.line.clone(),
             secrets: Arc::new(KubeSecrets::new(client)),
-            repositories: Arc::new(NoRepositories),
+            repositories: Arc::new(self.repository.clone()),
             audit: Arc::new(self.volume.clone()),
             leadership: self.leads.clone(),
             clock: self.clock.clone(),
@@ -242,23 +250,5 @@ impl Leadership for Belief {
             self.lose();
         }
         leads
-    }
-}
-
-/// No plan of the simulation comes by git.
-#[derive(Debug)]
-struct NoRepositories;
-
-impl Repositories for NoRepositories {
-    fn look_up<'a>(
-        &'a self,
-        _: &'a str,
-        trust: &'a GitTrust,
-        _: Option<SecretString>,
-        _: Vec<Wanted>,
-    ) -> BoxFuture<'a, Result<Vec<Sighting>, RepositoryError>> {
-        let why = "there is none".to_owned();
-        let (repository, branch) = (trust.repository.clone(), trust.branch.clone());
-        async { Err(RepositoryError { repository, branch, why }) }.boxed()
     }
 }

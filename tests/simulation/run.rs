@@ -17,6 +17,7 @@ use crate::{
     promises::Broken,
     proxmox::{Cluster, Line},
     replica::Replica,
+    repository::Repository,
     weather::Weather,
 };
 
@@ -128,7 +129,8 @@ impl World {
                 promises: planted == Some(Planted::Promises),
                 records: Arc::default(),
             };
-            Replica::new(&network, line, volume, Dice::of(seed, 7))
+            let repository = Repository { dice: Dice::of(seed, 6), weather: Arc::clone(&weather) };
+            Replica::new(&network, line, repository, volume, Dice::of(seed, 7))
         };
         let replicas = vec![replica("one"), replica("two")];
         let people = People::new(Dice::of(seed, 5), plans);
@@ -275,6 +277,7 @@ impl World {
                 approvals_read: self.network.approvals_read(),
                 forbidden: self.network.forbidden(),
                 ledger: cluster.ledger.clone(),
+                looks: cluster.looks.clone(),
                 tasks: cluster.tasks.all.clone(),
                 records,
                 writings: self.network.writings(),

@@ -23,6 +23,8 @@ pub(crate) struct Weather {
     pub(crate) tasks: u64,
     /// Of records of the audit log.
     pub(crate) audit: u64,
+    /// In milliseconds, also when nothing goes wrong any more.
+    pub(crate) slowest_fetch: u64,
     /// Of questions whether a replica leads.
     pub(crate) lead: u64,
 }
@@ -39,6 +41,7 @@ impl Weather {
             calls: rate(&[0, 200, 500]),
             tasks: rate(&[0, 100, 300]),
             audit: rate(&[0, 0, 30]),
+            slowest_fetch: *dice.one_of(&[100, 100, 3_000, 20_000]),
             lead: *dice_for_the_lead.one_of(&[0, 0, 100]),
         })
     }

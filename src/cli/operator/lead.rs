@@ -43,7 +43,7 @@ pub(super) async fn lead_in_turns<S: Store, H: Hypervisors>(
             (_, Some(lost)) => tracing::warn!(why = %lost, "this replica leads no more"),
             (Err(error), None) => {
                 tracing::error!(%error, "this replica can keep no record, so it has handed over the lead");
-                future::select(ports.clock.sleep(UNFIT), shutdown.clone()).await;
+                future::select(ports.clock.sleep(ports.clock.about(UNFIT)), shutdown.clone()).await;
             }
             (Ok(()), None) => return Ok(()),
         }

@@ -103,7 +103,7 @@ fn in_doubt() -> ProxmoxActionPlan {
     status.phase = crate::api::Phase::Indeterminate;
     status.reason = "NoTaskFound".into();
     let doubt = json!({
-        "reason": "NoTaskFound", "known": ["attempt 2: it was announced", "its answer never came"],
+        "reason": "NoTaskFound", "known": ["attempt 2: it was announced", "no answer to it is on record"],
         "look": [{"what": "its tasks", "command": "pvesh get /nodes/pve1/tasks --source all --vmid 9000 --since 1795222260"}],
         "next": [{"what": "send it again", "command": "kubectl approve delete-base -n home --attempt 2"}],
     });
@@ -122,7 +122,7 @@ fn a_command_can_be_copied_from_one_line() {
         assert!(lines.contains(&line), "`{line}` is no line of\n{text}");
     }
     assert!(
-        text.contains("known      its answer never came") && text.contains(IT_ASKS.split_at(40).0),
+        text.contains("known      no answer to it is on record") && text.contains(IT_ASKS.split_at(40).0),
         "{text}"
     );
 }
@@ -133,7 +133,10 @@ fn what_has_become_of_the_question_is_told_beside_what_is_known() {
     let status = left.status.as_mut().unwrap();
     (status.reason, status.message) = ("LeftAsItIs".into(), "bob decided to leave it".into());
     let text = plan(&left);
-    assert!(text.contains("LeftAsItIs: bob decided") && text.contains("its answer never came"), "{text}");
+    assert!(
+        text.contains("LeftAsItIs: bob decided") && text.contains("no answer to it is on record"),
+        "{text}"
+    );
 }
 
 #[test]

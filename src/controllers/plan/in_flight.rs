@@ -16,19 +16,20 @@ use crate::{
         lifecycle::{self, Event, Rivals},
         observe::World,
         request::Request,
+        settling,
         task::{TaskState, Upid},
         traces::{self, Announced, traces},
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Store},
 };
 
-use super::{Look, SETTLE_MARGIN};
+use super::Look;
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     /// The scene of a plan that is in flight already. If its environment is gone and so will be the plan, nobody is left
     /// who could say how it ended.
     async fn scene_in_flight(&mut self) -> Result<Result<&Scene<H::Connection>, Event>, Error> {
-        let is_deleted = self.plan.metadata.deletion_timestamp.is_some();
+        let is_deleted = self.plan.metadata.deletion_timestamp.is_some() || self.is_gone;
         Ok(self.scene().await?.map_err(|event| match event {
             Event::Blocked(blocked) if is_deleted && blocked.reason == ENVIRONMENT_NOT_FOUND => {
                 Event::Abandoned(blocked)
@@ -74,7 +75,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn search_tasks(&mut self) -> Result<Event, Error> {
         let Some(intent) = self.state.intent().cloned() else { return Ok(Event::Woken) };
-        let since = intent.node_time.0.saturating_add(-SETTLE_MARGIN).unwrap_or(Timestamp::MIN);
+        let since = intent.node_time.0.saturating_add(-settling::MARGIN).unwrap_or(Timestamp::MIN);
         let looked = match self.scene_in_flight().await? {
             Ok(scene) => time_and_tasks(&scene.hypervisor, &intent, since).await,
             Err(event) => return Ok(event),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::Timestamp;
 
 use crate::{
     api::Phase,
     catalog::{Operation, Reading},
     controllers::{
         Error,
-        ground::{Gathered, gather, ground},
+        ground::{Gathered, Traces, gather, ground},
         scene::{Scene, blocked, readable},
     },
     core::{
@@ -24,14 +24,20 @@ use crate::{
         privileges,
         provenance::{GIT_UNAVAILABLE, Traced},
         request::{Request, normalise},
+        settling::time_to_settle,
     },
     ports::{Hypervisor, HypervisorError, Hypervisors, Store},
 };
 
-use super::{Look, SETTLE_MARGIN, policy::policy_invalid};
+use super::{
+    Look,
+    policy::{judgements_grow_old, policy_invalid},
+};
 
 /// As many as an intent holds.
 const MOST_STORAGES: usize = 32;
+/// So often in a row it is judged again because the judgement before grew old. The second time no repository is asked.
+const MOST_RECHECKS: u32 = 3;
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     pub(super) async fn judge(&mut self) -> Result<Event, Error> {
@@ -58,6 +64,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     /// Judges against the world as it is right now, and keeps what would be sent, what that would be at work on, and what
     /// holds it up.
     async fn judge_request(&mut self, request: &Request) -> Result<Result<Judged, Event>, Error> {
+        self.forget_old_rules();
         if let Err(event) = self.scene().await? {
             return Ok(Err(event));
         }
@@ -70,6 +77,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(world) => world,
             Err(error) => return Ok(Err(self.unavailable(error))),
         };
+        let looked_at = self.ports.clock.monotonic();
+        if let Err(event) = self.keep_the_rules_fresh().await? {
+            return Ok(Err(event));
+        }
+        self.judged_at = looked_at.min(self.rules_read_at);
         if let Err(event) = self.settle_policy().await? {
             return Ok(Err(event));
         }
@@ -114,17 +126,20 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     pub(super) async fn gather_approvals(&mut self) -> Result<Event, Error> {
         let Some(judged) = self.state.judged() else { return Ok(Event::Approvals(Tally::default())) };
-        if self.plan.metadata.deletion_timestamp.is_some() {
+        if self.plan.metadata.deletion_timestamp.is_some() || self.is_gone {
             return Ok(Event::Deleted);
         }
-        let Gathered { ground, candidates, .. } =
-            match readable(gather(self.ports, &self.plan, None, || self.reading = None).await)? {
+        // Only what took too long a moment ago is not asked again: a repository that answers slowly would hold it up for ever.
+        let known = if self.rechecks > 1 { std::mem::take(&mut self.traces) } else { Traces::default() };
+        let Gathered { ground, candidates, traces } =
+            match readable(gather(self.ports, &self.plan, None, known, || self.reading = None).await)? {
                 Ok(gathered) => gathered,
                 Err(obstacle) => {
                     self.try_again_soon();
                     return Ok(Event::Blocked(obstacle.blocked));
                 }
             };
+        self.traces = traces;
         self.proof = Some(ground.proof.clone());
         if let Some(denial) = requester_not_proven(&self.plan, &ground.proof) {
             return Ok(Event::Denied(denial));
@@ -157,6 +172,11 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     pub(super) async fn recheck(&mut self) -> Result<Event, Error> {
+        if self.rechecks == MOST_RECHECKS {
+            self.try_again_soon();
+            return Ok(Event::Blocked(judgements_grow_old(MOST_RECHECKS)));
+        }
+        self.rechecks += 1;
         let request = self.request()?;
         let judged = match self.judge_request(&request).await? {
             Ok(judged) => judged,
@@ -175,13 +195,20 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             return Ok(held);
         }
         let nonce = self.ports.clock.nonce();
-        let Some(Scene { hypervisor, .. }) = &self.scene else { return Ok(Event::Woken) };
+        let Some(Scene { hypervisor, environment, .. }) = &self.scene else { return Ok(Event::Woken) };
+        let nodes = match hypervisor.nodes().await {
+            Ok(nodes) => nodes,
+            Err(error) => return Ok(self.unavailable(error)),
+        };
+        let settle = time_to_settle(&environment.spec, &nodes, &node);
         let sender = hypervisor.token_id();
         let drafted_at = self.ports.clock.now();
         let node_time = match hypervisor.node_time(&node).await {
             Ok(node_time) => node_time,
             Err(error) => return Ok(self.unavailable(error)),
         };
+        // Approvals end by the clock that dates them, or by ours if that is ahead.
+        self.steady.is_at_least(self.ports.store.time(&self.key.namespace).await?);
         let draft = IntentDraft {
             nonce,
             node,
@@ -191,12 +218,18 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             sender,
             node_time,
             drafted_at,
+            judged_at: self.judged_at(),
             digest: call.params.get("digest").cloned(),
-            settle: self.request_timeout() + SETTLE_MARGIN,
+            settle,
         };
-        // Approvals end by the clock that dates them, or by ours if that is ahead.
-        self.steady.is_at_least(self.ports.store.time(&self.key.namespace).await?);
         Ok(Event::Rechecked { judged, draft: Box::new(draft) })
+    }
+
+    /// By the clock that has been set meanwhile.
+    fn judged_at(&self) -> Timestamp {
+        let clock = &self.ports.clock;
+        let age = clock.monotonic().saturating_sub(self.judged_at);
+        clock.now().saturating_sub(age).unwrap_or(Timestamp::MIN)
     }
 
     /// A guest that is gone may have left its number to one of another kind.
@@ -215,11 +248,6 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             Ok(_) => event,
             Err(error) => self.unavailable(error),
         }
-    }
-
-    fn request_timeout(&self) -> SignedDuration {
-        let seconds = self.scene.as_ref().map_or(300, |scene| scene.environment.spec.request_timeout_seconds);
-        SignedDuration::from_secs(seconds.into())
     }
 }
 

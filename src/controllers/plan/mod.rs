@@ -1,5 +1,6 @@
 //! Carries a plan through its life: asks `core::lifecycle::step` what to do next, does it, and tells it what came of it.
 
+mod gone;
 mod in_flight;
 mod judging;
 mod place;
@@ -8,6 +9,7 @@ mod provenance;
 mod record;
 mod report;
 mod secrets;
+mod sending;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,34 +18,32 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
 use tokio::sync::SemaphorePermit;
 
 use crate::{
-    api::ProxmoxActionPlan,
-    catalog::Call,
+    api::{PlanStatus, ProxmoxActionPlan},
     core::{
         approval::Proof,
         audit::{ApprovalOnRecord, AuditEvent, TaskOnRecord},
         call::Dispatch,
-        lifecycle::{self, AT_ONCE, Effect, Event, Order, State, step},
+        lifecycle::{self, Effect, Event, Order, State, step},
         occupied::Occupied,
         policy::{Hold, Policy},
         provenance::Traced,
         task::Sent,
     },
-    ports::{Departure, Hypervisor, HypervisorError, Hypervisors, Key, Ports, SecretError, Store},
+    ports::{HypervisorError, Hypervisors, Key, Ports, Store},
 };
 
 use super::{
     Error, RETRY, Together, UNTIL_IT_CLEARS,
     crowd::Admitted,
+    ground::Traces,
     scene::{Scene, blocked, resolve},
     steady::Steady,
 };
 
-/// How late a call may leave after its announcement, and its answer beyond the request's own time-out.
-const SETTLE_MARGIN: SignedDuration = SignedDuration::from_secs(8);
+pub(super) use gone::follow_to_its_end;
 
 /// One look at one plan.
 struct Look<'a, S, H: Hypervisors> {
@@ -72,8 +72,20 @@ struct Look<'a, S, H: Hypervisors> {
     admitted: Option<Admitted>,
     /// It has asked for a place in vain.
     is_in_line: bool,
+    /// The plan is there no more; its call is followed all the same.
+    is_gone: bool,
+    /// The nonce of the intent that is on record.
+    announced: Option<String>,
     /// Something that it needs could not be asked.
     was_set_back: bool,
+    /// When, by the monotonic clock, the environment and its policies were read.
+    rules_read_at: Duration,
+    /// Since when, by the monotonic clock, what it was judged by may have changed.
+    judged_at: Duration,
+    /// How often it was judged again, and has not been sent yet.
+    rechecks: u32,
+    /// Where its approvals come from, as it was found out last in this look.
+    traces: Traces,
     /// Where the plan comes from, as it was found out in this look.
     traced: Option<Traced>,
     /// Where its approvals come from, by their uid.
@@ -111,37 +123,14 @@ async fn look<S: Store, H: Hypervisors>(
     };
     let state = lifecycle::read(plan.status.as_ref())?;
     let first = if plan.metadata.deletion_timestamp.is_some() { Event::Deleted } else { Event::Woken };
-    let mut look = Look {
-        ports,
-        steady,
-        key,
-        plan,
-        state,
-        proof: None,
-        scene: None,
-        policy: None,
-        hold: None,
-        dispatch: None,
-        occupied: Occupied::default(),
-        wake_at: None,
-        together,
-        reading,
-        admitted: None,
-        is_in_line: false,
-        was_set_back: false,
-        traced: None,
-        approvals_traced: BTreeMap::new(),
-        approvals: BTreeMap::new(),
-        denial: None,
-        log: None,
-    };
+    let mut look = Look::begin(ports, steady, (key, plan, state), together, reading);
     let was_in_flight = look.keep_its_place();
     let done = look.take_as_far_as_it_goes(first).await;
     look.settle_its_slot();
     look.settle_its_place(was_in_flight, done.is_ok());
     match done {
         // It is no failure to come again later.
-        Err(Error::Crowded) => look.wake_in(UNTIL_IT_CLEARS.mul_f64(0.5 + ports.clock.fraction())),
+        Err(Error::Crowded) => look.wake_in(ports.clock.about(UNTIL_IT_CLEARS)),
         done => done?,
     }
     if !look.was_set_back {
@@ -150,7 +139,46 @@ async fn look<S: Store, H: Hypervisors>(
     Ok(look.wake_at)
 }
 
-impl<S: Store, H: Hypervisors> Look<'_, S, H> {
+impl<'a, S: Store, H: Hypervisors> Look<'a, S, H> {
+    fn begin(
+        ports: &'a Ports<S, H>,
+        steady: Arc<Steady>,
+        (key, plan, state): (&'a Key, ProxmoxActionPlan, State),
+        together: &'a Together,
+        reading: Option<SemaphorePermit<'a>>,
+    ) -> Self {
+        Self {
+            announced: nonce(plan.status.as_ref()),
+            ports,
+            steady,
+            key,
+            plan,
+            state,
+            proof: None,
+            scene: None,
+            policy: None,
+            hold: None,
+            dispatch: None,
+            occupied: Occupied::default(),
+            wake_at: None,
+            together,
+            reading,
+            admitted: None,
+            is_in_line: false,
+            was_set_back: false,
+            is_gone: false,
+            rules_read_at: Duration::ZERO,
+            judged_at: Duration::ZERO,
+            rechecks: 0,
+            traces: Traces::default(),
+            traced: None,
+            approvals_traced: BTreeMap::new(),
+            approvals: BTreeMap::new(),
+            denial: None,
+            log: None,
+        }
+    }
+
     async fn take_as_far_as_it_goes(&mut self, first: Event) -> Result<(), Error> {
         let order = Order::of(&self.plan.spec);
         let mut inbox = VecDeque::from([first]);
@@ -158,7 +186,14 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             let (state, effects) = step(&order, self.state.clone(), event, self.ports.clock.now());
             self.state = state;
             for effect in effects {
-                inbox.extend(self.perform(effect).await?);
+                let done = self.perform(effect).await;
+                if self.was_announced_in_vain(&done) {
+                    self.is_gone = true;
+                    let why = "the plan was deleted before its call was announced".to_owned();
+                    inbox.push_back(Event::Sent(Sent::NotSent { why }));
+                    break;
+                }
+                inbox.extend(done?);
             }
         }
         Ok(())
@@ -178,6 +213,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
                 }
                 self.audit(event, message).await.map(|()| None)
             }
+            Effect::AuditGone(approval, message) => self.audit_gone(approval, message).await.map(|()| None),
             Effect::WriteStatus => self.write_status().await.map(|()| None),
             Effect::Tell(telling) => {
                 self.tell(telling).await;
@@ -194,6 +230,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             }
             Effect::Release => self.release().await.map(|()| None),
             Effect::WakeAt(moment) => Ok(self.wake_at(moment).await),
+            Effect::WakeAfter(pause) => Ok(self.wake_at(self.about_in(pause)).await),
         }
     }
 
@@ -207,6 +244,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             self.admitted = Some(self.together.crowd.enter(&environment).await.ok_or(Error::Crowded)?);
         }
         if self.scene.is_none() {
+            self.rules_read_at = self.ports.clock.monotonic();
             match resolve(self.ports, &environment).await? {
                 Ok(scene) => self.scene = Some(scene),
                 Err(obstacle) => {
@@ -238,38 +276,12 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         self.wake_at = self.ports.clock.now().saturating_add(pause).ok();
     }
 
-    // ---- act
-
-    /// Nothing is announced that could not leave after all.
-    fn make_sure_of_the_lead(&self) -> Result<(), Error> {
-        if self.ports.leadership.lasts(AT_ONCE.unsigned_abs()) { Ok(()) } else { Err(Error::NotLeading) }
+    fn about_in(&self, pause: SignedDuration) -> Timestamp {
+        let clock = &self.ports.clock;
+        clock.now().saturating_add(clock.about(pause.unsigned_abs())).unwrap_or(Timestamp::MAX)
     }
+}
 
-    /// Hands over the call that was rechecked in this very look, once, and only while its announcement is fresh.
-    async fn send(&mut self, until: Timestamp) -> Result<Event, Error> {
-        let (Some(scene), Some(Dispatch { call, .. })) = (&self.scene, &self.dispatch) else {
-            return Err(Error::NotReady("nothing was rechecked in this look".to_owned()));
-        };
-        let secrets = match self.secrets_of(call).await {
-            Ok(secrets) => secrets,
-            Err(error) => return Ok(Event::Sent(Sent::NotSent { why: error.to_string() })),
-        };
-        let Ports { clock, leadership, .. } = self.ports;
-        let left = Duration::try_from(until.duration_since(clock.now())).unwrap_or_default();
-        let departure = Departure::within(Arc::clone(clock), Arc::clone(leadership), left);
-        if let Err(why) = departure.left() {
-            let why = format!("it was announced, but could not leave before {until}: {why}");
-            return Ok(Event::Sent(Sent::NotSent { why }));
-        }
-        Ok(Event::Sent(scene.hypervisor.send(call, &secrets, &departure).await))
-    }
-
-    /// The values that the call only says the whereabouts of.
-    async fn secrets_of(&self, call: &Call) -> Result<BTreeMap<String, SecretString>, SecretError> {
-        let mut values = BTreeMap::new();
-        for (name, from) in &call.secrets {
-            values.insert(name.clone(), self.secret(from).await?);
-        }
-        Ok(values)
-    }
+fn nonce(status: Option<&PlanStatus>) -> Option<String> {
+    Some(status?.intent.as_ref()?.nonce.clone())
 }

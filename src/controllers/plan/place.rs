@@ -36,7 +36,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let taken = self.together.places.take(&self.ports.store, &self.environment(), claim, budgets).await?;
         self.is_in_line = taken.is_err();
         Ok(taken.map_err(|busy| {
-            self.wake_at = self.ports.clock.now().saturating_add(ASK_AGAIN).ok();
+            self.wake_at = Some(self.about_in(ASK_AGAIN));
             Event::Blocked(blocked(busy.reason, busy.message))
         }))
     }

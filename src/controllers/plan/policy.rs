@@ -10,7 +10,7 @@ use crate::{
     },
     core::{
         judge::Judged,
-        lifecycle::Event,
+        lifecycle::{AT_ONCE, Blocked, Event},
         policy::{Hold, Policy, Unusable},
     },
     ports::{Hypervisors, Notice, Severity, Store},
@@ -18,12 +18,48 @@ use crate::{
 
 use super::Look;
 
+const JUDGEMENT_GREW_OLD: &str = "JudgementGrewOld";
+
+/// Something between judging it and sending it takes too long.
+pub(super) fn judgements_grow_old(times: u32) -> Blocked {
+    let message = format!(
+        "nothing is sent: it was judged {times} times in a row, and each time more than {} seconds had passed before it could          be announced, so the target or a policy may have changed. The API server, Proxmox or a repository answers too slowly;          it is tried again by itself",
+        AT_ONCE.as_secs()
+    );
+    blocked(JUDGEMENT_GREW_OLD, message)
+}
+
 /// Nothing is judged by rules that nobody understands.
 pub(super) fn policy_invalid(unusable: &Unusable) -> Event {
     Event::Blocked(blocked("PolicyInvalid", unusable.to_string()))
 }
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
+    /// What was read at the beginning of a long look may be another by now.
+    pub(super) fn forget_old_rules(&mut self) {
+        let age = self.ports.clock.monotonic().saturating_sub(self.rules_read_at);
+        if age > AT_ONCE.unsigned_abs() {
+            (self.scene, self.policy) = (None, None);
+        }
+    }
+
+    /// Proxmox, or a repository, may have taken its time since they were read. `Err` if the cluster that was looked at need
+    /// not be the one that they name now.
+    pub(super) async fn keep_the_rules_fresh(&mut self) -> Result<Result<(), Event>, Error> {
+        let looked_by = self.scene.as_ref().map(|scene| scene.environment.spec.clone());
+        self.forget_old_rules();
+        let ruled_by = match self.scene().await? {
+            Ok(scene) => Some(scene.environment.spec.clone()),
+            Err(event) => return Ok(Err(event)),
+        };
+        if looked_by == ruled_by {
+            return Ok(Ok(()));
+        }
+        self.try_again_soon();
+        let why = "its environment was changed while Proxmox was looked at; it is judged anew";
+        Ok(Err(Event::Blocked(blocked(JUDGEMENT_GREW_OLD, why))))
+    }
+
     /// Settled and compiled once per look. Who mends it wakes the plans that wait for it.
     pub(super) async fn settle_policy(&mut self) -> Result<Result<(), Event>, Error> {
         if self.policy.is_some() {
@@ -66,7 +102,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         let Some(hold) = reached else { return Ok(Ok(())) };
         if limits.stop() {
             // One of those that are counted may yet stay behind: asks again before the hour is over.
-            let soon = now.saturating_add(ASK_AGAIN).unwrap_or(Timestamp::MAX);
+            let soon = self.about_in(ASK_AGAIN);
             let until = Some(hold.until.map_or(soon, |until| until.min(soon)));
             return Ok(Err(self.held(hold, until)));
         }

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use secrecy::SecretString;
 
 use crate::{
-    api::Decision,
+    api::{Decision, GrantedApproval},
     catalog::ParamValue,
     controllers::Error,
     core::{
@@ -26,6 +26,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     pub(super) async fn audit(&self, event: AuditEvent, message: String) -> Result<(), Error> {
         self.ports.audit.append(self.record(event, message)).await.map_err(Error::Audit)
+    }
+
+    /// What its approver said, though it does not count any more.
+    pub(super) async fn audit_gone(&self, gone: GrantedApproval, message: String) -> Result<(), Error> {
+        let known = self.approvals.get(&gone.uid).cloned();
+        let record = AuditRecord {
+            actor: Actor::approver(&gone.approved_by),
+            approvals: vec![ApprovalOnRecord {
+                granted: gone.clone(),
+                ..known.unwrap_or_else(|| ApprovalOnRecord::of(gone))
+            }],
+            ..self.record(AuditEvent::ApprovalGone, message)
+        };
+        self.ports.audit.append(record).await.map_err(Error::Audit)
     }
 
     fn record(&self, event: AuditEvent, message: String) -> AuditRecord {
@@ -62,7 +76,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     fn actor(&self, event: AuditEvent) -> Actor {
         match (event, &self.denial) {
             (AuditEvent::Denied, Some(denial)) => Actor::approver(&denial.granted.approved_by),
-            (AuditEvent::Planned | AuditEvent::Denied, _) => Actor::requester(&self.plan.spec.requested_by),
+            (AuditEvent::Planned | AuditEvent::Denied, _) if self.state.intent().is_none() => {
+                Actor::requester(&self.plan.spec.requested_by)
+            }
             _ => {
                 Actor::operator(self.state.intent().map(|intent| intent.sender.as_str()).unwrap_or_default())
             }
@@ -82,7 +98,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
                 ..known(&granted.uid).unwrap_or_else(|| ApprovalOnRecord::of(granted.clone()))
             })
             .collect();
-        let decision = (!approvals.is_empty() && event == AuditEvent::Intent).then_some(Decision::Approve);
+        let is_about_them = matches!(event, AuditEvent::Intent | AuditEvent::Denied);
+        let decision = (!approvals.is_empty() && is_about_them).then_some(Decision::Approve);
         (approvals, decision)
     }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::{Phase, ProxmoxActionPlan},
+    api::{PlanStatus, ProxmoxActionPlan},
     controllers::Error,
     core::lifecycle::{self, Event, State, Telling},
     ports::{Hypervisors, Notice, Severity, Store, StoreError},
 };
 
-use super::Look;
+use super::{Look, nonce};
 
 /// A task is watched without letting go of its plan for pauses up to this long; longer ones are left to a timer.
 const SHORT_PAUSE: SignedDuration = SignedDuration::from_millis(1300);
@@ -21,12 +21,29 @@ const WRITES: u32 = 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether what stands there says more of an attempt than a look knows that began before it was written.
-fn is_further(on_record: Phase, ours: Phase) -> bool {
-    on_record.is_terminal() || (on_record == Phase::Running && ours == Phase::Dispatching)
+fn is_further(on_record: &PlanStatus, ours: &PlanStatus) -> bool {
+    let knows_a_task = on_record.upid.is_some() && on_record.upid != ours.upid;
+    on_record.phase.is_terminal() || knows_a_task
+}
+
+fn is_the_same(on_record: &PlanStatus, ours: &PlanStatus) -> bool {
+    (on_record.phase, &on_record.reason, &on_record.upid) == (ours.phase, &ours.reason, &ours.upid)
 }
 
 impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     pub(super) async fn write_status(&mut self) -> Result<(), Error> {
+        if self.is_gone {
+            return Ok(());
+        }
+        let written = self.write_report().await;
+        match &written {
+            Ok(()) => self.announced = nonce(self.plan.status.as_ref()),
+            Err(error) => self.note_its_end(error),
+        }
+        written
+    }
+
+    async fn write_report(&mut self) -> Result<(), Error> {
         let mut status = lifecycle::report(
             &self.state,
             self.plan.status.as_ref(),
@@ -38,7 +55,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
             status.provenance = Some(traced.provenance.clone());
         }
         if let Some(mut doubt) = status.doubt.take() {
-            doubt.next = lifecycle::what_to_type(&self.plan, &status, self.ports.store.home());
+            doubt.next = lifecycle::what_to_type(&self.plan, &status, &self.ports.store.home());
             status.doubt = Some(doubt);
         }
         if self.plan.status.as_ref() == Some(&status) {
@@ -53,7 +70,8 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
                 // store is away.
                 Err(Error::Store(StoreError::Unavailable { what, why })) if self.state.intent().is_some() => {
                     tracing::warn!(plan = %self.key, %what, %why, "what is known of the call is not on record yet");
-                    self.ports.clock.sleep(FIRST_PAUSE * 2u32.pow(turn)).await;
+                    let clock = &self.ports.clock;
+                    clock.sleep(clock.about(FIRST_PAUSE * 2u32.pow(turn))).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -80,19 +98,21 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     /// meanwhile, whoever wrote first has it.
     async fn was_kept_after_all(&mut self, error: StoreError) -> Result<bool, Error> {
         let nonce = self.state.intent().map(|intent| intent.nonce.clone());
-        let Some(live) = self.ports.store.get::<ProxmoxActionPlan>(self.key).await? else {
-            return Err(error.into());
+        let live = self.ports.store.get::<ProxmoxActionPlan>(self.key).await?;
+        // One of the same name that was made since is another one.
+        let Some(live) = live.filter(|live| live.metadata.uid == self.plan.metadata.uid) else {
+            return Err(StoreError::Gone { object: self.key.to_string() }.into());
         };
         let on_record = live.status.clone().unwrap_or_default();
-        if nonce.is_none() || on_record.intent.map(|intent| intent.nonce) != nonce {
+        if nonce.is_none() || on_record.intent.as_ref().map(|intent| &intent.nonce) != nonce.as_ref() {
             return Err(error.into());
         }
-        let wanted = self.plan.status.as_ref().map(|status| (status.phase, status.reason.as_str()));
-        if wanted == Some((on_record.phase, &on_record.reason)) {
+        let ours = self.plan.status.clone().unwrap_or_default();
+        if is_the_same(&on_record, &ours) {
             self.plan = live;
             return Ok(true);
         }
-        if wanted.is_some_and(|(ours, _)| is_further(on_record.phase, ours)) {
+        if is_further(&on_record, &ours) {
             return Err(StoreError::Conflict { object: self.key.to_string() }.into());
         }
         self.plan.metadata = live.metadata;
@@ -107,7 +127,7 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     /// Holding is a help, not a condition: the task is followed all the same.
     pub(super) async fn hold(&mut self) {
-        if self.plan.metadata.deletion_timestamp.is_some() {
+        if self.plan.metadata.deletion_timestamp.is_some() || self.is_gone {
             return;
         }
         match self.ports.store.hold(&self.plan).await {
@@ -117,6 +137,9 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
     }
 
     pub(super) async fn release(&mut self) -> Result<(), Error> {
+        if self.is_gone {
+            return Ok(());
+        }
         self.plan = self.ports.store.release(&self.plan).await?;
         Ok(())
     }
@@ -133,5 +156,27 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
         }
         self.wake_at = Some(self.wake_at.map_or(moment, |other| other.min(moment)));
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::Phase;
+
+    use super::*;
+
+    fn status(phase: Phase, upid: Option<&str>) -> PlanStatus {
+        PlanStatus { phase, upid: upid.map(str::to_owned), ..PlanStatus::default() }
+    }
+
+    #[test]
+    fn who_follows_a_task_leaves_a_plan_alone_that_is_on_record_with_another() {
+        let (one, other) = (status(Phase::Running, Some("one")), status(Phase::Running, Some("other")));
+        assert!(!is_the_same(&one, &other) && is_further(&one, &other));
+        assert!(is_the_same(&one, &one.clone()));
+        assert!(is_further(&one, &status(Phase::Dispatching, None)));
+        assert!(is_further(&one, &status(Phase::Indeterminate, None)));
+        assert!(!is_further(&status(Phase::Dispatching, None), &one));
+        assert!(!is_further(&one, &status(Phase::Succeeded, Some("one"))));
     }
 }

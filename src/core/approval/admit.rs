@@ -6,6 +6,8 @@ use crate::api::{Decision, GrantedApproval, ProxmoxActionApproval, ProxmoxAction
 
 use super::{Bench, Candidate, Counted, Proof, Question, Refusal, refuse};
 
+pub(super) const EXPIRED: &str = "Expired";
+
 /// How long an approval without `expiresAt` counts.
 pub const DEFAULT_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
@@ -23,7 +25,7 @@ pub fn admit(candidate: &Candidate, bench: Bench<'_>) -> Result<Counted, Refusal
         of_what_is_there_now(spec, bench)?;
     }
     if until <= bench.now || was_over_before_it_began(approval) {
-        return Err(refuse("Expired", format!("spec.expiresAt: the approval ended at {until}")));
+        return Err(refuse(EXPIRED, format!("spec.expiresAt: the approval ended at {until}")));
     }
     about_this_attempt(approval, bench.question)?;
     let (groups, note) = match (spec.decision, speaks_for(candidate, bench)) {

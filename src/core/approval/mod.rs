@@ -14,8 +14,10 @@ mod tally;
 mod tests;
 mod verdict;
 
+use admit::EXPIRED;
 pub use admit::{DEFAULT_LIFETIME, LONGEST_LIFETIME, admit};
 pub use requester::requester_not_proven;
+use tally::{APPROVED_ALREADY, ENOUGH_OTHERS};
 pub use tally::{Backing, Tally, still_there, tally};
 pub(super) use verdict::NOT_SENT_AGAIN;
 pub use verdict::{Verdict, verdict};
@@ -101,6 +103,17 @@ pub struct Refusal {
     pub reason: &'static str,
     /// A sentence for people, beginning with the field.
     pub message: String,
+}
+
+impl Refusal {
+    /// Nothing is wrong with it, but it adds nothing to others.
+    pub fn adds_nothing(&self) -> bool {
+        [APPROVED_ALREADY, ENOUGH_OTHERS].contains(&self.reason)
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.reason == EXPIRED
+    }
 }
 
 fn refuse(reason: &'static str, message: impl Into<String>) -> Refusal {

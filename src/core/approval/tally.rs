@@ -11,6 +11,9 @@ use crate::{
 
 use super::{Bench, Candidate, Counted, Proof, Refusal, admit::admit, refuse};
 
+pub(super) const APPROVED_ALREADY: &str = "ApprovedAlready";
+pub(super) const ENOUGH_OTHERS: &str = "EnoughOthers";
+
 /// As many as a status holds.
 const MOST: usize = 16;
 
@@ -31,6 +34,8 @@ pub struct Tally {
     pub denied_by: Option<Counted>,
     /// When the first of those granted ends.
     pub stands_until: Option<Timestamp>,
+    /// Why each of the others does not count, by its uid.
+    pub refusals: BTreeMap<String, Refusal>,
     /// Why nothing may be sent, whoever approves: the admission policies are not in force.
     pub not_in_force: Option<String>,
 }
@@ -56,6 +61,8 @@ pub fn tally(candidates: &[Candidate], bench: Bench<'_>) -> Tally {
             Err(refusal) => refused.push((candidate, refusal)),
         }
     }
+    let uid = |candidate: &Candidate| candidate.approval.metadata.uid.clone().unwrap_or_default();
+    tally.refusals = refused.iter().map(|(candidate, refusal)| (uid(candidate), refusal.clone())).collect();
     tally.backing.refused = the_newest(refused);
     if let Proof::NotInForce(why) = bench.proof {
         tally.not_in_force = Some(why.clone());
@@ -98,9 +105,9 @@ fn adds_nothing(approval: &ProxmoxActionApproval, rested_on: &BTreeMap<String, S
     match rested_on.get(by) {
         Some(other) => {
             let message = format!("spec.approved_by: {by} has approved already, by {other}");
-            refuse("ApprovedAlready", message)
+            refuse(APPROVED_ALREADY, message)
         }
-        None => refuse("EnoughOthers", format!("spec.approved_by: {MOST} others have approved already")),
+        None => refuse(ENOUGH_OTHERS, format!("spec.approved_by: {MOST} others have approved already")),
     }
 }
 

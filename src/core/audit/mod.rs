@@ -126,7 +126,8 @@ impl AuditRecord {
 
     /// It tells what became of a call that was announced: the last thing that may find no room.
     pub fn is_of_a_call_that_may_have_left(&self) -> bool {
-        let tells_of_it = matches!(self.event, AuditEvent::Sent | AuditEvent::HandedOver | AuditEvent::Ended);
+        use AuditEvent::{Ended, Gone, HandedOver, Sent};
+        let tells_of_it = matches!(self.event, Sent | HandedOver | Ended | Gone);
         tells_of_it && self.intent.is_some()
     }
 }
@@ -265,4 +266,6 @@ pub enum AuditEvent {
     HandedOver,
     /// How it ended.
     Ended,
+    /// A plan was deleted before it ended.
+    Gone,
 }

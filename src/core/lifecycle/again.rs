@@ -10,6 +10,7 @@ use crate::{
     api::EarlierAttempt,
     core::{
         approval::{Counted, NOT_SENT_AGAIN, Question, Tally},
+        audit::AuditEvent,
         judge::{Judged, moved},
     },
 };
@@ -176,7 +177,7 @@ fn decided(order: &Order, mut ended: Box<Ended>, tally: &Tally, now: Timestamp) 
         }
         Some(Obstacle::NotInForce(blocked)) => {
             let (state, effects) = says(ended, &blocked.reason, &blocked.message);
-            (state, effects, wake(now.checked_add(ADMISSION_PAUSE).ok()))
+            (state, effects, Some(Effect::WakeAfter(ADMISSION_PAUSE)))
         }
         Some(Obstacle::Over) => {
             let (state, effects) = not_again(ended, "notAfter has passed");
@@ -209,7 +210,7 @@ fn still_wanted(
             not_carried_out(sending, &why, &format!("its approvals no longer stand: it lacks {missing}"))
         }
         Some(Obstacle::Over) => not_carried_out(sending, &why, "notAfter has passed"),
-        Some(Obstacle::NotInForce(blocked)) => waits(sending, blocked, now.checked_add(ADMISSION_PAUSE).ok()),
+        Some(Obstacle::NotInForce(blocked)) => waits(sending, blocked),
         Some(Obstacle::Early) => {
             (State::Dispatching(sending), order.not_before.map(Effect::WakeAt).into_iter().collect())
         }
@@ -226,6 +227,9 @@ pub(super) fn confirmed_again(
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
     if obstacle(order, &judged, &tally, now).is_none() {
+        if draft.has_grown_old(now) {
+            return (before, vec![Effect::Recheck]);
+        }
         let until = next_alarm(order.not_after, tally.stands_until);
         return dispatch(judged, tally.backing, (draft, before.attempts(now)), until, now);
     }
@@ -280,11 +284,11 @@ fn not_carried_out(sending: Sending, why: &str, but: &str) -> (State, Vec<Effect
     end(State::Dispatching(sending), Outcome::Failed, "NotCarriedOut", message)
 }
 
-fn waits(sending: Sending, blocked: Blocked, alarm: Option<Timestamp>) -> (State, Vec<Effect>) {
+fn waits(sending: Sending, blocked: Blocked) -> (State, Vec<Effect>) {
     let is_news = sending.blocked.as_ref() != Some(&blocked);
     let mut effects = vec![Effect::WriteStatus];
     effects.extend(is_news.then(|| tell(true, &blocked.reason, &blocked.message)));
-    effects.extend(alarm.map(Effect::WakeAt));
+    effects.push(Effect::WakeAfter(ADMISSION_PAUSE));
     (State::Dispatching(Sending { blocked: Some(blocked), ..sending }), effects)
 }
 
@@ -308,14 +312,17 @@ fn asks_again(ended: Box<Ended>) -> (State, Vec<Effect>) {
     says(ended, &doubt.reason, &doubt::told(&doubt))
 }
 
-/// What has become of the question. Told once; what is known of the attempt stays beside it.
+/// What has become of the question. Told once, and what was decided is on record before; what is known of the attempt stays beside it.
 fn says(mut ended: Box<Ended>, reason: &str, message: &str) -> (State, Vec<Effect>) {
     let message: String = message.chars().take(LONGEST).collect();
     let is_news = (ended.reason.as_str(), &ended.message) != (reason, &message);
     let telling = tell(true, reason, &message);
+    let is_decided = [LEFT_AS_IT_IS, NOT_SENT_AGAIN].contains(&reason);
+    let decision = Effect::Audit(AuditEvent::Denied, message.clone());
     ended.reason = reason.to_owned();
     ended.message = message;
-    let mut effects = vec![Effect::WriteStatus];
+    let mut effects: Vec<Effect> = (is_news && is_decided).then_some(decision).into_iter().collect();
+    effects.push(Effect::WriteStatus);
     effects.extend(is_news.then_some(telling));
     (State::Ended(ended), effects)
 }

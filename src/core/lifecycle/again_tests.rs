@@ -100,6 +100,18 @@ fn a_decision_leads_to_another_attempt_by_the_same_way_as_the_first() {
 }
 
 #[test]
+fn another_attempt_is_judged_anew_too_when_its_judgement_has_grown_old() {
+    for before in [unknown(), not_done().0] {
+        let draft = IntentDraft { judged_at: noon() - SignedDuration::from_secs(6), ..draft() };
+        let old = Event::Rechecked { judged: judged(1), draft: Box::new(draft) };
+        let way = vec![Event::Approvals(tally(1)), old, Event::Approvals(tally(1))];
+        let (state, effects) = played(&order(), before, way);
+        assert_eq!(effects, [Effect::Recheck]);
+        assert!(sends(&played(&order(), state, the_whole_way()).1));
+    }
+}
+
+#[test]
 fn the_task_of_an_attempt_before_stays_on_record_and_is_not_the_next_ones() {
     let (state, _) = step(&order(), sent(&order()).0, Event::Sent(Sent::Task(upid())), noon());
     let (state, _) = step(&order(), state, Event::Task(TaskState::Vanished), noon());
@@ -132,6 +144,7 @@ fn a_decision_after_not_after_comes_too_late() {
     let (state, effects) = played(&order, unknown(), vec![Event::Approvals(tally(1))]);
     assert!(!effects.contains(&Effect::Recheck));
     assert!(told(&state).2.contains("notAfter has passed"));
+    assert_eq!(effects[0], Effect::Audit(AuditEvent::Denied, told(&state).2));
 }
 
 #[test]
@@ -142,11 +155,16 @@ fn a_no_leaves_it_as_it_is_and_nobody_is_asked_until_it_is_taken_back() {
     let (phase, reason, message) = told(&state);
     assert_eq!((phase, reason.as_str()), (Phase::Indeterminate, "LeftAsItIs"));
     assert!(message.contains("person-0 decided"), "{message}");
+    assert_eq!(effects[..2], [Effect::Audit(AuditEvent::Denied, message), Effect::WriteStatus]);
     let state = restarted(&state);
     let (state, effects) = step(&order(), state, Event::Approvals(denied), noon());
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Tell(_))), "told again: {effects:?}");
-    let (state, _) = step(&order(), restarted(&state), Event::Approvals(tally(0)), noon());
+    assert!(
+        !effects.iter().any(|effect| matches!(effect, Effect::Tell(_) | Effect::Audit(..))),
+        "told again: {effects:?}"
+    );
+    let (state, effects) = step(&order(), restarted(&state), Event::Approvals(tally(0)), noon());
     assert_eq!(told(&state), told(&unknown()));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Audit(..))), "{effects:?}");
 }
 
 #[test]

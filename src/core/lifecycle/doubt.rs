@@ -19,10 +19,11 @@ const LONGEST: usize = 512;
 const MARGIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// Where plans live, for whoever types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Home {
     Cluster,
-    Directory,
+    /// With the options that name it.
+    Directory(String),
 }
 
 /// `None` if nothing was announced that could be in doubt.
@@ -98,7 +99,7 @@ fn guest_in(path: &str) -> Option<String> {
 }
 
 /// What can be typed about a plan's attempt, in its home.
-pub fn what_to_type(plan: &ProxmoxActionPlan, status: &PlanStatus, home: Home) -> Vec<Hint> {
+pub fn what_to_type(plan: &ProxmoxActionPlan, status: &PlanStatus, home: &Home) -> Vec<Hint> {
     let decide = |more: &str| decision(plan, status.attempts, home, more);
     let mut next = vec![];
     let can_go_again = status.attempts < MOST_ATTEMPTS && status.reason != NOT_SENT_AGAIN;
@@ -112,12 +113,14 @@ pub fn what_to_type(plan: &ProxmoxActionPlan, status: &PlanStatus, home: Home) -
     next
 }
 
-fn decision(plan: &ProxmoxActionPlan, attempt: i64, home: Home, more: &str) -> String {
+fn decision(plan: &ProxmoxActionPlan, attempt: i64, home: &Home, more: &str) -> String {
     let (name, namespace) = (plan.name_any(), plan.namespace().unwrap_or_default());
     match home {
         Home::Cluster => format!("kubectl approve {name} -n {namespace} --attempt {attempt}{more}"),
-        Home::Directory => {
-            format!("proxmox-agent approve {name} -n {namespace} --attempt {attempt}{more} --by YOU")
+        Home::Directory(options) => {
+            format!(
+                "proxmox-agent approve {name} {options} -n {namespace} --attempt {attempt}{more} --by YOU"
+            )
         }
     }
 }

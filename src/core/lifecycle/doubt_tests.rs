@@ -42,7 +42,7 @@ fn it_is_told_what_was_sent_when_where_by_whom_and_what_came_of_it() {
     for part in [
         "attempt 1: POST /nodes/pve1/qemu/100/status/start was announced at 2026-11-21T00:51:10Z",
         "on node pve1, by token agent@pve!operator, for the configuration of digest d1",
-        "its answer never came",
+        "no answer to it is on record",
         "node pve1 lists no task of agent@pve!operator",
         "nothing tells",
     ] {
@@ -59,6 +59,23 @@ fn it_is_told_what_was_sent_when_where_by_whom_and_what_came_of_it() {
 }
 
 #[test]
+fn an_answer_that_tells_nothing_is_told_as_it_came_and_not_as_missing() {
+    let why = "the answer (HTTP 502 Bad Gateway) does not tell whether it was carried out";
+    let (state, effects) =
+        step(&order(), sent(&order()).0, Event::Sent(Sent::Unknown { why: why.into() }), noon());
+    assert!(effects.contains(&Effect::WriteStatus));
+    let under_way = status(&state);
+    assert!(under_way.message.contains(why), "{}", under_way.message);
+    // Whatever stands in the way meanwhile, and whoever goes on with it.
+    let blocked = Event::Blocked(Blocked { reason: "ProxmoxUnavailable".into(), message: "down".into() });
+    let (state, _) = step(&order(), read(Some(&under_way)).unwrap(), blocked, noon());
+    let again = read(Some(&status(&state))).unwrap();
+    let (state, _) = step(&order(), again, Event::Traces(Traces::Unclear("nothing tells".into())), noon());
+    let known = status(&state).doubt.unwrap().known;
+    assert_eq!(known[1], why, "{known:?}");
+}
+
+#[test]
 fn a_task_that_is_known_is_named_where_its_log_is() {
     let (state, _) = step(&order(), sent(&order()).0, Event::Sent(Sent::Task(upid())), noon());
     let status = status(&step(&order(), state, Event::Task(TaskState::Vanished), noon()).0);
@@ -72,13 +89,17 @@ fn what_to_type_is_what_is_typed_in_that_home() {
     let mut plan = ProxmoxActionPlan::new("p", ProxmoxActionPlanSpec::default());
     plan.metadata.namespace = Some("home".into());
     let typed = |status: &PlanStatus, home| -> Vec<String> {
-        let next = what_to_type(&plan, status, home);
+        let next = what_to_type(&plan, status, &home);
         next.into_iter().map(|hint| hint.command).filter(|command| !command.is_empty()).collect()
     };
     let status = unclear();
     let kubectl = "kubectl approve p -n home --attempt 1";
     assert_eq!(typed(&status, Home::Cluster), [kubectl.to_owned(), format!("{kubectl} --deny")]);
-    assert!(typed(&status, Home::Directory)[0].starts_with("proxmox-agent approve p -n home --attempt 1"));
+    let directory = Home::Directory("--dir /srv/plans".to_owned());
+    assert_eq!(
+        typed(&status, directory)[0],
+        "proxmox-agent approve p --dir /srv/plans -n home --attempt 1 --by YOU"
+    );
     let left = PlanStatus { reason: LEFT_AS_IT_IS.into(), ..status.clone() };
     assert_eq!(typed(&left, Home::Cluster), Vec::<String>::new());
     let given_up = PlanStatus { reason: "NotSentAgain".into(), ..status };

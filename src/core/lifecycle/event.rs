@@ -2,7 +2,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
-    api::{Intent, ReadResult},
+    api::{GrantedApproval, Intent, ReadResult},
     core::{
         approval::Tally,
         audit::AuditEvent,
@@ -15,6 +15,10 @@ use crate::{
         traces::Traces,
     },
 };
+
+/// A call that has not left by then is not sent: its approvals and its place in the task list would be out of date. What it
+/// was judged by must not be older either when it is announced.
+pub const AT_ONCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// Its task may still end, and nothing has to be done for that.
 pub(super) const TASK_TAKES_LONG: &str = "TaskTakesLong";
@@ -108,6 +112,8 @@ pub enum Effect {
     Recheck,
     /// Put it on the record that outlives everything, and wait until it is there.
     Audit(AuditEvent, String),
+    /// The same, of an approval that the plan rested on and does not any more.
+    AuditGone(GrantedApproval, String),
     /// Write the state into the status, if it differs from what stands there and nobody else has written since it was read.
     WriteStatus,
     Tell(Telling),
@@ -128,6 +134,8 @@ pub enum Effect {
     /// The plan may be deleted.
     Release,
     WakeAt(Timestamp),
+    /// Look again after about so long: many may wait for the same thing, and not all are to come back at once.
+    WakeAfter(SignedDuration),
 }
 
 /// Something that people should hear of.
@@ -150,6 +158,8 @@ pub struct IntentDraft {
     pub node_time: Timestamp,
     /// When that was read: the call leaves later, and may take so much longer to settle.
     pub drafted_at: Timestamp,
+    /// What was judged by is true of this moment, and may have changed since.
+    pub judged_at: Timestamp,
     /// Of the configuration that the call names.
     pub digest: Option<String>,
     /// How long an answer may take, and then some.
@@ -157,6 +167,11 @@ pub struct IntentDraft {
 }
 
 impl IntentDraft {
+    /// The target, a policy or a freeze may be another one by now.
+    pub(super) fn has_grown_old(&self, now: Timestamp) -> bool {
+        now.duration_since(self.judged_at) > AT_ONCE
+    }
+
     pub(super) fn begin(self, attempt: i64, now: Timestamp) -> Intent {
         let settle = self.settle + now.duration_since(self.drafted_at).max(SignedDuration::ZERO);
         Intent {

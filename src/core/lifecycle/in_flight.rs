@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::{EarlierAttempt, Intent},
+    api::{Answer, EarlierAttempt, Intent, Says},
     core::{
         audit::AuditEvent,
         judge::Judged,
@@ -27,6 +27,9 @@ const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(2);
 const CLOCK_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 /// How long the clock of a node that lags behind is left alone at most.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(10);
+
+/// A status holds so much of what was answered.
+const LONGEST_ANSWER: usize = 1024;
 
 /// What is sent, in words.
 pub(super) fn announcement(judged: &Judged) -> String {
@@ -62,18 +65,20 @@ fn answer(sending: Sending, sent: Sent) -> (State, Vec<Effect>) {
         Sent::Done if sending.intent.task_types.is_empty() => {
             end(State::Dispatching(sending), Outcome::Succeeded, "Done", "done; there was no task to follow")
         }
-        Sent::Done => look_for_its_task(sending),
+        Sent::Done => {
+            let text = "Proxmox answered that it is done and named no task; the task list will tell whether one works \
+                        on it";
+            heard(sending, (Says::Done, text), text, vec![Effect::SearchTasks])
+        }
         Sent::Nothing => {
             let text = "Proxmox answered OK and named no task: it found nothing to do there, so nothing was done. Look \
                         on which node the target is now, then make a new plan";
             end(State::Dispatching(sending), Outcome::Failed, "NothingDone", text)
         }
         Sent::HalfWay { status, message } => {
-            let text = format!(
-                "Proxmox began and stopped with an error ({status}): {message}. Part of it may be done: look at the \
-                 target itself, then make a new plan for what is still to be done"
-            );
-            end(State::Dispatching(sending), Outcome::Failed, "FailedInProxmox", text)
+            let text = format!("Proxmox began and stopped with an error ({status}): {message}");
+            let telling = tell(true, "AnsweredError", &format!("{text}. Looks how much of it was done"));
+            heard(sending, (Says::Error, &text), &text, vec![telling, Effect::SearchTasks])
         }
         Sent::Refused { status, message } => {
             let text = format!("Proxmox refused ({status}): {message}");
@@ -86,23 +91,24 @@ fn answer(sending: Sending, sent: Sent) -> (State, Vec<Effect>) {
         Sent::Unknown { why } => {
             let settles_at = sending.intent.settles_at.0;
             let text = format!("the answer is missing: {why}. The task list will tell after {settles_at}");
-            let effects = vec![
-                Effect::Audit(AuditEvent::Sent, text.clone()),
-                tell(true, "AnswerMissing", &text),
-                Effect::WakeAt(settles_at),
-            ];
-            (State::Dispatching(sending), effects)
+            let telling = tell(true, "AnswerMissing", &text);
+            heard(sending, (Says::Nothing, &why), &text, vec![telling, Effect::WakeAt(settles_at)])
         }
     }
 }
 
-/// Some methods start a task and name none, or wait for it a while and name it only if it takes longer.
-fn look_for_its_task(sending: Sending) -> (State, Vec<Effect>) {
-    let text =
-        "Proxmox answered that it is done and named no task; the task list will tell whether one works on it";
-    let effects =
-        vec![Effect::Audit(AuditEvent::Sent, text.to_owned()), Effect::WriteStatus, Effect::SearchTasks];
-    (State::Dispatching(Sending { answered_done: true, blocked: None, ..sending }), effects)
+/// An answer that does not tell how the call ended: it is kept, so that nobody is told later that none came. Some
+/// methods start a task and name none, or wait for it a while and name it only if it takes longer.
+fn heard(
+    sending: Sending,
+    (says, message): (Says, &str),
+    told: &str,
+    then: Vec<Effect>,
+) -> (State, Vec<Effect>) {
+    let answer = Answer { says, message: message.chars().take(LONGEST_ANSWER).collect() };
+    let mut effects = vec![Effect::Audit(AuditEvent::Sent, told.to_owned()), Effect::WriteStatus];
+    effects.extend(then);
+    (State::Dispatching(Sending { answer: Some(answer), blocked: None, ..sending }), effects)
 }
 
 fn running(sending: Sending, upid: Upid, reason: &str, message: &str) -> (State, Vec<Effect>) {
@@ -113,14 +119,14 @@ fn running(sending: Sending, upid: Upid, reason: &str, message: &str) -> (State,
         tell(false, reason, &text),
         Effect::LookAtTask,
     ];
-    (State::Running(Sending { answered_done: false, blocked: None, ..sending }, upid), effects)
+    (State::Running(Sending { answer: None, blocked: None, ..sending }, upid), effects)
 }
 
 /// A call was announced and its answer is not known: only the task list can tell, and only once a late call would have
 /// arrived too. Whether that is so the node's clock says; this one only says when to ask, if it was not put back.
 pub(super) fn adjudicate(sending: Sending, now: Timestamp) -> (State, Vec<Effect>) {
     let settles_at = sending.intent.settles_at.0;
-    let settled = sending.answered_done || now >= settles_at || now < sending.intent.at.0;
+    let settled = sending.is_answered() || now >= settles_at || now < sending.intent.at.0;
     let mut effects = held_meanwhile(&sending, now);
     effects.push(if settled { Effect::SearchTasks } else { Effect::WakeAt(settles_at) });
     (State::Dispatching(sending), effects)
@@ -135,7 +141,7 @@ pub(super) fn adopt(
     now: Timestamp,
 ) -> (State, Vec<Effect>) {
     let missing = until_settled(&sending.intent, node_time);
-    if !sending.answered_done && missing.is_positive() {
+    if !sending.is_answered() && missing.is_positive() {
         return not_settled(sending, missing, node_time, now);
     }
     let ours: Vec<&Upid> = found
@@ -147,7 +153,7 @@ pub(super) fn adopt(
             let upid = (*upid).clone();
             return running(sending, upid, "Adopted", "its task was found in the task list");
         }
-        [] if sending.answered_done => {
+        [] if sending.says(Says::Done) => {
             let message = "done: Proxmox said so at once, and its task list shows no task for it";
             return end(State::Dispatching(sending), Outcome::Succeeded, "Done", message);
         }
@@ -190,8 +196,13 @@ fn not_settled(
 pub(super) fn traced(sending: Sending, traces: Traces) -> (State, Vec<Effect>) {
     match traces {
         Traces::Done(how) => {
-            let message = format!("done: its answer never came and no task was found, but {how}");
+            let (answer, no_task) = (answer_of(&sending), none_found(&sending.intent));
+            let message = format!("done: {answer}, and {no_task}, but {how}");
             end(State::Dispatching(sending), Outcome::Succeeded, "FoundDone", message)
+        }
+        Traces::NotDone(why) if sending.says(Says::Error) => {
+            let message = format!("{}, and did nothing: {why}", answer_of(&sending));
+            end(State::Dispatching(sending), Outcome::Failed, "FailedInProxmox", message)
         }
         Traces::NotDone(why) => not_done(sending, why),
         Traces::Unclear(why) => {
@@ -207,13 +218,18 @@ fn unknown(sending: Sending, reason: &str, what_is_known: String) -> (State, Vec
 }
 
 fn answer_of(sending: &Sending) -> String {
-    let answer =
-        if sending.answered_done { "it was answered without its task" } else { "its answer never came" };
-    answer.to_owned()
+    match &sending.answer {
+        None => "no answer to it is on record".to_owned(),
+        Some(Answer { says: Says::Done, .. }) => "it was answered without its task".to_owned(),
+        Some(answer) => answer.message.clone(),
+    }
 }
 
 fn none_found(intent: &Intent) -> String {
-    let Intent { node, sender, at, .. } = intent;
+    let Intent { node, sender, at, task_types, .. } = intent;
+    if task_types.is_empty() {
+        return "it has no task that could be found".to_owned();
+    }
     format!("node {node} lists no task of {sender} for it around {}", at.0)
 }
 

@@ -9,6 +9,7 @@ use crate::{
     core::{
         approval::Proof,
         task::{Sent, Upid},
+        traces::Traces,
     },
 };
 
@@ -67,8 +68,22 @@ fn where_there_was_nothing_to_do_nothing_was_done() {
 }
 
 #[test]
-fn an_error_from_half_way_is_no_refusal() {
-    let (outcome, reason, message) = ended(answered(Sent::HalfWay { status: 500, message: "no".into() }).0);
-    assert_eq!((outcome, reason.as_str()), (Outcome::Failed, "FailedInProxmox"));
-    assert!(message.contains("Part of it may be done: look at the target"), "{message}");
+fn after_an_error_from_half_way_the_target_tells_how_it_ended() {
+    let (state, effects) = answered(Sent::HalfWay { status: 500, message: "no".into() });
+    assert!(effects.ends_with(&[Effect::SearchTasks]), "{effects:?}");
+    let status = report(&state, None, Some(1), Some(&Proof::ApiServer), noon());
+    assert_eq!((status.phase, status.reason.as_str()), (Phase::Dispatching, "AnsweredError"));
+    assert_eq!(read(Some(&status)).unwrap(), state);
+    let (state, effects) = step(&order(), state, tasks_found(vec![], Rivals::default()), noon());
+    assert_eq!(effects, [Effect::LookForTraces]);
+    for (traces, outcome, reason) in [
+        (Traces::Done("it is there".into()), Outcome::Succeeded, "FoundDone"),
+        (Traces::NotDone("it is not there".into()), Outcome::Failed, "FailedInProxmox"),
+        (Traces::Unclear("nothing tells".into()), Outcome::Indeterminate, "NoTaskFound"),
+    ] {
+        let (state, _) = step(&order(), state.clone(), Event::Traces(traces), noon());
+        let (ended_as, why, message) = ended(state);
+        assert_eq!((ended_as, why.as_str()), (outcome, reason));
+        assert!(message.contains("stopped with an error (500): no"), "{message}");
+    }
 }

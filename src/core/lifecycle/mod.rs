@@ -1,7 +1,7 @@
 //! The life of a plan: `step(state, event) -> (state, effects)`.
 //!
 //! `event` names what can happen and what can be asked for, `state` what a plan can be, `step` is the one transition
-//! function (`weigh` is its part about approvals, `recheck` the one right before dispatch, `in_flight`, `running`
+//! function (`weigh` is its part about approvals, `gone` what it says of those that are lost, `recheck` the one right before dispatch, `in_flight`, `running`
 //! and `handed_over` what follows it, `again` what may follow that, once more), `doubt` is what a person needs who has to decide about it,
 //! `report` writes a state down as the status that people and programs read, and reads it back.
 
@@ -9,6 +9,7 @@ mod again;
 mod doubt;
 mod ending;
 mod event;
+mod gone;
 mod handed_over;
 mod in_flight;
 mod recheck;
@@ -20,12 +21,12 @@ mod weigh;
 
 pub use again::LEFT_AS_IT_IS;
 pub use doubt::{Home, what_to_type};
-pub use event::{Blocked, Effect, Event, IntentDraft, Rivals, Telling};
+pub use event::{AT_ONCE, Blocked, Effect, Event, IntentDraft, Rivals, Telling};
 pub use recheck::goes_on_at_once;
 pub use report::{Corrupt, is_under_way, judged, read, report};
 pub use running::pause_between_looks;
 pub use state::{Ended, Order, Outcome, Sending, Setback, State};
-pub use step::{AT_ONCE, step};
+pub use step::step;
 
 #[cfg(test)]
 mod again_tests;

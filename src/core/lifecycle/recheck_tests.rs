@@ -106,7 +106,7 @@ fn a_plan_that_is_approved_too_early_waits_and_asks_again_when_its_approval_is_g
     assert_eq!((phase, reason.as_str()), (Phase::AwaitingApproval, "ApprovalGone"));
     assert!(message.contains("waits for 1 more approval"), "{message}");
     assert_eq!(state.judged(), Some(&judged(1)), "its judgement still stands");
-    assert!(matches!(effects[0], Effect::Audit(AuditEvent::ApprovalGone, _)));
+    assert!(matches!(effects[0], Effect::AuditGone(..)));
     let (state, _) = step(&order, state, Event::Approvals(tally(1)), noon());
     assert_eq!(state.phase(), Phase::Approved);
 }

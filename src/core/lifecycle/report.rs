@@ -5,7 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use thiserror::Error;
 
 use crate::{
-    api::{ApprovalProgress, Doubt, Phase, PlanStatus, READY, RECONCILING, STALLED, set_condition},
+    api::{
+        Answer, ApprovalProgress, Doubt, Phase, PlanStatus, READY, RECONCILING, STALLED, Says, set_condition,
+    },
     core::{
         approval::{Backing, Proof},
         demand::Demand,
@@ -24,6 +26,7 @@ const AWAITING_APPROVAL: &str = "AwaitingApproval";
 const NOT_BEFORE: &str = "NotBefore";
 const DISPATCHING: &str = "Dispatching";
 const ANSWERED_DONE: &str = "AnsweredDone";
+const ANSWERED_ERROR: &str = "AnsweredError";
 const RUNNING: &str = "Running";
 const HA_WORKING: &str = "HaWorking";
 
@@ -70,6 +73,7 @@ pub fn report(
         fingerprint: judged.map(|judged| judged.fingerprint.clone()).unwrap_or_default(),
         attempts: state.intent().map_or(0, |intent| intent.attempt),
         intent: state.intent().cloned(),
+        answer: state.answer().cloned(),
         upid: state.upid().map(ToString::to_string),
         task: state.task().cloned(),
         doubt: ended.and_then(|ended| dated(ended.doubt.clone()?, now)),
@@ -132,13 +136,7 @@ fn words(state: &State) -> (String, String) {
         }
         State::Approved { .. } => plain(NOT_BEFORE, "nothing is missing: waits for notBefore".to_owned()),
         State::Confirmed { .. } => plain(NOT_BEFORE, "nothing is missing: is about to be sent".to_owned()),
-        State::Dispatching(sending) | State::NotDone(sending, _) if sending.answered_done => plain(
-            ANSWERED_DONE,
-            "Proxmox answered that it is done; looks whether a task works on it".to_owned(),
-        ),
-        State::Dispatching(sending) | State::NotDone(sending, _) => {
-            plain(DISPATCHING, format!("the call was announced as attempt {}", sending.intent.attempt))
-        }
+        State::Dispatching(sending) | State::NotDone(sending, _) => on_its_way(sending),
         State::Running(_, upid) => plain(RUNNING, format!("Proxmox works on it: {upid}")),
         State::HaWorking(..) => plain(
             HA_WORKING,
@@ -146,6 +144,22 @@ fn words(state: &State) -> (String, String) {
         ),
         State::Ended(ended) => (ended.reason.clone(), ended.message.clone()),
     }
+}
+
+/// A call that was announced, by what came back of it.
+fn on_its_way(sending: &Sending) -> (String, String) {
+    let announced = format!("the call was announced as attempt {}", sending.intent.attempt);
+    let (reason, message) = match &sending.answer {
+        None => (DISPATCHING, announced),
+        Some(Answer { says: Says::Nothing, message }) => (DISPATCHING, format!("{announced}; {message}")),
+        Some(Answer { says: Says::Done, .. }) => {
+            (ANSWERED_DONE, "Proxmox answered that it is done; looks whether a task works on it".to_owned())
+        }
+        Some(Answer { says: Says::Error, message }) => {
+            (ANSWERED_ERROR, format!("{message}; looks how much of it was done"))
+        }
+    };
+    (reason.to_owned(), message)
 }
 
 /// `Ready`, `Reconciling` and `Stalled` as kstatus reads them.
@@ -176,10 +190,10 @@ pub fn read(status: Option<&PlanStatus>) -> Result<State, Corrupt> {
     let sending = |ordinary: &str| {
         let intent = status.intent.clone().ok_or(need("intent"))?;
         let judged = judged.clone().ok_or(need("a judgement"))?;
-        let answered_done = status.reason == ANSWERED_DONE;
-        let blocked = blocked(ordinary).filter(|_| !answered_done);
-        let earlier = status.earlier.clone();
-        Ok(Sending { judged, backing: backing(), intent, answered_done, blocked, earlier })
+        let (answer, earlier) = (status.answer.clone(), status.earlier.clone());
+        let sending = Sending { judged, backing: backing(), intent, answer, blocked: None, earlier };
+        let blocked = blocked(ordinary).filter(|_| !sending.is_answered());
+        Ok(Sending { blocked, ..sending })
     };
     let upid = || status.upid.as_ref().and_then(|upid| upid.parse().ok());
     Ok(match status.phase {

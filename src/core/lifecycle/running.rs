@@ -71,7 +71,9 @@ pub(super) fn held_meanwhile(sending: &Sending, now: Timestamp) -> Vec<Effect> {
 fn takes_long(sending: &Sending, upid: &Upid) -> Blocked {
     let Intent { at, node, .. } = &sending.intent;
     let message = format!(
-        "its task has run for more than {} minutes, since {}, and is watched until it ends: {upid}. If that is too long,          read its log in Proxmox (pvenode task log {upid}, on node {node}); the plan ends when the task does, also when          somebody stops it there",
+        "its task has run for more than {} minutes, since {}, and is watched until it ends: {upid}. If that is too long, \
+         read its log in Proxmox (pvenode task log {upid}, on node {node}); the plan ends when the task does, also when \
+         somebody stops it there",
         LONG.as_mins(),
         at.0
     );

@@ -76,6 +76,7 @@ fn a_task_that_never_ends_is_told_of_once_and_watched_for_ever_once_a_minute() {
         let status = report(&next, None, Some(1), Some(&Proof::ApiServer), noon());
         assert_eq!((status.phase, status.reason.as_str()), (Phase::Running, "TaskTakesLong"));
         assert!(status.message.contains(upid().as_str()), "{}", status.message);
+        assert!(!status.message.contains("  "), "{}", status.message);
         assert!(is_under_way(&status));
         let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled").unwrap();
         assert_eq!(stalled.status, "False");

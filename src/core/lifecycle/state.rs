@@ -2,7 +2,8 @@ use jiff::Timestamp;
 
 use crate::{
     api::{
-        Doubt, EarlierAttempt, GrantedApproval, Intent, Phase, ProxmoxActionPlanSpec, ReadResult, TaskReport,
+        Answer, Doubt, EarlierAttempt, GrantedApproval, Intent, Phase, ProxmoxActionPlanSpec, ReadResult,
+        Says, TaskReport,
     },
     catalog,
     core::{approval::Backing, ha::HaGoal, judge::Judged, task::Upid},
@@ -99,12 +100,23 @@ pub struct Sending {
     pub judged: Judged,
     pub backing: Backing,
     pub intent: Intent,
-    /// Proxmox has answered that it is done without naming a task; whether there is one is still to be looked up.
-    pub answered_done: bool,
+    /// What came back of it, if that does not tell how it ended.
+    pub answer: Option<Answer>,
     /// What keeps its outcome from being read.
     pub blocked: Option<Blocked>,
     /// The attempts before this one.
     pub earlier: Vec<EarlierAttempt>,
+}
+
+impl Sending {
+    /// Proxmox has said that it let go of the call: nothing of it is still on its way.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.says != Says::Nothing)
+    }
+
+    pub(super) fn says(&self, says: Says) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.says == says)
+    }
 }
 
 /// A plan that has ended, with all that is known of it.
@@ -217,6 +229,11 @@ impl State {
         }
     }
 
+    /// What came back of the call, while that is all that is known.
+    pub(super) fn answer(&self) -> Option<&Answer> {
+        self.sending()?.answer.as_ref()
+    }
+
     pub fn upid(&self) -> Option<&Upid> {
         match self {
             Self::Running(_, upid) | Self::HaWorking(_, upid, _) => Some(upid),
@@ -247,7 +264,7 @@ impl State {
     pub(super) fn set_blocked(&mut self, why: Blocked) {
         match self {
             Self::Pending { blocked } | Self::Approved { blocked, .. } => *blocked = Some(why),
-            Self::Dispatching(sending) if sending.answered_done => {}
+            Self::Dispatching(sending) if sending.is_answered() => {}
             Self::Dispatching(sending)
             | Self::NotDone(sending, _)
             | Self::Running(sending, _)

@@ -1,4 +1,4 @@
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     api::EarlierAttempt,
@@ -8,7 +8,7 @@ use crate::{
 use super::{
     again::{another, confirmed_again, held_up, stays},
     ending::{end, finish, in_doubt, tell},
-    event::{Blocked, Effect, Event, IntentDraft},
+    event::{AT_ONCE, Blocked, Effect, Event, IntentDraft},
     handed_over::seen,
     in_flight::{adjudicate, adopt, announced_after, answered, traced},
     recheck::rechecked,
@@ -16,9 +16,6 @@ use super::{
     state::{Ended, Order, Outcome, Sending, State},
     weigh::{awaiting, waits_for, weigh},
 };
-
-/// A call that has not left by then is not sent: its approvals and its place in the task list would be out of date.
-pub const AT_ONCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// What a plan becomes when something happens to it, and what has to be done about it.
 ///
@@ -196,7 +193,7 @@ pub(super) fn dispatch(
             judged,
             backing,
             intent: draft.begin(attempt, now),
-            answered_done: false,
+            answer: None,
             blocked: None,
             earlier,
         }),

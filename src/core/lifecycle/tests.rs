@@ -91,6 +91,7 @@ pub(super) fn draft() -> IntentDraft {
         sender: "agent@pve!operator".into(),
         node_time: noon(),
         drafted_at: noon(),
+        judged_at: noon(),
         digest: None,
         settle: SignedDuration::from_secs(35),
     }
@@ -227,12 +228,26 @@ fn nothing_leaves_after_its_announcement_has_grown_old() {
 
 #[test]
 fn a_call_that_leaves_long_after_its_node_told_the_time_takes_so_much_longer_to_settle() {
-    let drafted_at = noon() - SignedDuration::from_secs(20);
+    let drafted_at = noon() - SignedDuration::from_secs(4);
     let draft = IntentDraft { drafted_at, ..draft() };
     let confirmed = State::Confirmed { judged: judged(1), backing: backing(1), draft, before: None };
     let (state, _) = step(&order(), confirmed, Event::Approvals(tally(1)), noon());
     let settles_at = state.intent().unwrap().settles_at.0;
-    assert_eq!(settles_at, noon() + SignedDuration::from_secs(35 + 20));
+    assert_eq!(settles_at, noon() + SignedDuration::from_secs(35 + 4));
+}
+
+#[test]
+fn a_judgement_that_has_grown_old_is_made_anew_before_anything_is_announced() {
+    let judged_ago = |milliseconds| {
+        let judged_at = noon() - SignedDuration::from_millis(milliseconds);
+        let draft = IntentDraft { judged_at, ..draft() };
+        State::Confirmed { judged: judged(1), backing: backing(1), draft, before: None }
+    };
+    assert!(sends(&step(&order(), judged_ago(5000), Event::Approvals(tally(1)), noon()).1));
+    let (state, effects) = step(&order(), judged_ago(5001), Event::Approvals(tally(1)), noon());
+    assert_eq!((state.phase(), effects), (Phase::Approved, vec![Effect::Recheck]));
+    // It is the approvals that were read now which count when it comes round again.
+    assert_eq!(state.granted(), granted(1));
 }
 
 /// The task list, read when a late call would have arrived too.

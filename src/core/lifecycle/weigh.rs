@@ -6,7 +6,6 @@ use crate::{
     api::GrantedApproval,
     core::{
         approval::{Backing, Tally},
-        audit::AuditEvent,
         judge::Judged,
     },
 };
@@ -14,6 +13,7 @@ use crate::{
 use super::{
     ending::{end, tell},
     event::{Blocked, Effect},
+    gone::{gone, in_words, on_record},
     state::{Order, Outcome, Setback, State},
     step::{approved, dispatch, next_alarm, too_late},
 };
@@ -37,14 +37,14 @@ pub(super) fn weigh(order: &Order, state: State, tally: Tally, now: Timestamp) -
     }
     let Some(judged) = state.judged().cloned() else { return (state, vec![]) };
     if let Some(why) = tally.not_in_force.clone().filter(|_| order.sends()) {
-        return nothing_is_proven(order, &state, judged, tally, &why, now);
+        return nothing_is_proven(order, &state, judged, tally, &why);
     }
     if tally.is_enough(&judged.demand) {
         return enough(order, state, judged, tally, now);
     }
     let alarm = next_alarm(order.not_after, tally.stands_until).map(Effect::WakeAt);
     match state {
-        State::Approved { .. } => approval_gone(judged, tally.backing, alarm),
+        State::Approved { backing: before, .. } => approval_gone(judged, &before, tally, alarm),
         // Gone in the very last moment: whatever is on record, the next look sees it as it is.
         State::Confirmed { .. } => (awaiting(judged, tally.backing, None), vec![Effect::WakeAt(now)]),
         State::AwaitingApproval { setback, .. } => {
@@ -61,20 +61,24 @@ pub(super) fn awaiting(judged: Judged, backing: Backing, setback: Option<Setback
 }
 
 /// What it rested on is not there any more: it waits again, for the same judgement.
-fn approval_gone(judged: Judged, backing: Backing, alarm: Option<Effect>) -> (State, Vec<Effect>) {
+fn approval_gone(
+    judged: Judged,
+    before: &Backing,
+    tally: Tally,
+    alarm: Option<Effect>,
+) -> (State, Vec<Effect>) {
+    let gone = gone(before, &tally);
     let message = format!(
-        "an approval that it rested on was revoked, has ended, or is no longer proven: it waits for {}. {}",
-        judged.demand.missing_in_words(&backing.granted),
+        "{}: it waits for {}. {}",
+        in_words(&gone),
+        judged.demand.missing_in_words(&tally.backing.granted),
         judged.preview.summary
     );
-    let mut effects = vec![
-        Effect::Audit(AuditEvent::ApprovalGone, message.clone()),
-        Effect::WriteStatus,
-        tell(true, "ApprovalGone", &message),
-    ];
+    let mut effects = on_record(&gone, &message);
+    effects.extend([Effect::WriteStatus, tell(true, "ApprovalGone", &message)]);
     effects.extend(alarm);
     let setback = Setback { reason: "ApprovalGone".to_owned(), message };
-    (awaiting(judged, backing, Some(setback)), effects)
+    (awaiting(judged, tally.backing, Some(setback)), effects)
 }
 
 /// Nobody knows whose names stand in plans and approvals. Nothing is sent, not even what needs no approval.
@@ -84,7 +88,6 @@ fn nothing_is_proven(
     judged: Judged,
     tally: Tally,
     why: &str,
-    now: Timestamp,
 ) -> (State, Vec<Effect>) {
     let blocked = not_in_force(why);
     let message = blocked.message.clone();
@@ -93,17 +96,17 @@ fn nothing_is_proven(
         State::AwaitingApproval { setback: before, .. } => before.as_ref() == Some(&setback),
         state => state.blocked() == Some(&blocked),
     };
-    let was_approved = matches!(state, State::Approved { .. });
     let is_enough = tally.is_enough(&judged.demand);
-    let mut effects = vec![];
-    if was_approved && !is_enough {
-        effects.push(Effect::Audit(AuditEvent::ApprovalGone, message.clone()));
-    }
+    let mut effects = match state {
+        State::Approved { backing: before, .. } if !is_enough => on_record(&gone(before, &tally), &message),
+        _ => vec![],
+    };
     effects.push(Effect::WriteStatus);
     if !is_told {
         effects.push(tell(true, ADMISSION_NOT_IN_FORCE, &message));
     }
-    effects.extend(next_alarm(order.not_after, now.checked_add(ADMISSION_PAUSE).ok()).map(Effect::WakeAt));
+    effects.extend(order.not_after.map(Effect::WakeAt));
+    effects.push(Effect::WakeAfter(ADMISSION_PAUSE));
     let state = if is_enough {
         State::Approved { judged, backing: tally.backing, blocked: Some(blocked) }
     } else {
@@ -124,6 +127,9 @@ fn enough(order: &Order, state: State, judged: Judged, tally: Tally, now: Timest
     if let State::Confirmed { draft, .. } = state {
         if order.is_over(now) {
             return too_late(approved(judged, tally.backing));
+        }
+        if draft.has_grown_old(now) {
+            return (approved(judged, tally.backing), vec![Effect::Recheck]);
         }
         let until = next_alarm(order.not_after, tally.stands_until);
         return dispatch(judged, tally.backing, (draft, vec![]), until, now);

@@ -9,8 +9,7 @@ use super::{
 use crate::{
     api::{GrantedApproval, Phase},
     core::{
-        approval::{Backing, Proof, Tally},
-        audit::AuditEvent,
+        approval::{Backing, Proof, Refusal, Tally},
         demand::Demand,
         judge::{Denial, Judged},
     },
@@ -80,7 +79,7 @@ fn the_first_of_two_approvals_that_ends_takes_the_plan_back_and_is_waited_for() 
     let (phase, reason, message) = told(&state);
     assert_eq!((phase, reason.as_str()), (Phase::AwaitingApproval, "ApprovalGone"));
     assert!(message.contains("waits for 1 more approval."), "{message}");
-    assert!(matches!(effects[0], Effect::Audit(AuditEvent::ApprovalGone, _)));
+    assert!(matches!(effects[0], Effect::AuditGone(..)));
 }
 
 #[test]
@@ -109,7 +108,7 @@ fn nothing_is_sent_while_the_admission_policies_are_not_in_force_whether_anybody
             assert!(message.contains(part), "{message}");
         }
         assert!(effects.contains(&Effect::WriteStatus));
-        assert_eq!(effects.last(), Some(&Effect::WakeAt(noon() + SignedDuration::from_secs(15))));
+        assert_eq!(effects.last(), Some(&Effect::WakeAfter(SignedDuration::from_secs(15))));
         let (again, effects) = step(&order(), restarted(&state), not_in_force(last), noon());
         assert_eq!(again, state);
         assert!(
@@ -122,7 +121,7 @@ fn nothing_is_sent_while_the_admission_policies_are_not_in_force_whether_anybody
 #[test]
 fn an_approved_plan_that_loses_its_approvals_with_the_policies_has_it_on_record() {
     let (_, effects) = step(&order(), approved(judged(1)), not_in_force(tally(0)), noon());
-    assert!(matches!(effects[0], Effect::Audit(AuditEvent::ApprovalGone, _)));
+    assert!(matches!(effects[0], Effect::AuditGone(..)));
     let (_, effects) = step(&order(), approved(judged(0)), not_in_force(tally(0)), noon());
     assert_eq!(effects[0], Effect::WriteStatus);
 }
@@ -173,5 +172,39 @@ fn a_plan_that_turns_out_to_be_nobodys_ends_wherever_it_is_before_dispatch() {
         let (phase, reason, _) = told(&state);
         assert_eq!((phase, reason.as_str()), (Phase::Cancelled, "RequesterNotProven"));
         assert!(!sends(&effects));
+    }
+}
+
+fn refusal(reason: &'static str) -> Refusal {
+    Refusal { reason, message: "it does not count".into() }
+}
+
+#[test]
+fn each_approval_that_is_gone_is_on_record_with_its_approver_and_why() {
+    let people = ["ann", "bob", "cem", "dan", "eve"];
+    let before = by(&people.map(|name| (name, &["ops"][..])));
+    let mut left = by(&[("eve", &["dev"])]);
+    left.refusals = [
+        ("uid-bob".to_owned(), refusal("Expired")),
+        ("uid-cem".to_owned(), refusal("NotAdmitted")),
+        // Nothing is wrong with this one: another one of the same person counts now.
+        ("uid-dan".to_owned(), refusal("ApprovedAlready")),
+    ]
+    .into();
+    let state = State::Approved { judged: judged(5), backing: before.backing.clone(), blocked: None };
+    let (state, effects) = step(&order(), state, Event::Approvals(left), noon());
+    let gone: Vec<(&str, &str)> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::AuditGone(approval, why) => Some((approval.approved_by.as_str(), why.as_str())),
+            _ => None,
+        })
+        .collect();
+    let whose: Vec<&str> = gone.iter().map(|(whose, _)| *whose).collect();
+    assert_eq!(whose, ["ann", "bob", "cem", "eve"]);
+    let why = ["was revoked", "has ended", "is no longer proven (NotAdmitted)", "no longer speaks for ops"];
+    for ((_, told), why) in gone.iter().zip(why) {
+        assert!(told.ends_with(why), "{told}");
+        assert!(super::tests::told(&state).2.contains(told), "{told}");
     }
 }

@@ -25,6 +25,8 @@ pub struct Options {
     pub ledger: Option<PathBuf>,
     /// Serve without TLS.
     pub plain_http: bool,
+    /// The fingerprint of what somebody in front of it shows in its place.
+    pub shown_for_it: Option<String>,
 }
 
 impl Default for Options {
@@ -34,6 +36,7 @@ impl Default for Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             ledger: None,
             plain_http: false,
+            shown_for_it: None,
         }
     }
 }
@@ -118,6 +121,8 @@ impl Simulator {
         })?;
         let certificate = Certificate::generate(&hosts(&options))?;
         let simulation = Arc::new(Simulation::new(options.world, ledger));
+        let own = (!options.plain_http).then(|| certificate.fingerprint.clone());
+        simulation.state().certificate = options.shown_for_it.or(own);
         let acceptor = (!options.plain_http).then(|| certificate.acceptor.clone());
         let refused = |(address, source)| SimError::Listen { address, source };
         // The port that was asked for comes first: one of the nodes might happen to get it.

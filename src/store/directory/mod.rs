@@ -32,7 +32,7 @@ mod watch;
 mod writes;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{SyncSender, sync_channel},
@@ -54,6 +54,9 @@ use crate::{
     core::{admission::Admission, lifecycle::Home},
     ports::{Changes, Clock, Key, Kind, Notice, Refusal, Severity, Store, StoreError},
 };
+
+/// Where the state is kept in the directory, unless somebody says otherwise.
+pub const USUAL_STATE: &str = ".proxmox-agent";
 
 /// Where to live.
 #[derive(Clone, Debug)]
@@ -91,6 +94,8 @@ pub struct DirectoryStore {
 #[derive(Debug)]
 struct Shared {
     contents: Mutex<Contents>,
+    /// What names it on a command line, wherever that is typed.
+    options: String,
     changes: tokio::sync::watch::Receiver<u64>,
     wake: SyncSender<()>,
 }
@@ -143,7 +148,9 @@ impl DirectoryStore {
         contents.refresh().map_err(|e| OpenError::Directory { dir: dir.clone(), why: e.to_string() })?;
         let (wake, woken) = sync_channel(1);
         let changes = contents.changes.subscribe();
-        let shared = Arc::new(Shared { contents: Mutex::new(contents), changes, wake: wake.clone() });
+        let options = options_for(&root, &state_root);
+        let contents = Mutex::new(contents);
+        let shared = Arc::new(Shared { contents, options, changes, wake: wake.clone() });
         noticing::keep_looking(root, state_root, Arc::downgrade(&shared), wake, woken)
             .map_err(|e| in_state(format!("no thread to look for changes: {e}")))?;
         Ok(Self { shared })
@@ -190,9 +197,25 @@ impl DirectoryStore {
     }
 }
 
+/// The options that lead a command to this directory and this state.
+fn options_for(dir: &Path, state: &Path) -> String {
+    let dir_option = format!("--dir {}", as_typed(dir));
+    match state == dir.join(USUAL_STATE) {
+        true => dir_option,
+        false => format!("{dir_option} --state {}", as_typed(state)),
+    }
+}
+
+/// As a shell reads it as one word.
+fn as_typed(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 impl Store for DirectoryStore {
     fn home(&self) -> Home {
-        Home::Directory
+        Home::Directory(self.shared.options.clone())
     }
 
     async fn get<K: Kind>(&self, key: &Key) -> Result<Option<K>, StoreError> {

@@ -21,6 +21,8 @@ use crate::{
 
 /// A call may leave so long after its approvals were read: five seconds by the clock, and the ways to the stores.
 const FRESH: Duration = Duration::from_secs(7);
+/// And so long after its target was looked at: five seconds until it is announced, and five until it leaves.
+const JUDGED: Duration = Duration::from_secs(12);
 /// How long ago a clock that was set wrong still matters.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -144,6 +146,7 @@ impl Allowed<'_> {
         if ended_before {
             wrong.push("is of a plan that had ended".to_owned());
         }
+        wrong.extend(self.old_judgement());
         let read = self.evidence.approvals_read.iter().rev().find(|read| {
             read.by == self.entry.by
                 && read.selector == format!("spec.planRef.name={}", self.life.name)
@@ -171,6 +174,17 @@ impl Allowed<'_> {
             wrong.push(format!("left with {said_yes:?} where {wanted} are wanted"));
         }
         wrong
+    }
+
+    fn old_judgement(&self) -> Option<String> {
+        let is_its_own = |vmid: u32| self.life.spec.target == format!("qemu/{vmid}");
+        let looked =
+            self.evidence.looks.iter().rev().find(|look| {
+                look.by == self.entry.by && is_its_own(look.vmid) && look.at <= self.announced_at
+            });
+        let age = looked.map(|look| self.entry.left_at - look.at);
+        age.is_none_or(|age| age > JUDGED)
+            .then(|| format!("left so long after its target was looked at: {age:?}"))
     }
 
     /// Within one moment it may have asked before it changed, or after.

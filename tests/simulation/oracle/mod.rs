@@ -13,7 +13,7 @@ use crate::{
     audit::Kept,
     network::ApprovalsRead,
     promises::Broken,
-    proxmox::{Entry, Task},
+    proxmox::{Entry, Looked, Task},
 };
 
 use lives::{Approval, Life};
@@ -25,6 +25,7 @@ pub(crate) struct Evidence {
     /// What the API server did not take because its rules forbid it.
     pub(crate) forbidden: Vec<String>,
     pub(crate) ledger: Vec<Entry>,
+    pub(crate) looks: Vec<Looked>,
     pub(crate) tasks: Vec<Task>,
     pub(crate) records: Vec<Kept>,
     pub(crate) writings: Vec<String>,

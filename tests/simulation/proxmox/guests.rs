@@ -44,6 +44,14 @@ pub(crate) enum Done {
     Task(String),
 }
 
+/// Somebody was told how a guest is.
+#[derive(Clone, Debug)]
+pub(crate) struct Looked {
+    pub(crate) at: Duration,
+    pub(crate) by: String,
+    pub(crate) vmid: u32,
+}
+
 /// Why a call was refused.
 pub(crate) type No = (u16, String);
 
@@ -52,6 +60,7 @@ pub(crate) struct Cluster {
     pub(crate) guests: BTreeMap<u32, Guest>,
     pub(crate) tasks: Tasks,
     pub(crate) ledger: Vec<Entry>,
+    pub(crate) looks: Vec<Looked>,
     /// Seconds that each node's clock is ahead.
     ahead: BTreeMap<String, i64>,
 }
@@ -60,7 +69,7 @@ impl Cluster {
     pub(crate) fn new(dice: &Dice) -> Self {
         let skew = |_| i64::try_from(dice.below(61)).unwrap() - 30;
         let ahead = NODES.iter().map(|node| ((*node).to_owned(), skew(node))).collect();
-        Self { guests: BTreeMap::new(), tasks: Tasks::default(), ledger: vec![], ahead }
+        Self { guests: BTreeMap::new(), tasks: Tasks::default(), ledger: vec![], looks: vec![], ahead }
     }
 
     pub(crate) fn add(&mut self, vmid: u32, node: &str, is_running: bool, in_ha: bool) {

@@ -4,6 +4,6 @@ mod guests;
 mod port;
 mod tasks;
 
-pub(crate) use guests::{Cluster, Done, Entry};
+pub(crate) use guests::{Cluster, Done, Entry, Looked};
 pub(crate) use port::Line;
 pub(crate) use tasks::Task;

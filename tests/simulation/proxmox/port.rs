@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use proxmox_agent::{
     api::ProxmoxEnvironment,
-    catalog::{Call, GuestRef, Reading},
+    catalog::{Call, GuestRef, Method, Reading, Target},
     core::{
         ha::HaGuest,
         observe::{Found, InventoryRow, NodeRow, Query, Readout, World},
@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Cluster,
-    guests::{Done, Entry, No, reference},
+    guests::{Done, Entry, Looked, No, reference},
 };
 use crate::{dice::Dice, history::History, weather::Weather};
 
@@ -49,9 +49,9 @@ enum Fate {
     NoConnection,
     Lost,
     AnswerLost,
-    /// It arrives when the answer is no longer waited for.
+    /// It arrives when the answer is no longer waited for, as late as a node that passes it on may be.
     Late,
-    /// 595: nobody was reached behind the one that was asked.
+    /// 595: nobody was reached behind the one that was asked, or not the second time.
     NotPassedOn,
     /// 596: it was reached, and what it said is lost.
     PassedOnAndBroken,
@@ -102,9 +102,9 @@ impl Line {
         let (tell, told) = oneshot::channel();
         let (line, call, left_at) = (self.clone(), call.clone(), self.history.elapsed());
         tokio::spawn(async move {
-            let way = if fate == Fate::Late { 2_000..7_500 } else { 1..60 };
+            let way = if fate == Fate::Late { 2_000..35_000 } else { 1..60 };
             tokio::time::sleep(line.dice.millis(way)).await;
-            if [Fate::Lost, Fate::NotPassedOn].contains(&fate) {
+            if fate == Fate::Lost || fate == Fate::NotPassedOn && !line.was_passed_on_before(&call) {
                 return;
             }
             let answer = line.arrive(&call, left_at, fate);
@@ -114,6 +114,11 @@ impl Line {
             }
         });
         told
+    }
+
+    /// Proxies repeat what counts as harmless to repeat, and tell of the second time alone.
+    fn was_passed_on_before(&self, call: &Call) -> bool {
+        call.method != Method::Post && self.dice.permille(500)
     }
 
     fn arrive(&self, call: &Call, left_at: Duration, fate: Fate) -> Result<Done, No> {
@@ -146,6 +151,9 @@ impl Line {
             Ok(Ok(Ok(Done::Task(upid)))) => Sent::Task(upid.parse().unwrap()),
             Ok(Ok(Ok(Done::AtOnce))) => Sent::Done,
             Ok(Ok(Err((status, message)))) => Sent::Refused { status, message },
+            Ok(Err(_)) if fate == Fate::NotPassedOn && call.method == Method::Post => {
+                Sent::NotSent { why: "Proxmox could not pass it on: HTTP 595 No route to host".to_owned() }
+            }
             Ok(Err(_)) => Sent::Unknown { why: format!("{fate:?}") },
             Err(_) => Sent::Unknown { why: "timed out".to_owned() },
         }
@@ -197,14 +205,19 @@ impl Hypervisor for Line {
         };
         let rows = cluster.guests.keys().filter_map(row).collect();
         let found = match query.target {
-            proxmox_agent::catalog::Target::Inventory(scope) => Found::Inventory(scope, rows),
+            Target::Inventory(scope) => Found::Inventory(scope, rows),
             _ => Found::Nothing,
         };
         Ok(Readout { found, unseen: vec![] })
     }
 
     async fn look(&self, query: &Query, _: &BTreeSet<String>) -> Result<World, HypervisorError> {
-        Ok(self.ask("look around").await?.world(query))
+        let mut cluster = self.ask("look around").await?;
+        if let Target::Guest(guest) = query.target {
+            let (at, by) = (self.history.elapsed(), self.who.clone());
+            cluster.looks.push(Looked { at, by, vmid: guest.vmid.number() });
+        }
+        Ok(cluster.world(query))
     }
 
     async fn node_time(&self, node: &str) -> Result<Timestamp, HypervisorError> {

@@ -99,7 +99,10 @@ impl World {
                 self.met.frozen = true;
                 Event::Blocked(Blocked { reason: hold.reason.into(), message: hold.message })
             }
-            None => Event::Rechecked { judged, draft: Box::new(draft()) },
+            None => {
+                let draft = IntentDraft { judged_at: at(self.now), ..draft() };
+                Event::Rechecked { judged, draft: Box::new(draft) }
+            }
         }
     }
 }

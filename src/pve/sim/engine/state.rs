@@ -20,6 +20,8 @@ pub(in crate::pve::sim) struct State {
     pub(in crate::pve::sim) happenings: Vec<Happening>,
     /// The node on whose own port the present request arrived.
     pub(in crate::pve::sim) asked_node: Option<String>,
+    /// The fingerprint of what clients are shown: that of the first node.
+    pub(in crate::pve::sim) certificate: Option<String>,
     pub(in crate::pve::sim) contract: &'static Contract,
     pub(super) last_pid: u32,
 }
@@ -58,6 +60,7 @@ impl State {
             contract,
             happenings: Vec::new(),
             asked_node: None,
+            certificate: None,
             last_pid: FIRST_PID,
         };
         state.adopt(&described);
@@ -66,8 +69,9 @@ impl State {
     }
 
     pub(in crate::pve::sim) fn replace_world(&mut self, world: World) {
-        let last_pid = self.last_pid;
+        let (last_pid, certificate) = (self.last_pid, self.certificate.take());
         *self = Self::new(world);
+        self.certificate = certificate;
         self.last_pid += last_pid;
     }
 

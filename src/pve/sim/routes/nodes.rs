@@ -16,10 +16,12 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 fn list(call: &mut Call<'_>) -> Answer {
+    let (certificate, first) = (&call.state.certificate, call.state.world.nodes.keys().next());
     let row = |(name, node): (&String, &Node)| {
         let audited = call.has(&format!("/nodes/{name}"), "Sys.Audit");
         let mut row = node_row(call.state, name, node, audited);
-        row["ssl_fingerprint"] = fingerprint(name).into();
+        let shown = certificate.clone().filter(|_| Some(name) == first);
+        row["ssl_fingerprint"] = shown.unwrap_or_else(|| fingerprint(name)).into();
         row
     };
     let rows: Vec<Value> = call.state.world.nodes.iter().map(row).collect();
