@@ -17,7 +17,7 @@ verify-contract: ## compare the simulated Proxmox with fakepve, an independent i
 	@tools/verify-contract
 
 # Not part of `test`: it takes minutes, and what else runs on the machine shows in it.
-bench-memory: ## how much memory a plan takes that waits for its approval; fails above 6 KiB
+bench-memory: ## how much memory a plan takes that waits for its approval, or that has ended; fails above 6 KiB
 	@cargo bench --bench memory
 
 demo: ## the whole way of a request, against the simulated Proxmox, without a cluster

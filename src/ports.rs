@@ -101,20 +101,22 @@ pub trait Store: Clone + Send + Sync + 'static {
         plan: &Key,
     ) -> impl Future<Output = Result<Vec<ProxmoxActionApproval>, StoreError>> + Send;
 
-    /// All plans of a namespace for this target, read live.
-    fn plans_for(
+    /// What is of interest in the plans of a namespace for this target whose call may have been announced, be it long ago,
+    /// read live and as of one moment. Nothing else of them is kept: there may be any number.
+    fn plans_for<T: Send + 'static>(
         &self,
         namespace: &str,
         target: &str,
-    ) -> impl Future<Output = Result<Vec<ProxmoxActionPlan>, StoreError>> + Send;
+        of_interest: impl Fn(ProxmoxActionPlan) -> Option<T> + Send + Sync,
+    ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send;
 
-    /// The plans of an environment whose call was announced, be it long ago, read live. There are far fewer of them than of
-    /// those that wait.
-    fn plans_sent(
+    /// The same of the plans of an environment whose call was announced.
+    fn plans_sent<T: Send + 'static>(
         &self,
         namespace: &str,
         environment: &str,
-    ) -> impl Future<Output = Result<Vec<ProxmoxActionPlan>, StoreError>> + Send;
+        of_interest: impl Fn(ProxmoxActionPlan) -> Option<T> + Send + Sync,
+    ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send;
 
     /// All policies of a namespace, read live. One that can't be understood fails it: a freeze may be in it.
     fn policies_of(

@@ -105,15 +105,21 @@ impl Store for Troubled {
         }
         self.inner.approvals_of(plan).await
     }
-    async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
-        self.inner.plans_for(namespace, target).await
+    async fn plans_for<T: Send + 'static>(
+        &self,
+        namespace: &str,
+        target: &str,
+        of_interest: impl Fn(ProxmoxActionPlan) -> Option<T> + Send + Sync,
+    ) -> Result<Vec<T>, StoreError> {
+        self.inner.plans_for(namespace, target, of_interest).await
     }
-    async fn plans_sent(
+    async fn plans_sent<T: Send + 'static>(
         &self,
         namespace: &str,
         environment: &str,
-    ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
-        self.inner.plans_sent(namespace, environment).await
+        of_interest: impl Fn(ProxmoxActionPlan) -> Option<T> + Send + Sync,
+    ) -> Result<Vec<T>, StoreError> {
+        self.inner.plans_sent(namespace, environment, of_interest).await
     }
     async fn policies_of(&self, namespace: &str) -> Result<Vec<ProxmoxPolicy>, StoreError> {
         self.inner.policies_of(namespace).await

@@ -33,10 +33,12 @@ impl Slots {
             return Ok(None);
         }
         // Read first: whoever is let through after that is remembered here.
-        let on_record = store.plans_sent(&environment.namespace, &environment.name).await?;
+        let counted =
+            |plan: ProxmoxActionPlan| Some((plan.uid()?, sent(&plan).filter(|sent| sent.is_counted(now))?));
+        let on_record = store.plans_sent(&environment.namespace, &environment.name, counted).await?;
         let mut environments = self.environments();
         let known = environments.entry(environment.clone()).or_default();
-        known.extend(on_record.iter().filter_map(|plan| Some((plan.uid()?, sent(plan)?))));
+        known.extend(on_record);
         known.retain(|_, sent| sent.is_counted(now));
         let own = plan.uid().unwrap_or_default();
         let others: Vec<Sent> = known.iter().filter(|(uid, _)| **uid != own).map(|(_, sent)| *sent).collect();

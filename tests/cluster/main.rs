@@ -20,6 +20,7 @@ mod kubectl_approve_git;
 mod kubectl_approve_list;
 mod kubectl_plugin;
 mod lint;
+mod many;
 mod moving_targets;
 mod plans;
 mod policies;

@@ -74,7 +74,8 @@ async fn bear(
     }
     operator.kill().await;
     wrong.extend(audit::problems(&[&stage.volume]));
-    let shown = format!("{what}: {phases:?}");
+    let ends: Vec<String> = phases.iter().map(|(phase, count)| format!("{count} {phase}")).collect();
+    let shown = format!("{what}: {}", ends.join(", "));
     Row {
         part: "endurance",
         what: &shown,

@@ -1,7 +1,7 @@
 //! Which runs there are, and many of them at the same time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     str::FromStr,
     sync::Mutex,
     time::{Duration, Instant},
@@ -10,13 +10,11 @@ use std::{
 use crate::{
     call::Effect,
     classes::{self, Class, named},
+    findings::Findings,
     gate::{Boundary, Fault, MUTATION},
     run::{Cell, Report, Scenario},
     site::{Site, sites},
-    support::{
-        cluster::Cluster,
-        rows::{Row, scale},
-    },
+    support::{cluster::Cluster, promises::told, rows::scale},
 };
 
 /// Of calls of one kind so many are tried: a task may be looked at any number of times.
@@ -153,16 +151,6 @@ fn kind(call: &str) -> String {
     }
 }
 
-/// What was found, class by class.
-#[derive(Default)]
-struct Found {
-    boundaries: BTreeSet<(Scenario, Boundary)>,
-    runs: u64,
-    missed: u64,
-    indeterminate: u64,
-    violations: u64,
-}
-
 /// Does it all with so many runs at once, and returns what is wrong.
 pub(crate) async fn try_all(extent: Extent, at_once: usize) -> Vec<String> {
     let began = Instant::now();
@@ -170,57 +158,39 @@ pub(crate) async fn try_all(extent: Extent, at_once: usize) -> Vec<String> {
     let sites = sites(&cluster, at_once).await;
     let mut wrong = vec![];
     let undisturbed = references(extent).into_iter().map(|course| (course, None));
+    let mut findings = Findings::default();
     let known = if extent == Extent::Sample { [changes(), decisions()].concat() } else { vec![] };
+    findings.expect(&known);
     let (sites, first) = play(sites, undisturbed.chain(known.into_iter().map(ordered)).collect()).await;
     let mut cells = vec![];
-    for ((course, _), report) in first.iter().filter(|((_, cell), _)| cell.is_none()) {
-        let (class, scenario) = course;
-        wrong.extend(report.violations.iter().map(|problem| format!("{class} {scenario}: {problem}")));
+    for (course, report) in
+        first.iter().filter_map(|((course, cell), report)| cell.is_none().then_some((course, report)))
+    {
         cells.extend(cells_of(course, &report.trace));
     }
     let cells: Vec<Cell> = match extent {
         Extent::Sample => sample(cells),
         Extent::Full => cells.into_iter().map(|(_, cell)| cell).collect(),
     };
-    let all = cells.len();
-    let last = began + Duration::from_secs(scale("GRID_SECONDS", 24 * 60 * 60));
-    let (_, second) = play_until(last, sites, spread(&cells).into_iter().map(ordered).collect()).await;
-    println!("{} of {all} boundaries and faults were tried", second.len());
-    let mut found: BTreeMap<String, Found> = BTreeMap::new();
-    let disturbed = first.into_iter().chain(second).filter_map(|((_, cell), report)| Some((cell?, report)));
-    for (cell, report) in disturbed {
-        found.entry(cell.class.clone()).or_default().add(&cell, &report);
-        for problem in report.violations {
-            wrong.push(format!(
-                "{cell}: {problem}\n    alone: GRID_ONE=\"{cell}\" cargo test --test crash_grid one"
-            ));
+    findings.expect(&cells);
+    let (_, second) = play_until(deadline(began), sites, spread(&cells).map(ordered).collect()).await;
+    for (((class, scenario), cell), report) in first.iter().chain(&second) {
+        let run = match cell {
+            Some(cell) => format!("GRID_ONE=\"{cell}\" cargo test --test crash_grid one"),
+            None => format!("{class} {scenario}, undisturbed"),
+        };
+        findings.add(cell.as_ref(), report);
+        if !report.violations.is_empty() {
+            wrong.push(format!("{run}:\n{}\n{}", told(&report.violations), report.log));
         }
     }
-    tell(&found, began.elapsed());
+    findings.note(began.elapsed());
     wrong
 }
 
-impl Found {
-    fn add(&mut self, cell: &Cell, report: &Report) {
-        self.boundaries.insert((cell.scenario, cell.at.clone()));
-        self.runs += 1;
-        self.missed += u64::from(!report.hit);
-        self.indeterminate += u64::from(report.is_indeterminate);
-        self.violations += u64::from(!report.violations.is_empty());
-    }
-}
-
-fn tell(found: &BTreeMap<String, Found>, took: Duration) {
-    for (class, Found { boundaries, runs, missed, indeterminate, violations }) in found {
-        let what = format!(
-            "{class}: {} boundaries, {missed} runs passed theirs by, {indeterminate} ended Indeterminate",
-            boundaries.len()
-        );
-        Row { part: "crash grid", what: &what, tried: *runs, unit: "runs", violations: *violations }.note();
-    }
-    let runs: u64 = found.values().map(|found| found.runs).sum();
-    let per_minute = runs as f64 * 60.0 / took.as_secs_f64();
-    println!("{runs} runs in {took:.0?}: {per_minute:.0} a minute");
+/// Nothing new is begun later.
+pub(crate) fn deadline(began: Instant) -> Instant {
+    began + Duration::from_secs(scale("GRID_SECONDS", 24 * 60 * 60))
 }
 
 type Ordered = (Course, Option<Cell>);
@@ -230,10 +200,10 @@ fn ordered(cell: Cell) -> Ordered {
 }
 
 /// In an order in which any beginning has something of everything.
-fn spread(cells: &[Cell]) -> Vec<Cell> {
+pub(crate) fn spread<T: Clone>(cells: &[T]) -> impl Iterator<Item = T> {
     const STEP: usize = 61;
     let count = cells.len();
-    (0..STEP).flat_map(|first| (first..count).step_by(STEP)).map(|place| cells[place].clone()).collect()
+    (0..STEP).flat_map(move |first| (first..count).step_by(STEP)).map(|place| cells[place].clone())
 }
 
 async fn play(sites: Vec<Site>, runs: Vec<Ordered>) -> (Vec<Site>, Vec<(Ordered, Report)>) {
@@ -278,7 +248,7 @@ pub(crate) async fn try_one(cell: &Cell) {
         println!("{effect:?} {} {}", at.nth, at.call);
     }
     println!("hit: {}, Indeterminate: {}, took {:.1?}", report.hit, report.is_indeterminate, report.took);
-    assert!(report.violations.is_empty(), "{}", report.violations.join("\n"));
+    assert!(report.violations.is_empty(), "{}\n{}", told(&report.violations), report.log);
 }
 
 /// What the environment asks for.

@@ -7,7 +7,7 @@
 //! | variable | |
 //! |---|---|
 //! | `GRID=full` | every boundary of every class of action, not only one of each kind |
-//! | `GRID_SECONDS=900` | nothing new is begun later; what was tried by then is spread over everything |
+//! | `GRID_SECONDS=900` | nothing new is begun later; what was tried by then is spread over everything, and each row of the table says of how much |
 //! | `GRID_SHOW=1` | a line for each run |
 //! | `GRID_AT_ONCE=16` | so many runs at the same time |
 //! | `GRID_ONE="start request killed-before 1 PUT proxmoxactionplans/p1/status"` | this run alone, by the test `one_run_alone` |
@@ -21,6 +21,7 @@ mod audit;
 mod call;
 mod classes;
 mod endurance;
+mod findings;
 mod gate;
 mod grid;
 mod oracle;

@@ -10,15 +10,16 @@ use proxmox_agent::{
 use crate::{
     audit::announced,
     run::{Scenario, Traces},
+    support::promises::{Broken, Promise},
 };
 
 /// What is not as it has to be.
-pub(crate) fn judge(traces: &Traces) -> Vec<String> {
+pub(crate) fn judge(traces: &Traces) -> Vec<Broken> {
     let mut wrong = vec![];
     if traces.log.contains("panicked") {
-        wrong.push("the operator has panicked".to_owned());
+        wrong.push(Promise::StaysUp.broken("the operator has panicked".to_owned()));
     }
-    wrong.extend(traces.audit_problems.iter().cloned());
+    wrong.extend(traces.audit_problems.iter().map(|problem| Promise::OnRecord.broken(problem.clone())));
     if traces.scenario == Scenario::Leaving {
         wrong.extend(nothing_again(traces));
     } else {
@@ -28,28 +29,29 @@ pub(crate) fn judge(traces: &Traces) -> Vec<String> {
     wrong
 }
 
-fn nothing_again(traces: &Traces) -> Option<String> {
+fn nothing_again(traces: &Traces) -> Option<Broken> {
     let arrived: Vec<String> = traces.arrived.iter().map(described).collect();
     let intents = announced(&traces.audit).len();
     (!arrived.is_empty() || intents != 1).then(|| {
-        format!(
+        Promise::AtMostOnce.broken(format!(
             "it was to be left as it is, but {intents} calls were announced, and these arrived: {arrived:?}"
-        )
+        ))
     })
 }
 
-fn at_most_once(traces: &Traces) -> Vec<String> {
+fn at_most_once(traces: &Traces) -> Vec<Broken> {
     let arrived: Vec<String> = traces.arrived.iter().map(described).collect();
     let intents: BTreeSet<String> = announced(&traces.audit).into_iter().collect();
     let mut wrong = vec![];
     if traces.class.is_harmless && !arrived.is_empty() {
-        wrong.push(format!("it was never to change anything: {arrived:?}"));
+        wrong.push(Promise::Approved.broken(format!("it was never to change anything: {arrived:?}")));
     }
     if arrived.len() > intents.len() {
-        wrong.push(format!("{} were announced, but these arrived: {arrived:?}", intents.len()));
+        let how = format!("{} were announced, but these arrived: {arrived:?}", intents.len());
+        wrong.push(Promise::Announced.broken(how));
     }
     if carried_out(traces).count() > 1 {
-        wrong.push(format!("it was carried out more than once: {arrived:?}"));
+        wrong.push(Promise::AtMostOnce.broken(format!("it was carried out more than once: {arrived:?}")));
     }
     wrong
 }
@@ -63,33 +65,39 @@ fn described(entry: &LedgerEntry) -> String {
     format!("{} {} {} {:?}, {upid}", entry.time, entry.method, entry.path, entry.outcome)
 }
 
-fn end(traces: &Traces) -> Vec<String> {
+fn end(traces: &Traces) -> Vec<Broken> {
     let (mut wrong, status) = (vec![], &traces.status);
     let told = format!("{} ({}: {})", status.phase, status.reason, status.message);
     let is_on_record = traces.audit.iter().any(|record| record["event"] == "ended");
     if !is_on_record {
-        wrong.push(format!("it is {told}, and the audit log has no end"));
+        wrong.push(Promise::OnRecord.broken(format!("it is {told}, and the audit log has no end")));
     }
     match status.phase {
         Phase::Succeeded if traces.class.is_harmless => {}
         Phase::Succeeded => {
             if carried_out(traces).count() != 1 {
-                wrong.push(format!("it is {told}, but was not carried out"));
+                wrong.push(Promise::NothingUntrue.broken(format!("it is {told}, but was not carried out")));
             }
         }
-        Phase::Indeterminate => wrong.extend(is_really_unknown(traces, &told)),
-        _ => wrong.push(format!("it is {told}, for no reason")),
+        Phase::Indeterminate => {
+            wrong.extend(is_really_unknown(traces, &told).map(|how| Promise::NothingUntrue.broken(how)));
+        }
+        phase if !phase.is_terminal() => {
+            wrong.push(Promise::NothingIsLost.broken(format!("it is {told}, and nobody does anything")));
+        }
+        _ => wrong.push(Promise::NothingUntrue.broken(format!("it is {told}, for no reason"))),
     }
     let tasks: BTreeSet<&str> = traces.arrived.iter().filter_map(|entry| entry.upid.as_deref()).collect();
     if let Some(upid) = &status.upid
         && !tasks.contains(upid.as_str())
     {
-        wrong.push(format!("its task is {upid}, which is another's: {tasks:?}"));
+        let how = format!("its task is {upid}, which is another's: {tasks:?}");
+        wrong.push(Promise::NothingUntrue.broken(how));
     }
     wrong
 }
 
-/// Nobody has to be asked for what could have been found out.
+/// Why not, if not: nobody has to be asked for what could have been found out.
 fn is_really_unknown(traces: &Traces, told: &str) -> Option<String> {
     if !traces.may_lack_an_answer {
         return Some(format!("it is {told}, and its answer was there"));

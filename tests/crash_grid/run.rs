@@ -25,6 +25,7 @@ use crate::{
     people::{PATIENCE, PLAN},
     process::Process,
     site::{REQUEST_SECONDS, Site, Stage},
+    support::promises::{Broken, Promise},
 };
 
 /// When the counting begins.
@@ -58,7 +59,11 @@ pub(crate) struct Report {
     pub(crate) hit: bool,
     pub(crate) is_indeterminate: bool,
     pub(crate) took: Duration,
-    pub(crate) violations: Vec<String>,
+    /// How many changes arrived.
+    pub(crate) changes: u64,
+    pub(crate) violations: Vec<Broken>,
+    /// What the operators said.
+    pub(crate) log: String,
 }
 
 /// What is left to look at when a run is over.
@@ -166,11 +171,9 @@ impl Site {
         let mut violations = self.witness.problems();
         violations.extend(ended.err());
         violations.extend(oracle::judge(&traces));
-        if !violations.is_empty() {
-            violations.push(traces.log);
-        }
         let is_indeterminate = traces.status.phase == Phase::Indeterminate && scenario != Scenario::Leaving;
-        Report { trace, hit, is_indeterminate, took: began.elapsed(), violations }
+        let (changes, log) = (traces.arrived.len() as u64, traces.log);
+        Report { trace, hit, is_indeterminate, took: began.elapsed(), changes, violations, log }
     }
 
     async fn go_through(
@@ -179,10 +182,13 @@ impl Site {
         class: &Class,
         scenario: Scenario,
         trap: Option<(Boundary, Fault)>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Broken> {
         let kills = trap.as_ref().is_some_and(|(_, fault)| fault.kills());
         let mut operator = self.begin(stage, class, scenario, trap).await;
-        let mut ending = pin!(self.people.bring_plan_to(PLAN, |status| scenario.is_over(status)));
+        let mut ending = pin!(async {
+            let ended = self.people.bring_plan_to(PLAN, |status| scenario.is_over(status)).await;
+            ended.map_err(|how| Promise::NothingIsLost.broken(how))
+        });
         let ended = tokio::select! {
             ended = &mut ending => Some(ended),
             () = self.gate.sprung() => None,
@@ -202,7 +208,10 @@ impl Site {
         self.quiet().await?;
         let has_ended = operator.has_ended().await;
         operator.kill().await;
-        if has_ended { Err("the operator has ended by itself".to_owned()) } else { Ok(()) }
+        if has_ended {
+            return Err(Promise::StaysUp.broken("the operator has ended by itself".to_owned()));
+        }
+        Ok(())
     }
 
     async fn begin(
@@ -260,9 +269,9 @@ impl Site {
         self.gate.slowest_answer() >= Duration::from_secs(REQUEST_SECONDS) / 2
     }
 
-    async fn quiet(&self) -> Result<(), String> {
+    async fn quiet(&self) -> Result<(), Broken> {
         let quiet = tokio::time::timeout(PATIENCE, self.gate.quiet()).await;
-        quiet.map_err(|_| "the operator never comes to rest".to_owned())
+        quiet.map_err(|_| Promise::NothingIsLost.broken("the operator never comes to rest".to_owned()))
     }
 }
 

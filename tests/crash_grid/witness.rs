@@ -8,7 +8,10 @@ use std::{
 use kube::{Api, ResourceExt, api::ListParams};
 use proxmox_agent::api::{Decision, Phase, PlanStatus, ProxmoxActionApproval, ProxmoxActionPlan};
 
-use crate::audit::{announced, records};
+use crate::{
+    audit::{announced, records},
+    support::promises::{Broken, Promise},
+};
 
 pub(crate) struct Witness {
     admin: kube::Client,
@@ -22,7 +25,7 @@ struct Testimony {
     /// Where the operators keep their audit logs.
     folders: Vec<PathBuf>,
     changes: usize,
-    problems: Vec<String>,
+    problems: Vec<Broken>,
 }
 
 impl Witness {
@@ -39,7 +42,7 @@ impl Witness {
         *self.testimony() = Testimony { plan: plan.to_owned(), folders, ..Testimony::default() };
     }
 
-    pub(crate) fn problems(&self) -> Vec<String> {
+    pub(crate) fn problems(&self) -> Vec<Broken> {
         self.testimony().problems.clone()
     }
 
@@ -54,13 +57,15 @@ impl Witness {
             .await
         {
             Ok(plan) => self.objections(&plan).await,
-            Err(error) => vec![format!("its plan can't be read: {error}")],
+            Err(error) => vec![(Promise::Announced, format!("its plan can't be read: {error}"))],
         };
-        let told = problems.into_iter().map(|problem| format!("{change} arrived, but {problem}"));
+        let told = problems
+            .into_iter()
+            .map(|(promise, problem)| promise.broken(format!("{change} arrived, but {problem}")));
         self.testimony().problems.extend(told);
     }
 
-    async fn objections(&self, plan: &ProxmoxActionPlan) -> Vec<String> {
+    async fn objections(&self, plan: &ProxmoxActionPlan) -> Vec<(Promise, String)> {
         let status = plan.status.clone().unwrap_or_default();
         let (folders, changes) = {
             let testimony = self.testimony();
@@ -72,15 +77,18 @@ impl Witness {
         let nonce = status.intent.as_ref().map(|intent| intent.nonce.clone()).unwrap_or_default();
         let mut problems = vec![];
         if status.phase != Phase::Dispatching {
-            problems.push(format!("the plan is {}", status.phase));
+            problems.push((Promise::Announced, format!("the plan is {}", status.phase)));
         }
         if !announced.contains(&nonce) {
-            problems.push(format!("intent `{nonce}` is in no audit log: {announced:?}"));
+            let problem = format!("intent `{nonce}` is in no audit log: {announced:?}");
+            problems.push((Promise::Announced, problem));
         }
         if changes > usize::try_from(status.attempts).unwrap() {
-            problems.push(format!("it is number {changes} of {} attempts", status.attempts));
+            let problem = format!("it is number {changes} of {} attempts", status.attempts);
+            problems.push((Promise::AtMostOnce, problem));
         }
-        problems.extend(self.lacks_approvals(&uid, &status).await);
+        problems
+            .extend(self.lacks_approvals(&uid, &status).await.map(|problem| (Promise::Approved, problem)));
         problems
     }
 

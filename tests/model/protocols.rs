@@ -18,8 +18,13 @@ fn second_change(name: &'static str, protocol: Protocol, faults: Faults) -> Opti
         eprintln!("{name}: {story}");
         story.steps
     });
-    let kind = if found.is_some() { "wrong" } else { "right" };
-    let what = format!("protocol that is {kind}: {name}: {} moves", explored.moves);
+    let what = match found {
+        Some(steps) => format!(
+            "protocol that is wrong: {name}: found out after {} moves, by a story of {steps}",
+            explored.moves
+        ),
+        None => format!("protocol that is right: {name}: {} moves", explored.moves),
+    };
     Row { part: "model", what: &what, tried: explored.situations, unit: "situations", violations: 0 }.note();
     found
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
-    api::{Intent, Phase},
+    api::{Intent, Phase, ProxmoxActionPlan},
     catalog::Target,
     controllers::{
         Error,
@@ -109,25 +109,36 @@ impl<S: Store, H: Hypervisors> Look<'_, S, H> {
 
     /// What the other plans for the same target have done or may have done, and earlier attempts of this one.
     async fn rivals(&self) -> Result<Rivals, Error> {
-        let plans = self.ports.store.plans_for(&self.key.namespace, &self.plan.spec.target).await?;
+        let own = self.plan.uid();
+        let of_others =
+            |plan: ProxmoxActionPlan| Some(plan).filter(|plan| plan.uid() != own).and_then(attempted);
+        let others =
+            self.ports.store.plans_for(&self.key.namespace, &self.plan.spec.target, of_others).await?;
         let mut rivals = Rivals::default();
         for attempt in self.state.earlier() {
             rivals.add(&attempt.intent, attempt.upid.as_deref());
         }
-        for plan in plans.into_iter().filter(|plan| plan.uid() != self.plan.uid()) {
-            let status = plan.status.unwrap_or_default();
-            for attempt in &status.earlier {
-                rivals.add(&attempt.intent, attempt.upid.as_deref());
-            }
-            // One that was found done by its target has a task somewhere that nobody has put on record.
-            let may_have_one =
-                matches!(status.phase, Phase::Dispatching | Phase::Indeterminate | Phase::Succeeded);
-            if let Some(intent) = status.intent.filter(|_| may_have_one || status.upid.is_some()) {
-                rivals.add(&intent, status.upid.as_deref());
-            }
+        for theirs in others {
+            rivals.tasks.extend(theirs.tasks);
+            rivals.unanswered.extend(theirs.unanswered);
         }
         Ok(rivals)
     }
+}
+
+/// What a plan has done or may have done, if anything.
+fn attempted(plan: ProxmoxActionPlan) -> Option<Rivals> {
+    let status = plan.status?;
+    let mut rivals = Rivals::default();
+    for attempt in &status.earlier {
+        rivals.add(&attempt.intent, attempt.upid.as_deref());
+    }
+    // One that was found done by its target has a task somewhere that nobody has put on record.
+    let may_have_one = matches!(status.phase, Phase::Dispatching | Phase::Indeterminate | Phase::Succeeded);
+    if let Some(intent) = status.intent.filter(|_| may_have_one || status.upid.is_some()) {
+        rivals.add(&intent, status.upid.as_deref());
+    }
+    Some(rivals).filter(|rivals| *rivals != Rivals::default())
 }
 
 /// The clock is read first: whatever the list lacks has not begun by then. What has no task is in no list.

@@ -262,21 +262,28 @@ impl Store for DirectoryStore {
         .await
     }
 
-    async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
+    async fn plans_for<T: Send + 'static>(
+        &self,
+        namespace: &str,
+        target: &str,
+        of_interest: impl Fn(ProxmoxActionPlan) -> Option<T> + Send + Sync,
+    ) -> Result<Vec<T>, StoreError> {
         let target = target.to_owned();
-        self.list(namespace, move |object| object.spec["target"].as_str() == Some(&target)).await
+        let for_it = move |object: &object::Object| object.spec["target"].as_str() == Some(&target);
+        Ok(self.list(namespace, for_it).await?.into_iter().filter_map(of_interest).collect())
     }
 
-    async fn plans_sent(
+    async fn plans_sent<T: Send + 'static>(
         &self,
         namespace: &str,
         environment: &str,
-    ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
+        of_interest: impl Fn(ProxmoxActionPlan) -> Option<T> + Send + Sync,
+    ) -> Result<Vec<T>, StoreError> {
         let environment = environment.to_owned();
         let of_it = move |object: &object::Object| object.spec["environment"].as_str() == Some(&environment);
         let mut plans: Vec<ProxmoxActionPlan> = self.list(namespace, of_it).await?;
         plans.retain(|plan| plan.status.as_ref().is_some_and(|status| status.intent.is_some()));
-        Ok(plans)
+        Ok(plans.into_iter().filter_map(of_interest).collect())
     }
 
     async fn policies_of(&self, namespace: &str) -> Result<Vec<ProxmoxPolicy>, StoreError> {
@@ -288,9 +295,9 @@ impl Store for DirectoryStore {
         namespace: &str,
         environment: &str,
     ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
-        let mut plans = self.plans_sent(namespace, environment).await?;
-        plans.retain(|plan| plan.status.as_ref().is_some_and(|status| status.phase.is_in_flight()));
-        Ok(plans)
+        let is_in_flight =
+            |plan: &ProxmoxActionPlan| plan.status.as_ref().is_some_and(|status| status.phase.is_in_flight());
+        self.plans_sent(namespace, environment, |plan| Some(plan).filter(is_in_flight)).await
     }
 
     async fn replace_status<K: Kind>(&self, object: &K) -> Result<K, StoreError> {

@@ -3,13 +3,14 @@
 //! Reads are live, writes are fenced by the resourceVersion that was read, and nothing is repeated here. `admission` finds
 //! out whether names are forced to be true, `again` when a watch that broke is asked for anew and `clock` what time the API server dates by: an approval counts only if it
 //! came in later than that was known. `identity` says who this process is there, `lease` which of several such processes
-//! leads, `secrets` reads what it may.
+//! leads, `pages` reads lists of any length, `secrets` reads what it may.
 
 mod admission;
 mod again;
 mod clock;
 mod identity;
 mod lease;
+mod pages;
 mod secrets;
 mod shared;
 
@@ -25,7 +26,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams, PostParams},
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
@@ -54,15 +55,10 @@ use shared::Shared;
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// So many objects come in one answer: a page is held as a whole, as text and as objects.
 const PAGE: u32 = 50;
-/// In these no call was announced.
-const UNSENT: [Phase; 6] = [
-    Phase::Pending,
-    Phase::AwaitingApproval,
-    Phase::Approved,
-    Phase::Denied,
-    Phase::Expired,
-    Phase::Cancelled,
-];
+/// In these no call was announced yet.
+const WAITING: [Phase; 3] = [Phase::Pending, Phase::AwaitingApproval, Phase::Approved];
+/// In these nothing was sent, though it may have been tried.
+const UNSENT: [Phase; 3] = [Phase::Denied, Phase::Expired, Phase::Cancelled];
 /// Each call has a connection of its own, and a connection keeps buffers: what reads ten thousand plans at once needs a
 /// hundred times the memory that it works with.
 const CALLS: usize = 16;
@@ -132,40 +128,6 @@ impl KubeStore {
         if let Err(error) = bounded("publish an event on", key, self.recorder.publish(&event, &about)).await {
             tracing::warn!(object = %key, %error, "an event was lost");
         }
-    }
-
-    /// Reads live. What can't be understood claims nothing; it is reported on itself.
-    async fn list<K: Kind>(&self, namespace: &str, fields: &str) -> Result<Vec<K>, StoreError> {
-        let all = self.guarded(namespace, fields).await?;
-        Ok(all.into_iter().filter_map(|guard| guard.0.ok()).collect())
-    }
-
-    /// Reads live what could also say no: one that can't be understood must not be passed over.
-    async fn list_whole<K: Kind>(
-        &self,
-        word: &str,
-        namespace: &str,
-        fields: &str,
-    ) -> Result<Vec<K>, StoreError> {
-        let all = self.guarded(namespace, fields).await?;
-        let understood = all.into_iter().map(|guard: DeserializeGuard<K>| {
-            guard.0.map_err(|invalid| StoreError::Malformed {
-                object: format!("{word} {namespace}/{}", invalid.metadata.name.unwrap_or_default()),
-                why: invalid.error,
-            })
-        });
-        understood.collect()
-    }
-
-    async fn guarded<K: Kind>(
-        &self,
-        namespace: &str,
-        fields: &str,
-    ) -> Result<Vec<DeserializeGuard<K>>, StoreError> {
-        let params = ListParams::default().fields(fields);
-        let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), namespace);
-        let _turn = self.turn().await;
-        Ok(bounded("list", &Key::new(namespace, fields), api.list(&params)).await?.items)
     }
 
     /// One JSON merge patch, fenced by the resourceVersion that was read.
@@ -251,17 +213,23 @@ impl Store for KubeStore {
         self.list_whole("approval", &plan.namespace, &format!("spec.planRef.name={}", plan.name)).await
     }
 
-    async fn plans_for(&self, namespace: &str, target: &str) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
-        self.list(namespace, &format!("spec.target={target}")).await
+    async fn plans_for<T: Send + 'static>(
+        &self,
+        namespace: &str,
+        target: &str,
+        of_interest: impl Fn(ProxmoxActionPlan) -> Option<T> + Send + Sync,
+    ) -> Result<Vec<T>, StoreError> {
+        self.list(namespace, &format!("spec.target={target}{}", but(&WAITING)), of_interest).await
     }
 
-    async fn plans_sent(
+    async fn plans_sent<T: Send + 'static>(
         &self,
         namespace: &str,
         environment: &str,
-    ) -> Result<Vec<ProxmoxActionPlan>, StoreError> {
-        let others: String = UNSENT.iter().map(|phase| format!(",status.phase!={phase}")).collect();
-        self.list(namespace, &format!("spec.environment={environment}{others}")).await
+        of_interest: impl Fn(ProxmoxActionPlan) -> Option<T> + Send + Sync,
+    ) -> Result<Vec<T>, StoreError> {
+        let fields = format!("spec.environment={environment}{}{}", but(&WAITING), but(&UNSENT));
+        self.list(namespace, &fields, of_interest).await
     }
 
     async fn policies_of(&self, namespace: &str) -> Result<Vec<ProxmoxPolicy>, StoreError> {
@@ -276,7 +244,7 @@ impl Store for KubeStore {
         let mut found = Vec::new();
         for phase in [Phase::Dispatching, Phase::Running] {
             let fields = format!("spec.environment={environment},status.phase={phase}");
-            found.extend(self.list(namespace, &fields).await?);
+            found.extend(self.list(namespace, &fields, Some).await?);
         }
         Ok(found)
     }
@@ -360,6 +328,11 @@ impl Store for KubeStore {
         let _turn = self.turn().await;
         clock::time(&self.client, namespace).await
     }
+}
+
+/// As a field selector goes on: none of these.
+fn but(phases: &[Phase]) -> String {
+    phases.iter().map(|phase| format!(",status.phase!={phase}")).collect()
 }
 
 fn within_bytes(text: &str, most: usize) -> String {

@@ -58,8 +58,11 @@ pub(super) fn attribute(
         }
         let was_allowed =
             Allowed { evidence, approvals, life, entry, status: &status.1, announced_at: status.0 };
-        let told = |why: &String| Promise::Approved.broken(format!("{} {why}", described(entry)));
-        wrong.extend(was_allowed.complaints().iter().map(told));
+        let broken = |promise: Promise, why: &str| promise.broken(format!("{} {why}", described(entry)));
+        if !was_allowed.sender_led() {
+            wrong.push(broken(Promise::Led, "left when its sender did not lead"));
+        }
+        wrong.extend(was_allowed.complaints().iter().map(|why| broken(Promise::Approved, why)));
     }
     of_plans
 }
@@ -126,9 +129,6 @@ impl Allowed<'_> {
         let spec = &self.life.spec;
         if spec.dry_run {
             wrong.push("is of a dry run".to_owned());
-        }
-        if !self.sender_led() {
-            wrong.push("left when its sender did not lead".to_owned());
         }
         let left_at = moment(self.entry.left_at);
         // What its own clock says is all that a replica knows of the time of day.
