@@ -57,16 +57,16 @@ impl Export {
             let Some(content) = content else { continue };
             write_new(path, content).map_err(|error| unwritten(path, &error.to_string()))?;
         }
-        match signature {
-            Some(_) => {
-                println!("{} and {}: everything on record about plan {uid}", file.display(), beside.display())
-            }
-            None => println!(
-                "{}: everything on record about plan {uid}, not signed yet. Sign it with your key:\n{}",
+        let about = format!("everything on record about plan {uid}");
+        let told = match signature {
+            Some(_) => format!("{} and {}: {about}", file.display(), beside.display()),
+            None => format!(
+                "{}: {about}, not signed yet. Sign it with your key:\n{}",
                 file.display(),
                 sign_by_hand(file)
             ),
-        }
+        };
+        println!("{told}");
         if self.anchors.is_empty() {
             eprintln!("note: {WITHOUT_ANCHORS}");
         }

@@ -17,7 +17,7 @@ use super::anchors;
 /// What every log has.
 const FIRST_SEGMENT: &str = "00000001.jsonl";
 /// Whoever gives no anchors should know it.
-pub(in crate::cli) const WITHOUT_ANCHORS: &str = "that the end of a log is missing only shows with --anchors";
+pub(super) const WITHOUT_ANCHORS: &str = "that the end of a log is missing only shows with --anchors";
 
 /// Reads a whole log. `see` is shown every line that is as it was written.
 pub(in crate::cli) fn read(
