@@ -54,9 +54,9 @@ fn sent_once(played: &Played) -> Option<String> {
     let call = &dispatch.call;
     let is_same =
         entry.method == call.method.as_str() && entry.path == decoded(&call.path) && carries(entry, call);
-    let ends_with = |word: &&str| played.ends.starts_with(*word);
-    let accepted = !["not sent", "refused", "half-way"].iter().any(|word| ends_with(&word));
-    let as_told = ends_with(&"unknown") || (entry.outcome == Outcome::Executed) == accepted;
+    let ends_with = |word: &str| played.ends.starts_with(word);
+    let accepted = !["not sent", "refused", "half-way"].iter().any(|word| ends_with(word));
+    let as_told = ends_with("unknown") || (entry.outcome == Outcome::Executed) == accepted;
     (!is_same || !as_told).then(|| format!("what arrived is not what was judged: {call} {entry:?}"))
 }
 
