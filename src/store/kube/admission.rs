@@ -235,7 +235,7 @@ mod tests {
             assert_eq!(binding.data["spec"]["validationActions"], json!(["Deny", "Audit"]));
             assert_eq!(policy.data["spec"]["failurePolicy"], "Fail");
         }
-        assert_eq!((policies.len(), bindings.len()), (4, 4));
+        assert_eq!((policies.len(), bindings.len()), (5, 5));
     }
 
     #[test]
