@@ -124,6 +124,12 @@ impl Site {
         Stage { sim, volume }
     }
 
+    /// Those of all runs so far: the environment stays, and what leads next links to the chain that led last.
+    pub(crate) fn volumes(&self) -> Vec<PathBuf> {
+        let folders = std::fs::read_dir(self.files.path()).unwrap().map(|entry| entry.unwrap().path());
+        folders.filter(|folder| folder.join("audit").is_dir()).collect()
+    }
+
     /// Another operator begins.
     pub(crate) fn start(&self, volume: &Path) -> Arc<Process> {
         let process = Arc::new(Process::start(&self.kubeconfig, &self.namespace, "one", volume));

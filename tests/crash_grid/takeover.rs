@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    path::PathBuf,
     sync::Mutex,
     time::Instant,
 };
@@ -72,9 +73,9 @@ async fn an_operator_that_wakes_up_after_another_has_taken_over_sends_nothing() 
     found.iter().for_each(|(class, found)| found.note(class));
     let wrong: Vec<&str> = found.values().flat_map(|found| &found.wrong).map(String::as_str).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    for (class, Found { runs, missed, .. }) in &found {
-        assert!(missed * 5 <= *runs, "{class}: {missed} of {runs} runs did not come to their call");
-    }
+    let sum = |count: fn(&Found) -> u64| found.values().map(count).sum::<u64>();
+    let (runs, missed) = (sum(|found| found.runs), sum(|found| found.missed));
+    assert!(missed * 5 <= runs, "{missed} of {runs} runs did not come to their call");
 }
 
 /// Where it hurts most.
@@ -146,6 +147,9 @@ async fn stands_still(site: &mut Site, class: &Class, at: Boundary) -> Option<(V
     site.gate.arm(Some((at, Fault::Stopped)));
     site.people.ask(class).await;
     if !comes_to_its_call(site).await {
+        // Whoever lives on would take part in the next run.
+        first.kill().await;
+        second.kill().await;
         stage.sim.stop().await;
         return None;
     }
@@ -168,6 +172,7 @@ async fn stands_still(site: &mut Site, class: &Class, at: Boundary) -> Option<(V
     }
     let uid = after.uid().unwrap();
     let logs = [stage.volume.as_path(), beside.volume()];
+    let ever = site.volumes();
     let status = after.status.unwrap_or_default();
     let traces = Traces {
         class,
@@ -176,7 +181,7 @@ async fn stands_still(site: &mut Site, class: &Class, at: Boundary) -> Option<(V
         status,
         arrived: sent,
         audit: logs.iter().flat_map(|volume| audit::records(volume, &uid)).collect(),
-        audit_problems: audit::problems(&logs),
+        audit_problems: audit::problems(&ever.iter().map(PathBuf::as_path).collect::<Vec<_>>()),
         log: logs
             .iter()
             .filter_map(|volume| std::fs::read_to_string(volume.join("operator.log")).ok())
