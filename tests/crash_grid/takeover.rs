@@ -26,8 +26,15 @@ use crate::{
     },
 };
 
-/// Of calls of one kind so many are tried.
-const OF_A_KIND: u32 = 2;
+/// Of calls of one kind so many are tried. Not every run reads a second time what it knows already.
+fn of_a_kind(effect: Effect) -> u32 {
+    match effect {
+        Effect::Connects | Effect::Reads => 1,
+        Effect::Writes => 2,
+        Effect::Watches | Effect::Mutates => 0,
+    }
+}
+
 /// One for each way to find out what became of a call: a state, a name that is refused the second time, nothing, a digest,
 /// and what is there or not.
 const CLASSES: [&str; 5] = ["start", "snapshot", "rollback", "tags", "pool"];
@@ -93,10 +100,7 @@ fn around_the_change() -> BTreeSet<Pause> {
 async fn at_every_call(site: &mut Site, class: &'static str) -> impl Iterator<Item = Pause> {
     let undisturbed = site.play(&named(class), Scenario::Request, None).await;
     let change = Boundary { call: MUTATION.to_owned(), nth: 1 };
-    let others = undisturbed
-        .trace
-        .into_iter()
-        .filter(|(at, effect)| at.nth <= OF_A_KIND && !matches!(effect, Effect::Watches | Effect::Mutates));
+    let others = undisturbed.trace.into_iter().filter(|(at, effect)| at.nth <= of_a_kind(*effect));
     others.map(|(at, _)| at).chain([change]).map(move |at| (class, at))
 }
 
