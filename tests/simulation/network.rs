@@ -32,6 +32,9 @@ pub(crate) struct Broken;
 /// A connection that has lost something lasts this much longer, whatever else comes by it.
 const UNNOTICED: Duration = Duration::from_secs(20);
 
+/// So long the program's client waits for a word from a server that has fallen silent.
+const SILENCE: Duration = Duration::from_secs(120);
+
 type Streamed = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
 
 /// The API server, and what lies between it and everybody else.
@@ -242,10 +245,10 @@ impl Network {
         let _ = tell.send(answer);
     }
 
-    /// Some connections break, others fall silent.
+    /// Some connections break, others fall silent until they are given up.
     async fn keep_waiting(&self, tell: &mut oneshot::Sender<Answer>) {
         if self.dice.permille(500) {
-            tell.closed().await;
+            let _ = tokio::time::timeout(SILENCE, tell.closed()).await;
         }
     }
 

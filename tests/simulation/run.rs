@@ -26,7 +26,7 @@ const ROUGH: Duration = Duration::from_secs(45);
 /// So much later all has to be settled: longer than anybody waits for the HA manager.
 const PATIENCE: Duration = Duration::from_secs(1200);
 /// Who was cut off comes back only after a while, and has to read everything anew.
-const NOTICED: Duration = Duration::from_secs(150);
+const NOTICED: Duration = Duration::from_secs(250);
 const STEP: Duration = Duration::from_millis(250);
 
 /// An error that is built in on purpose, to see that it is found.

@@ -117,10 +117,15 @@ impl Operator {
     }
 }
 
+/// A server tells its watches every minute that it is there. One that says nothing for twice as long has gone without a
+/// word, and whoever waits for it would wait for ever.
+const SILENCE: Duration = Duration::from_secs(120);
+
 /// A client that never repeats a call by itself: a write that may have arrived is never sent again unasked.
 async fn client() -> Result<kube::Client, Failure> {
     let mut config = kube::Config::infer().await?;
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
+    (config.read_timeout, config.reset_reader_on_write) = (Some(SILENCE), true);
     Ok(kube::Client::try_from(config)?)
 }

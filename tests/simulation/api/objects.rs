@@ -207,10 +207,10 @@ fn whole_seconds(at: Duration) -> String {
 }
 
 fn selects(selector: &str, object: &Value) -> bool {
-    let holds = |part: &str| {
-        let Some((path, wanted)) = part.split_once('=') else { return true };
-        let pointer = format!("/{}", path.replace('.', "/"));
-        object.pointer(&pointer).and_then(Value::as_str) == Some(wanted)
+    let at = |path: &str| object.pointer(&format!("/{}", path.replace('.', "/"))).and_then(Value::as_str);
+    let holds = |one: &str| match one.split_once("!=") {
+        Some((path, value)) => at(path).unwrap_or_default() != value,
+        None => one.split_once('=').is_none_or(|(path, value)| at(path).unwrap_or_default() == value),
     };
     selector.split(',').all(holds)
 }
